@@ -1,0 +1,155 @@
+//! Events: the only thing that a study stores.
+//!
+//! A study is the list of what happened in it. Everything else ([`History`](crate::History), the
+//! tables that a user sees) is derived by reading that list from its start, so there is one truth,
+//! a reader that knows it up to a revision needs only what came later, and a crash can lose nothing
+//! but the tail that was never acknowledged.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Distribution, Metrics, Outcome, Params, Report, TrialId, Value};
+
+/// The place of an event in its study, from 1. Revision 0 is the empty study.
+pub type Revision = u64;
+
+/// Something that happened in a study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A trial began.
+    TrialStarted {
+        /// Its number.
+        trial: TrialId,
+        /// Its parameters, as far as they are known.
+        params: Params,
+        /// The seed of its streams.
+        seed: u64,
+        /// The step at which it is to pause, where the search set one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<u64>,
+    },
+    /// A running trial asked for a parameter.
+    ParamSuggested {
+        /// Its number.
+        trial: TrialId,
+        /// The parameter's name.
+        name: String,
+        /// Its range.
+        distribution: Distribution,
+        /// The value that it got.
+        value: Value,
+    },
+    /// A running trial reported.
+    Reported {
+        /// Its number.
+        trial: TrialId,
+        /// What it said.
+        report: Report,
+    },
+    /// A running trial was set aside; it goes on later from its last checkpoint.
+    TrialPaused {
+        /// Its number.
+        trial: TrialId,
+        /// What set it aside.
+        cause: Stop,
+    },
+    /// A paused or orphaned trial goes on.
+    TrialResumed {
+        /// Its number.
+        trial: TrialId,
+        /// The step at which it is to pause next, where the search set one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<u64>,
+    },
+    /// A trial ended.
+    TrialFinished {
+        /// Its number.
+        trial: TrialId,
+        /// How.
+        outcome: Outcome,
+        /// Wall-clock seconds that were spent on it.
+        seconds: f64,
+    },
+    /// The winner was evaluated on the test set.
+    Tested {
+        /// Its number.
+        trial: TrialId,
+        /// What was measured.
+        metrics: Metrics,
+    },
+    /// A session of work on the study began.
+    SessionStarted {
+        /// The program and version that works.
+        program: String,
+        /// The number of trials asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trials: Option<u64>,
+    },
+    /// A session of work ended.
+    SessionEnded {
+        /// Why.
+        cause: Stop,
+    },
+}
+
+impl Event {
+    /// The trial that the event is about.
+    pub fn trial(&self) -> Option<TrialId> {
+        match self {
+            Self::TrialStarted { trial, .. }
+            | Self::ParamSuggested { trial, .. }
+            | Self::Reported { trial, .. }
+            | Self::TrialPaused { trial, .. }
+            | Self::TrialResumed { trial, .. }
+            | Self::TrialFinished { trial, .. }
+            | Self::Tested { trial, .. } => Some(*trial),
+            Self::SessionStarted { .. } | Self::SessionEnded { .. } => None,
+        }
+    }
+}
+
+/// Why work stopped, on a trial or on a study.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// All trials that were asked for are done.
+    Finished,
+    /// The target was reached.
+    Target,
+    /// The time was up.
+    Timeout,
+    /// The user asked for it.
+    Interrupted,
+    /// The search paused the trial.
+    Search,
+    /// The search has nothing more to propose.
+    Exhausted,
+    /// Too many trials failed in a row.
+    Failing,
+}
+
+impl std::fmt::Display for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Finished => "all trials are done",
+            Self::Target => "the target was reached",
+            Self::Timeout => "the time was up",
+            Self::Interrupted => "interrupted",
+            Self::Search => "paused by the search",
+            Self::Exhausted => "the search has nothing more to propose",
+            Self::Failing => "too many trials failed in a row",
+        })
+    }
+}
+
+/// An event as its storage holds it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Recorded {
+    /// Its place in the study.
+    pub revision: Revision,
+    /// When it was stored, in milliseconds since 1970 (UTC), by the storage's clock.
+    pub at_ms: i64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}

@@ -1,0 +1,388 @@
+//! The history of a study: its events, folded into trials.
+//!
+//! [`History`] is what a runner keeps and extends; [`View`] is what an algorithm sees of it. Values
+//! enter in the study's direction and are losses (smaller is better) from there on.
+
+use indexmap::IndexMap;
+use thiserror::Error;
+
+use crate::{
+    Direction, Distribution, Event, Metrics, Outcome, Params, Recorded, Report, Revision, Stop, TrialId,
+};
+
+/// A trial, with all that is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// Its number.
+    pub id: TrialId,
+    /// Its parameters.
+    pub params: Params,
+    /// Ranges of parameters that it asked for while running.
+    pub suggested: IndexMap<String, Distribution>,
+    /// The seed of its streams.
+    pub seed: u64,
+    /// The step at which it is to pause, if any.
+    pub until: Option<u64>,
+    /// Its reports, steps rising.
+    pub reports: Vec<Report>,
+    /// The losses of its reports: `(step, loss)`, steps rising.
+    pub losses: Vec<(u64, f64)>,
+    /// How it ended, if it did.
+    pub outcome: Option<Outcome>,
+    /// What set it aside, if something did and it has not gone on.
+    pub paused: Option<Stop>,
+    /// When it started, in milliseconds since 1970 (UTC).
+    pub started_ms: i64,
+    /// Wall-clock seconds spent on it, once it has ended.
+    pub seconds: Option<f64>,
+    /// What its model reached on the test set, if that was measured.
+    pub tested: Option<Metrics>,
+    direction: Direction,
+}
+
+impl Trial {
+    /// The state in one word: `running`, `paused`, or that of its [`Outcome`].
+    pub fn state(&self) -> &'static str {
+        match (&self.outcome, self.paused) {
+            (Some(outcome), _) => outcome.state(),
+            (None, Some(_)) => "paused",
+            (None, None) => "running",
+        }
+    }
+
+    /// The report with the best finite value; of equal ones the first.
+    pub fn best_report(&self) -> Option<&Report> {
+        self.reports.iter().filter(|report| report.value.is_finite()).reduce(|best, report| {
+            if self.direction.better(report.value, best.value) { report } else { best }
+        })
+    }
+}
+
+/// Why an event cannot follow those before it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum HistoryError {
+    /// Trials are numbered from 0 without gaps.
+    #[error("trial {found} was started where {expected} was due")]
+    Number {
+        /// The number that was due.
+        expected: TrialId,
+        /// The one that came.
+        found: TrialId,
+    },
+    /// The event is about a trial that was never started.
+    #[error("trial {0} does not exist")]
+    NoSuchTrial(TrialId),
+    /// A finished trial never changes.
+    #[error("trial {0} has ended and cannot change")]
+    Ended(TrialId),
+    /// Steps rise within a trial.
+    #[error("trial {trial} reported step {found} after step {last}")]
+    Step {
+        /// The trial.
+        trial: TrialId,
+        /// The last step before.
+        last: u64,
+        /// The step that came.
+        found: u64,
+    },
+    /// A revision is missing or came twice.
+    #[error("revision {found} came where {expected} was due")]
+    Revision {
+        /// The revision that was due.
+        expected: Revision,
+        /// The one that came.
+        found: Revision,
+    },
+}
+
+/// The trials of a study up to a revision.
+#[derive(Debug, Clone)]
+pub struct History {
+    direction: Direction,
+    revision: Revision,
+    trials: Vec<Trial>,
+}
+
+impl History {
+    /// The empty history.
+    pub fn new(direction: Direction) -> Self {
+        Self { direction, revision: 0, trials: Vec::new() }
+    }
+
+    /// The history of these events, from the first.
+    pub fn replay(direction: Direction, events: &[Recorded]) -> Result<Self, HistoryError> {
+        let mut history = Self::new(direction);
+        for recorded in events {
+            history.apply(recorded)?;
+        }
+        Ok(history)
+    }
+
+    /// Adds the next event. On an error nothing has changed.
+    pub fn apply(&mut self, recorded: &Recorded) -> Result<(), HistoryError> {
+        if recorded.revision != self.revision + 1 {
+            return Err(HistoryError::Revision { expected: self.revision + 1, found: recorded.revision });
+        }
+        match &recorded.event {
+            Event::TrialStarted { trial, params, seed, until } => {
+                let expected = TrialId(self.trials.len() as u64);
+                if *trial != expected {
+                    return Err(HistoryError::Number { expected, found: *trial });
+                }
+                self.trials.push(Trial {
+                    id: *trial,
+                    params: params.clone(),
+                    suggested: IndexMap::new(),
+                    seed: *seed,
+                    until: *until,
+                    reports: Vec::new(),
+                    losses: Vec::new(),
+                    outcome: None,
+                    paused: None,
+                    started_ms: recorded.at_ms,
+                    seconds: None,
+                    tested: None,
+                    direction: self.direction,
+                });
+            }
+            Event::ParamSuggested { trial, name, distribution, value } => {
+                let trial = self.unfinished(*trial)?;
+                trial.params.insert(name.clone(), value.clone());
+                trial.suggested.insert(name.clone(), distribution.clone());
+            }
+            Event::Reported { trial, report } => {
+                let direction = self.direction;
+                let trial = self.unfinished(*trial)?;
+                if let Some(last) = trial.reports.last().map(|last| last.step)
+                    && report.step <= last
+                {
+                    return Err(HistoryError::Step { trial: trial.id, last, found: report.step });
+                }
+                trial.losses.push((report.step, direction.loss(report.value)));
+                trial.reports.push(report.clone());
+            }
+            Event::TrialPaused { trial, cause } => self.unfinished(*trial)?.paused = Some(*cause),
+            Event::TrialResumed { trial, until } => {
+                let trial = self.unfinished(*trial)?;
+                trial.paused = None;
+                trial.until = *until;
+            }
+            Event::TrialFinished { trial, outcome, seconds } => {
+                let trial = self.unfinished(*trial)?;
+                trial.outcome = Some(outcome.clone());
+                trial.paused = None;
+                trial.seconds = Some(*seconds);
+            }
+            Event::Tested { trial, metrics } => self.trial_mut(*trial)?.tested = Some(metrics.clone()),
+            Event::SessionStarted { .. } | Event::SessionEnded { .. } => {}
+        }
+        self.revision = recorded.revision;
+        Ok(())
+    }
+
+    fn trial_mut(&mut self, id: TrialId) -> Result<&mut Trial, HistoryError> {
+        self.trials.get_mut(id.0 as usize).ok_or(HistoryError::NoSuchTrial(id))
+    }
+
+    fn unfinished(&mut self, id: TrialId) -> Result<&mut Trial, HistoryError> {
+        let trial = self.trial_mut(id)?;
+        if trial.outcome.is_some() { Err(HistoryError::Ended(id)) } else { Ok(trial) }
+    }
+
+    /// The revision of the last event.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The direction of the study.
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// All trials, by number.
+    pub fn trials(&self) -> &[Trial] {
+        &self.trials
+    }
+
+    /// The trial of this number.
+    pub fn trial(&self, id: TrialId) -> Option<&Trial> {
+        self.trials.get(id.0 as usize)
+    }
+
+    /// The complete trial with the best value; of equal ones the first.
+    pub fn best(&self) -> Option<&Trial> {
+        let best = self
+            .view()
+            .finished()
+            .filter_map(|t| Some((t.loss()?, t.id())))
+            .reduce(|best, next| if next.0 < best.0 { next } else { best })?;
+        self.trial(best.1)
+    }
+
+    /// What an algorithm sees.
+    pub fn view(&self) -> View<'_> {
+        View { trials: &self.trials }
+    }
+}
+
+/// What an algorithm sees of a study: trials by number, with losses to be minimised.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    trials: &'a [Trial],
+}
+
+impl<'a> View<'a> {
+    /// Number of trials, of every state.
+    pub fn len(&self) -> usize {
+        self.trials.len()
+    }
+
+    /// Whether there is no trial yet.
+    pub fn is_empty(&self) -> bool {
+        self.trials.is_empty()
+    }
+
+    /// The trials that have ended, by number.
+    pub fn finished(&self) -> impl Iterator<Item = FinishedTrial<'a>> + use<'a> {
+        self.trials.iter().filter_map(|trial| Some(FinishedTrial { trial, outcome: trial.outcome.as_ref()? }))
+    }
+
+    /// The trials that have not ended, by number: running ones and paused ones.
+    pub fn unfinished(&self) -> impl Iterator<Item = Unfinished<'a>> + use<'a> {
+        self.trials.iter().filter(|trial| trial.outcome.is_none()).map(|trial| Unfinished { trial })
+    }
+
+    /// The unfinished trial of this number.
+    pub fn get_unfinished(&self, id: TrialId) -> Option<Unfinished<'a>> {
+        let trial = self.trials.get(id.0 as usize)?;
+        trial.outcome.is_none().then_some(Unfinished { trial })
+    }
+}
+
+/// A trial that has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct FinishedTrial<'a> {
+    trial: &'a Trial,
+    outcome: &'a Outcome,
+}
+
+impl<'a> FinishedTrial<'a> {
+    /// Its number.
+    pub fn id(&self) -> TrialId {
+        self.trial.id
+    }
+
+    /// Its parameters.
+    pub fn params(&self) -> &'a Params {
+        &self.trial.params
+    }
+
+    /// How it ended.
+    pub fn outcome(&self) -> &'a Outcome {
+        self.outcome
+    }
+
+    /// The loss that counts, of a complete trial.
+    pub fn loss(&self) -> Option<f64> {
+        self.outcome.value().map(|value| self.trial.direction.loss(value))
+    }
+
+    /// The losses of its reports: `(step, loss)`, steps rising. They may be NaN.
+    pub fn losses(&self) -> &'a [(u64, f64)] {
+        &self.trial.losses
+    }
+
+    /// The range under which the parameter was asked for, in a study that finds its space as it goes.
+    pub fn suggested(&self, name: &str) -> Option<&'a Distribution> {
+        self.trial.suggested.get(name)
+    }
+}
+
+/// A trial that has not ended: it runs, or is paused.
+#[derive(Debug, Clone, Copy)]
+pub struct Unfinished<'a> {
+    trial: &'a Trial,
+}
+
+impl<'a> Unfinished<'a> {
+    /// Its number.
+    pub fn id(&self) -> TrialId {
+        self.trial.id
+    }
+
+    /// Its parameters.
+    pub fn params(&self) -> &'a Params {
+        &self.trial.params
+    }
+
+    /// The losses of its reports: `(step, loss)`, steps rising. They may be NaN.
+    pub fn losses(&self) -> &'a [(u64, f64)] {
+        &self.trial.losses
+    }
+
+    /// What set it aside, if it is not running.
+    pub fn paused(&self) -> Option<Stop> {
+        self.trial.paused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ending, testing::record};
+
+    fn started(n: u64) -> Event {
+        Event::TrialStarted { trial: TrialId(n), params: Params::new(), seed: n, until: None }
+    }
+
+    fn finished(n: u64, value: f64) -> Event {
+        let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
+        Event::TrialFinished { trial: TrialId(n), outcome, seconds: 0.0 }
+    }
+
+    fn reported(n: u64, step: u64, value: f64) -> Event {
+        let report = Report { step, value, metrics: Metrics::default() };
+        Event::Reported { trial: TrialId(n), report }
+    }
+
+    #[test]
+    fn the_best_is_the_first_of_equals_in_the_studys_direction() {
+        let events = record([
+            started(0),
+            started(1),
+            started(2),
+            finished(2, 0.9),
+            finished(0, 0.5),
+            finished(1, 0.9),
+        ]);
+        let best = |direction| History::replay(direction, &events).unwrap().best().unwrap().id.0;
+        assert_eq!(best(Direction::Maximize), 1);
+        assert_eq!(best(Direction::Minimize), 0);
+    }
+
+    #[test]
+    fn what_cannot_follow_is_refused_and_changes_nothing() {
+        let mut history = History::replay(
+            Direction::Minimize,
+            &record([started(0), reported(0, 2, 1.0), finished(0, 1.0)]),
+        )
+        .unwrap();
+        let mut next = |event| {
+            let before = history.clone();
+            let error = history.apply(&Recorded { revision: 4, at_ms: 0, event }).unwrap_err();
+            assert_eq!(before.trials, history.trials);
+            error.to_string()
+        };
+        assert_eq!(next(started(2)), "trial 2 was started where 1 was due");
+        assert_eq!(next(reported(0, 3, 0.0)), "trial 0 has ended and cannot change");
+        assert_eq!(next(finished(0, 0.0)), "trial 0 has ended and cannot change");
+        assert_eq!(next(reported(5, 1, 0.0)), "trial 5 does not exist");
+    }
+
+    #[test]
+    fn steps_rise() {
+        let events = record([started(0), reported(0, 2, 1.0), reported(0, 2, 1.0)]);
+        let error = History::replay(Direction::Minimize, &events).unwrap_err();
+        assert_eq!(error.to_string(), "trial 0 reported step 2 after step 2");
+    }
+}

@@ -1,0 +1,38 @@
+//! The vocabulary and the contracts of Luthier.
+//!
+//! Everything that the other crates agree on is here: what a parameter, a space, a trial, a study
+//! and its history are, and the traits of those who act on them ([`Search`], [`Sampler`],
+//! [`Pruner`], [`Objective`], [`Storage`]). The crate does no I/O, reads no clock and starts no
+//! thread, so all of it can be tested in memory.
+//!
+//! With the feature `testing` it also holds the suites in [`testing`], which every implementation of
+//! a contract has to pass.
+
+pub mod config;
+mod distribution;
+mod event;
+mod history;
+mod objective;
+mod random;
+mod search;
+mod space;
+mod storage;
+mod study;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod trial;
+mod value;
+
+pub use distribution::{Distribution, DistributionError};
+pub use event::{Event, Recorded, Revision, Stop};
+pub use history::{FinishedTrial, History, HistoryError, Trial, Unfinished, View};
+pub use objective::{Abilities, Decision, Evaluation, Objective, ObjectiveError, TrialHandle};
+pub use random::{Purpose, Rng, Streams, fingerprint, trial_seed};
+pub use search::{
+    Admission, Budget, Next, Pruner, Sampler, SamplerAndPruner, Search, SearchError, StopReason,
+};
+pub use space::{Condition, Parameter, Space, SpaceError};
+pub use storage::{MemoryStorage, Storage, StorageError, StudyLock};
+pub use study::{Direction, Study, StudyDefinition, StudyId};
+pub use trial::{Ending, FailCause, Metrics, Outcome, Report, TrialId};
+pub use value::{Params, Value};

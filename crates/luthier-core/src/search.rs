@@ -1,0 +1,194 @@
+//! The contracts of a search: what is run next, and what is stopped.
+//!
+//! [`Search`] is the kernel that every loop is built on. Most algorithms are a [`Sampler`] (which
+//! configuration next) or a [`Pruner`] (which running trial is hopeless), and [`SamplerAndPruner`]
+//! makes a search of the two. All of them are functions of the history, the space and a random
+//! stream; what they cache may change their speed, never their answer.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{Decision, Parameter, Params, Rng, Space, TrialId, Unfinished, Value, View};
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// Start a trial.
+    New {
+        /// Its parameters.
+        params: Params,
+        /// The step at which it pauses; `None` runs it to its end.
+        until: Option<u64>,
+    },
+    /// Let a trial go on that the search has paused.
+    Resume {
+        /// The trial.
+        trial: TrialId,
+        /// The step at which it pauses next; `None` runs it to its end.
+        until: Option<u64>,
+    },
+    /// Nothing until another trial reports or ends.
+    Wait,
+    /// Nothing more at all.
+    Done,
+}
+
+/// Why the search stopped a trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum StopReason {
+    /// Its best loss so far is above a percentile of what others had reached at that step.
+    BehindPercentile {
+        /// The step.
+        step: u64,
+        /// The percentile, 50 for the median.
+        percentile: f64,
+        /// Its best value so far, as a loss.
+        loss: f64,
+        /// The percentile's value, as a loss.
+        threshold: f64,
+    },
+    /// The user's own program asked for it.
+    Requested,
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BehindPercentile { step, percentile, .. } if *percentile == 50.0 => {
+                write!(f, "behind the median at step {step}")
+            }
+            Self::BehindPercentile { step, percentile, .. } => {
+                write!(f, "behind the {percentile}th percentile at step {step}")
+            }
+            Self::Requested => write!(f, "stopped on request"),
+        }
+    }
+}
+
+/// Why a search cannot go on.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[error("{message}")]
+pub struct SearchError {
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+/// The kernel that every loop is built on.
+pub trait Search: Send + Sync {
+    /// What to run next, given what `view` shows. The stream `rng` is that of the next trial's number.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError`] where the algorithm cannot work on this space.
+    fn next(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Next, SearchError>;
+
+    /// A value for one parameter of a running trial, in a study that finds its space as it goes.
+    fn suggest(&self, view: &View<'_>, parameter: &Parameter, rng: &mut Rng) -> Result<Value, SearchError>;
+
+    /// Whether a running trial goes on after its latest report.
+    fn decide(&self, view: &View<'_>, trial: &Unfinished<'_>, rng: &mut Rng) -> Decision;
+
+    /// Whether [`Search::decide`] can ever stop a trial. If not, a trial need not wait for it.
+    fn decides(&self) -> bool {
+        true
+    }
+}
+
+/// Chooses configurations.
+pub trait Sampler: Send + Sync {
+    /// A configuration in `space`.
+    fn propose(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError>;
+
+    /// A value for one parameter, where the space is found trial by trial.
+    ///
+    /// The default proposes in the space of that parameter alone.
+    fn suggest(&self, view: &View<'_>, parameter: &Parameter, rng: &mut Rng) -> Result<Value, SearchError> {
+        let alone = Parameter::new(parameter.name.clone(), parameter.distribution.clone());
+        let space = Space::new([alone]).map_err(|error| SearchError { message: error.to_string() })?;
+        let mut params = self.propose(view, &space, rng)?;
+        params.swap_remove(&parameter.name).ok_or_else(|| SearchError {
+            message: format!("the sampler proposed no value for `{}`", parameter.name),
+        })
+    }
+}
+
+/// How far a new trial is to run at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Budget {
+    /// To its end.
+    Full,
+    /// To this step; then it pauses.
+    Until(u64),
+}
+
+/// What a pruner lets in next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// A new configuration.
+    New(Budget),
+    /// A paused trial goes on.
+    Resume(TrialId, Budget),
+    /// Nothing until something else has happened.
+    Wait,
+}
+
+/// Stops trials that cannot win.
+pub trait Pruner: Send + Sync {
+    /// Whether `trial` goes on after its latest report.
+    fn decide(&self, view: &View<'_>, trial: &Unfinished<'_>, rng: &mut Rng) -> Decision;
+
+    /// What may start next. The default lets every new configuration run to its end.
+    fn admit(&self, view: &View<'_>) -> Admission {
+        let _ = view;
+        Admission::New(Budget::Full)
+    }
+
+    /// Whether it can stop a trial at all.
+    fn decides(&self) -> bool {
+        true
+    }
+}
+
+/// A sampler and a pruner make a search.
+pub struct SamplerAndPruner {
+    sampler: Box<dyn Sampler>,
+    pruner: Box<dyn Pruner>,
+}
+
+impl SamplerAndPruner {
+    /// Puts the two together.
+    pub fn new(sampler: Box<dyn Sampler>, pruner: Box<dyn Pruner>) -> Self {
+        Self { sampler, pruner }
+    }
+}
+
+impl Search for SamplerAndPruner {
+    fn next(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Next, SearchError> {
+        let step = |budget| match budget {
+            Budget::Full => None,
+            Budget::Until(step) => Some(step),
+        };
+        Ok(match self.pruner.admit(view) {
+            Admission::New(budget) => {
+                Next::New { params: self.sampler.propose(view, space, rng)?, until: step(budget) }
+            }
+            Admission::Resume(trial, budget) => Next::Resume { trial, until: step(budget) },
+            Admission::Wait => Next::Wait,
+        })
+    }
+
+    fn suggest(&self, view: &View<'_>, parameter: &Parameter, rng: &mut Rng) -> Result<Value, SearchError> {
+        self.sampler.suggest(view, parameter, rng)
+    }
+
+    fn decide(&self, view: &View<'_>, trial: &Unfinished<'_>, rng: &mut Rng) -> Decision {
+        self.pruner.decide(view, trial, rng)
+    }
+
+    fn decides(&self) -> bool {
+        self.pruner.decides()
+    }
+}

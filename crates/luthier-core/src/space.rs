@@ -1,0 +1,272 @@
+//! Search spaces: parameters, some of which exist only under a value of another.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{Distribution, DistributionError, Params, Rng, Value};
+
+/// When a parameter exists.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// Only where the parameter has this value.
+    Equals {
+        /// Name of the other parameter.
+        param: String,
+        /// The value that it must have.
+        value: Value,
+    },
+    /// Only where the whole-number parameter is at least this.
+    AtLeast {
+        /// Name of the other parameter.
+        param: String,
+        /// The smallest value under which this one exists.
+        value: i64,
+    },
+}
+
+impl Condition {
+    /// The parameter that the condition looks at.
+    pub fn param(&self) -> &str {
+        match self {
+            Self::Equals { param, .. } | Self::AtLeast { param, .. } => param,
+        }
+    }
+
+    fn holds(&self, params: &Params) -> bool {
+        match self {
+            Self::Equals { param, value } => params.get(param) == Some(value),
+            Self::AtLeast { param, value } => {
+                params.get(param).and_then(Value::as_i64).is_some_and(|found| found >= *value)
+            }
+        }
+    }
+}
+
+/// One parameter of a space.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parameter {
+    /// Its name: the path in the study file.
+    pub name: String,
+    /// Its range.
+    pub distribution: Distribution,
+    /// It exists where all of these hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+impl Parameter {
+    /// A parameter that always exists.
+    pub fn new(name: impl Into<String>, distribution: Distribution) -> Self {
+        Self { name: name.into(), distribution, conditions: Vec::new() }
+    }
+
+    /// The same parameter, existing only where `condition` holds too.
+    #[must_use]
+    pub fn when(mut self, condition: Condition) -> Self {
+        self.conditions.push(condition);
+        self
+    }
+
+    /// Whether the parameter exists beside `params`.
+    pub fn is_active(&self, params: &Params) -> bool {
+        self.conditions.iter().all(|condition| condition.holds(params))
+    }
+}
+
+/// Why a set of parameters is no space.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum SpaceError {
+    /// Two parameters of one name.
+    #[error("there are two parameters named `{0}`")]
+    Duplicate(String),
+    /// A condition on a parameter that does not come before.
+    #[error("`{name}` depends on `{on}`, which does not come before it")]
+    Order {
+        /// The parameter with the condition.
+        name: String,
+        /// The parameter that it names.
+        on: String,
+    },
+    /// A range that cannot be used.
+    #[error("`{name}`: {source}")]
+    Distribution {
+        /// The parameter.
+        name: String,
+        /// What is wrong with its range.
+        source: DistributionError,
+    },
+}
+
+/// The parameters that a search may set, parents before children.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Space {
+    parameters: IndexMap<String, Parameter>,
+}
+
+impl Space {
+    /// A space of these parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceError`] if a name is taken twice, a range cannot be used, or a condition looks at a
+    /// parameter that does not come before.
+    ///
+    /// ```
+    /// use luthier_core::{Condition, Distribution, Parameter, Space};
+    /// let space = Space::new([
+    ///     Parameter::new("optimizer", Distribution::choice(["adam", "sgd"])),
+    ///     Parameter::new("momentum", Distribution::float(0.0, 0.99))
+    ///         .when(Condition::Equals { param: "optimizer".into(), value: "sgd".into() }),
+    /// ])?;
+    /// assert_eq!(space.len(), 2);
+    /// # Ok::<(), luthier_core::SpaceError>(())
+    /// ```
+    pub fn new(parameters: impl IntoIterator<Item = Parameter>) -> Result<Self, SpaceError> {
+        let mut space = Self::default();
+        for parameter in parameters {
+            space.push(parameter)?;
+        }
+        Ok(space)
+    }
+
+    /// Adds a parameter. The errors are those of [`Space::new`].
+    pub fn push(&mut self, parameter: Parameter) -> Result<(), SpaceError> {
+        parameter
+            .distribution
+            .check()
+            .map_err(|source| SpaceError::Distribution { name: parameter.name.clone(), source })?;
+        if self.parameters.contains_key(&parameter.name) {
+            return Err(SpaceError::Duplicate(parameter.name));
+        }
+        for condition in &parameter.conditions {
+            if !self.parameters.contains_key(condition.param()) {
+                return Err(SpaceError::Order {
+                    name: parameter.name.clone(),
+                    on: condition.param().to_owned(),
+                });
+            }
+        }
+        self.parameters.insert(parameter.name.clone(), parameter);
+        Ok(())
+    }
+
+    /// Number of parameters, inactive ones included.
+    pub fn len(&self) -> usize {
+        self.parameters.len()
+    }
+
+    /// Whether there is nothing to search.
+    pub fn is_empty(&self) -> bool {
+        self.parameters.is_empty()
+    }
+
+    /// The parameters, parents before children.
+    pub fn iter(&self) -> impl Iterator<Item = &Parameter> {
+        self.parameters.values()
+    }
+
+    /// The parameter of this name.
+    pub fn get(&self, name: &str) -> Option<&Parameter> {
+        self.parameters.get(name)
+    }
+
+    /// Builds a configuration from parents to children: `value` is asked for each parameter that is
+    /// active beside those chosen so far.
+    pub fn build(&self, mut value: impl FnMut(&Parameter, &Params) -> Value) -> Params {
+        let mut params = Params::new();
+        for parameter in self.iter() {
+            if parameter.is_active(&params) {
+                let chosen = value(parameter, &params);
+                params.insert(parameter.name.clone(), chosen);
+            }
+        }
+        params
+    }
+
+    /// A configuration with every value (on its scale) equally likely.
+    pub fn sample(&self, rng: &mut Rng) -> Params {
+        self.build(|parameter, _| parameter.distribution.sample(rng))
+    }
+
+    /// Whether `params` sets exactly the active parameters, each within its range.
+    pub fn contains(&self, params: &Params) -> bool {
+        let active: Vec<&Parameter> = self.iter().filter(|p| p.is_active(params)).collect();
+        active.len() == params.len()
+            && active.iter().all(|p| params.get(&p.name).is_some_and(|value| p.distribution.contains(value)))
+    }
+
+    /// Configurations at the corners: everything low, everything high, and each parameter in turn at
+    /// each of its ends (each option of a choice) with the others low.
+    ///
+    /// What holds at all of them (a shape that fits, a value that is accepted) holds for most of the
+    /// space, and each part of a conditional space is seen at least once.
+    pub fn corners(&self) -> Vec<Params> {
+        let mut corners = vec![
+            self.build(|parameter, _| parameter.distribution.first()),
+            self.build(|parameter, _| parameter.distribution.last()),
+        ];
+        for parameter in self.iter() {
+            let ends = match &parameter.distribution {
+                Distribution::Choice { options } => options.clone(),
+                range => vec![range.first(), range.last()],
+            };
+            for end in ends {
+                let mut fixed = self.enabling(parameter);
+                fixed.insert(parameter.name.clone(), end);
+                let corner = self.build(|other, _| {
+                    fixed.get(&other.name).cloned().unwrap_or_else(|| other.distribution.first())
+                });
+                if !corners.contains(&corner) {
+                    corners.push(corner);
+                }
+            }
+        }
+        corners
+    }
+
+    /// Values of other parameters under which `parameter` exists.
+    fn enabling(&self, parameter: &Parameter) -> Params {
+        let mut fixed = Params::new();
+        for condition in &parameter.conditions {
+            if let Some(parent) = self.get(condition.param()) {
+                fixed.extend(self.enabling(parent));
+            }
+            match condition {
+                Condition::Equals { param, value } => fixed.insert(param.clone(), value.clone()),
+                Condition::AtLeast { param, value } => fixed.insert(param.clone(), Value::Int(*value)),
+            };
+        }
+        fixed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Purpose, Streams, testing};
+
+    #[test]
+    fn samples_and_corners_lie_in_the_space() {
+        let space = testing::conditional_space();
+        let mut rng = Streams::new(0).at(Purpose::Sampler, 0);
+        for _ in 0..200 {
+            assert!(space.contains(&space.sample(&mut rng)));
+        }
+        let corners = space.corners();
+        assert!(corners.iter().all(|corner| space.contains(corner)));
+        for parameter in space.iter() {
+            assert!(corners.iter().any(|corner| corner.contains_key(&parameter.name)), "{}", parameter.name);
+        }
+    }
+
+    #[test]
+    fn an_inactive_parameter_does_not_belong() {
+        let space = testing::conditional_space();
+        let mut params = space.corners()[0].clone();
+        assert_eq!(params.get("optimizer"), Some(&"adam".into()));
+        params.insert("momentum".into(), Value::Float(0.5));
+        assert!(!space.contains(&params));
+    }
+}

@@ -1,0 +1,138 @@
+//! What every storage promises.
+
+use crate::{
+    Direction, Ending, Event, History, Metrics, Outcome, Params, Report, Storage, StorageError,
+    StudyDefinition, StudyId, TrialId, Value,
+};
+
+fn definition(name: &str) -> StudyDefinition {
+    StudyDefinition {
+        name: name.to_owned(),
+        objective: "val_accuracy".to_owned(),
+        direction: Direction::Maximize,
+        seed: u64::MAX >> 1,
+        file: Some("[study]\nname = \"ü\"\n".to_owned()),
+        data: None,
+        program: "luthier 0".to_owned(),
+    }
+}
+
+fn events() -> Vec<Event> {
+    let trial = TrialId(0);
+    let mut params = Params::new();
+    params.insert("rate".into(), Value::Float(0.1 + 0.2));
+    params.insert("units".into(), Value::Int(64));
+    params.insert("kind".into(), Value::Text("ad\"am\n".into()));
+    params.insert("bias".into(), Value::Bool(true));
+    let report = |step, value| Report { step, value, metrics: Metrics::from_iter([("val_loss", f64::NAN)]) };
+    vec![
+        Event::TrialStarted { trial, params, seed: 7, until: Some(3) },
+        Event::Reported { trial, report: report(1, f64::NEG_INFINITY) },
+        Event::Reported { trial, report: report(2, 1.0 / 3.0) },
+        Event::TrialFinished {
+            trial,
+            outcome: Outcome::Complete { value: 1.0 / 3.0, step: Some(2), ending: Ending::Full },
+            seconds: 0.25,
+        },
+    ]
+}
+
+/// Checks `storage`, which must be empty, against the contract of [`Storage`].
+///
+/// # Panics
+///
+/// Where it breaks the contract.
+pub fn storage_contract(storage: &dyn Storage) {
+    // Studies have unique names and stay as they were created.
+    let a = storage.create_study(&definition("a")).unwrap();
+    let b = storage.create_study(&definition("b")).unwrap();
+    assert_ne!(a.id, b.id);
+    assert_eq!(a.definition, definition("a"));
+    assert_eq!(storage.studies().unwrap(), [a.clone(), b.clone()]);
+    assert_eq!(storage.study("b").unwrap(), Some(b.clone()));
+    assert_eq!(storage.study("c").unwrap(), None);
+    assert!(
+        matches!(storage.create_study(&definition("a")), Err(StorageError::NameTaken(name)) if name == "a")
+    );
+
+    // What is appended is read back, in order, to the bit, from any revision.
+    assert!(storage.read(a.id, 0).unwrap().is_empty());
+    let events = events();
+    let first = storage.append(a.id, 0, &events[..3]).unwrap();
+    let second = storage.append(a.id, 3, &events[3..]).unwrap();
+    assert_eq!(first.iter().chain(&second).map(|r| r.revision).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    let read = storage.read(a.id, 0).unwrap();
+    assert_eq!(
+        format!("{:?}", read.iter().map(|r| &r.event).collect::<Vec<_>>()),
+        format!("{:?}", events.iter().collect::<Vec<_>>())
+    );
+    assert_eq!(storage.read(a.id, 3).unwrap(), second);
+    assert!(storage.read(b.id, 0).unwrap().is_empty(), "studies are apart");
+    let history = History::replay(Direction::Maximize, &read).unwrap();
+    assert_eq!(history.best().unwrap().params["rate"], Value::Float(0.1 + 0.2));
+
+    // An append on an old view is refused as a whole.
+    let late = storage.append(
+        a.id,
+        3,
+        &[Event::TrialStarted { trial: TrialId(1), params: Params::new(), seed: 0, until: None }],
+    );
+    assert!(matches!(late, Err(StorageError::Conflict { expected: 3, found: 4 })), "{late:?}");
+    assert_eq!(storage.read(a.id, 0).unwrap().len(), 4);
+    assert!(storage.append(a.id, 4, &[]).unwrap().is_empty());
+
+    // Artifacts are replaced whole, and listed.
+    assert_eq!(storage.artifact(a.id, "trial-0.model").unwrap(), None);
+    storage.put_artifact(a.id, "trial-0.model", &[1, 2, 3]).unwrap();
+    storage.put_artifact(a.id, "trial-0.model", &[4]).unwrap();
+    storage.put_artifact(a.id, "trial-0.checkpoint", &[]).unwrap();
+    assert_eq!(storage.artifact(a.id, "trial-0.model").unwrap(), Some(vec![4]));
+    assert_eq!(storage.artifact(b.id, "trial-0.model").unwrap(), None);
+    assert_eq!(storage.artifacts(a.id).unwrap(), ["trial-0.checkpoint", "trial-0.model"]);
+    storage.remove_artifact(a.id, "trial-0.checkpoint").unwrap();
+    storage.remove_artifact(a.id, "trial-0.checkpoint").unwrap();
+    assert_eq!(storage.artifacts(a.id).unwrap(), ["trial-0.model"]);
+
+    // One holder at a time.
+    let lock = storage.lock_study(a.id).unwrap();
+    assert!(matches!(storage.lock_study(a.id), Err(StorageError::Locked { .. })));
+    drop(storage.lock_study(b.id).unwrap());
+    drop(lock);
+    drop(storage.lock_study(a.id).unwrap());
+
+    // Deleting takes everything of that study and nothing else; its key is not given again.
+    storage.delete_study(a.id).unwrap();
+    assert_eq!(storage.studies().unwrap(), [b.clone()]);
+    assert!(matches!(storage.delete_study(a.id), Err(StorageError::NoSuchStudy(_))));
+    assert!(matches!(storage.read(a.id, 0), Err(StorageError::NoSuchStudy(_))));
+    assert!(matches!(storage.append(a.id, 0, &events), Err(StorageError::NoSuchStudy(_))));
+    assert!(matches!(storage.lock_study(StudyId(9_999)), Err(StorageError::NoSuchStudy(_))));
+    let again = storage.create_study(&definition("a")).unwrap();
+    assert!(again.id != a.id && storage.read(again.id, 0).unwrap().is_empty());
+    assert_eq!(storage.artifacts(again.id).unwrap(), Vec::<String>::new());
+
+    // Of many writers at once, each with the latest view, every event lands exactly once.
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut landed = 0;
+                while landed < 5 {
+                    let at = storage.read(b.id, 0).unwrap().len() as u64;
+                    let event = Event::TrialStarted {
+                        trial: TrialId(at),
+                        params: Params::new(),
+                        seed: at,
+                        until: None,
+                    };
+                    match storage.append(b.id, at, &[event]) {
+                        Ok(_) => landed += 1,
+                        Err(StorageError::Conflict { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+        }
+    });
+    let history = History::replay(Direction::Maximize, &storage.read(b.id, 0).unwrap()).unwrap();
+    assert_eq!(history.trials().len(), 20);
+}
