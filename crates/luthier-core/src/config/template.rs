@@ -1,0 +1,539 @@
+//! Files with ranges: the tree, the space of its ranges, and the tree with the ranges filled in.
+//!
+//! A parameter is called by its path. An element of a list goes by its `name`, else by its kind and
+//! its ordinal among that kind (`model.layers.conv1.conv`); an option of a choice by its `name`, else
+//! its kind (`train.optimizer.adam.learning_rate`). The kind of a table is its key `kind`, else its
+//! first key.
+
+use indexmap::IndexMap;
+
+use super::{Kind, Node, Problem, Problems, nearest};
+use crate::{Condition, Distribution, Parameter, Params, Space, Value};
+
+/// Where ranges may stand.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// Paths under which ranges may stand.
+    pub allowed: &'static [&'static str],
+    /// Paths among them where a range is refused, each with the reason.
+    pub refused: &'static [(&'static str, &'static str)],
+}
+
+/// A file whose leaves may be ranges.
+#[derive(Debug, Clone)]
+pub struct Template {
+    root: Item,
+    space: Space,
+    lines: IndexMap<String, usize>,
+}
+
+/// A [`Node`] in which the ranges have become parameters.
+#[derive(Debug, Clone)]
+enum Item {
+    Value(Node),
+    Array(usize, Vec<Item>),
+    Table(usize, IndexMap<String, Item>),
+    /// The value of a parameter.
+    Param(usize, String),
+    /// The option that a parameter chooses.
+    Choice(String, Vec<(Value, Item)>),
+    /// So many of the copies as the count says, spliced into the list around it.
+    Repeat(Count, Vec<Item>),
+}
+
+#[derive(Debug, Clone)]
+enum Count {
+    Fixed(usize),
+    Param(String),
+}
+
+const MOST_COPIES: i64 = 100;
+
+impl Template {
+    /// Finds the ranges of a file.
+    ///
+    /// # Errors
+    ///
+    /// All ranges that cannot be used, with their lines.
+    pub fn new(root: &Node, file: &str, policy: &Policy) -> Result<Self, Problems> {
+        let mut compiler = Compiler {
+            space: Space::default(),
+            lines: IndexMap::new(),
+            references: Vec::new(),
+            problems: Problems::new(file),
+            policy,
+        };
+        let root = compiler.item(root, "", &[]);
+        for (line, path, target) in std::mem::take(&mut compiler.references) {
+            if compiler.space.get(&target).is_none() {
+                let near = nearest(&target, compiler.space.iter().map(|p| p.name.as_str()));
+                compiler.problems.push(Problem {
+                    line: Some(line),
+                    path,
+                    expected: "the path of a range in this file".to_owned(),
+                    found: format!("{target:?}"),
+                    help: near.map(|near| format!("did you mean {near:?}?")),
+                });
+            }
+        }
+        let Compiler { space, lines, problems, .. } = compiler;
+        problems.or(root).map(|root| Self { root, space, lines })
+    }
+
+    /// The space of the file's ranges; empty for a file that is simply a training run.
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// The line of a parameter's range.
+    pub fn line(&self, param: &str) -> Option<usize> {
+        self.lines.get(param).copied()
+    }
+
+    /// The tree with the values of `params` in the places of the ranges.
+    ///
+    /// # Errors
+    ///
+    /// A message if a value is missing that the tree needs: `params` is not of this space, or a
+    /// `{ param = … }` refers to a range that does not exist beside the others' values.
+    pub fn fill(&self, params: &Params) -> Result<Node, String> {
+        let mut filled = self.root.fill(params)?;
+        debug_assert_eq!(filled.len(), 1, "only a repeat is more than one node, and a file is none");
+        filled.pop().ok_or_else(|| "the file is empty".to_owned())
+    }
+}
+
+impl Item {
+    fn fill(&self, params: &Params) -> Result<Vec<Node>, String> {
+        let value = |name: &str| {
+            params
+                .get(name)
+                .ok_or_else(|| format!("there is no value for `{name}` beside the other parameters"))
+        };
+        Ok(vec![match self {
+            Self::Value(node) => node.clone(),
+            Self::Array(line, items) => {
+                let mut nodes = Vec::new();
+                for item in items {
+                    nodes.extend(item.fill(params)?);
+                }
+                Node { line: *line, kind: Kind::Array(nodes), filled_from: None }
+            }
+            Self::Table(line, items) => {
+                let mut table = IndexMap::new();
+                for (key, item) in items {
+                    if let Some(node) = item.fill(params)?.pop() {
+                        table.insert(key.clone(), node);
+                    }
+                }
+                Node { line: *line, kind: Kind::Table(table), filled_from: None }
+            }
+            Self::Param(line, name) => {
+                Node { line: *line, filled_from: Some(name.clone()), ..Node::from(value(name)?) }
+            }
+            Self::Choice(name, options) => {
+                let chosen = value(name)?;
+                let option = options.iter().find(|(label, _)| label == chosen);
+                let (_, item) = option.ok_or_else(|| format!("`{name}` has no option {chosen}"))?;
+                return item.fill(params);
+            }
+            Self::Repeat(count, copies) => {
+                let count = match count {
+                    Count::Fixed(count) => *count,
+                    Count::Param(name) => value(name)?.as_i64().unwrap_or(0).max(0) as usize,
+                };
+                let mut nodes = Vec::new();
+                for copy in copies.iter().take(count) {
+                    nodes.extend(copy.fill(params)?);
+                }
+                return Ok(nodes);
+            }
+        }])
+    }
+}
+
+struct Compiler<'a> {
+    space: Space,
+    lines: IndexMap<String, usize>,
+    references: Vec<(usize, String, String)>,
+    problems: Problems,
+    policy: &'a Policy,
+}
+
+impl Compiler<'_> {
+    fn item(&mut self, node: &Node, path: &str, conditions: &[Condition]) -> Option<Item> {
+        match &node.kind {
+            Kind::Array(nodes) => {
+                let labels = element_labels(nodes);
+                self.distinct(nodes, &labels, path);
+                let items: Vec<Option<Item>> = nodes
+                    .iter()
+                    .zip(&labels)
+                    .map(|(node, label)| {
+                        let path = join(path, label);
+                        if node.get("repeat").is_some() {
+                            self.repeat(node, &path, conditions)
+                        } else {
+                            self.item(node, &path, conditions)
+                        }
+                    })
+                    .collect();
+                Some(Item::Array(node.line, items.into_iter().collect::<Option<_>>()?))
+            }
+            Kind::Table(table) => {
+                let ranges: Vec<&str> =
+                    ["float", "int", "choice"].into_iter().filter(|key| table.contains_key(*key)).collect();
+                if let [key] = ranges[..] {
+                    return self.range(node, table, key, path, conditions);
+                }
+                if table.len() == 1
+                    && let Some(target) = table.get("param").and_then(Node::as_str)
+                {
+                    self.references.push((node.line, path.to_owned(), target.to_owned()));
+                    return Some(Item::Param(node.line, target.to_owned()));
+                }
+                let items: Vec<Option<(String, Item)>> = table
+                    .iter()
+                    .map(|(key, child)| Some((key.clone(), self.item(child, &join(path, key), conditions)?)))
+                    .collect();
+                Some(Item::Table(node.line, items.into_iter().collect::<Option<_>>()?))
+            }
+            _ => Some(Item::Value(node.clone())),
+        }
+    }
+
+    /// Names that were given twice in one list.
+    fn distinct(&mut self, nodes: &[Node], labels: &[String], path: &str) {
+        for (i, label) in labels.iter().enumerate() {
+            if labels[..i].contains(label) {
+                self.problems.add(
+                    nodes[i].line,
+                    &join(path, label),
+                    "a name that no other element of the list has",
+                    format!("{label:?} for the second time"),
+                );
+            }
+        }
+    }
+
+    fn range(
+        &mut self,
+        node: &Node,
+        table: &IndexMap<String, Node>,
+        key: &str,
+        path: &str,
+        conditions: &[Condition],
+    ) -> Option<Item> {
+        if !self.policy.allowed.iter().any(|allowed| under(path, allowed)) {
+            let places: Vec<String> = self.policy.allowed.iter().map(|place| format!("[{place}]")).collect();
+            self.problems.add(
+                node.line,
+                path,
+                format!("one value: ranges stand in {}", places.join(", ")),
+                format!("a range ({key})"),
+            );
+            return None;
+        }
+        if let Some((_, reason)) = self.policy.refused.iter().find(|(refused, _)| under(path, refused)) {
+            self.problems.add(node.line, path, format!("one value: {reason}"), format!("a range ({key})"));
+            return None;
+        }
+        let known: &[&str] = match key {
+            "choice" => &["choice", "name"],
+            _ => &[key, "log", "step", "name"],
+        };
+        let before = self.problems.iter().count();
+        super::Fields::open(node, path, &mut self.problems)?.close(known, &mut self.problems);
+        let name = match table.get("name") {
+            None => path.to_owned(),
+            Some(name) => {
+                let named = name.as_str().map(str::to_owned);
+                if named.is_none() {
+                    self.problems.add(name.line, path, "the parameter's name as text", name.describe());
+                }
+                named?
+            }
+        };
+        if self.problems.iter().count() > before {
+            return None;
+        }
+        if key == "choice" {
+            return self.choice(node, &table["choice"], name, path, conditions);
+        }
+        let distribution = self.numeric(table, key, path)?;
+        self.parameter(node.line, path, name.clone(), distribution, conditions)?;
+        Some(Item::Param(node.line, name))
+    }
+
+    fn numeric(&mut self, table: &IndexMap<String, Node>, key: &str, path: &str) -> Option<Distribution> {
+        let ends = &table[key];
+        let log = match table.get("log") {
+            None => false,
+            Some(node) => <bool as super::Decode>::decode(node, &join(path, "log"), &mut self.problems)?,
+        };
+        let pair = match &ends.kind {
+            Kind::Array(nodes) if nodes.len() == 2 => Some((&nodes[0].kind, &nodes[1].kind)),
+            _ => None,
+        };
+        let number = |kind: &Kind| match kind {
+            Kind::Int(i) => Some(*i as f64),
+            Kind::Float(x) => Some(*x),
+            _ => None,
+        };
+        if key == "float" {
+            let step = match table.get("step") {
+                None => None,
+                Some(node) => {
+                    Some(<f64 as super::Decode>::decode(node, &join(path, "step"), &mut self.problems)?)
+                }
+            };
+            let ends_read = pair.and_then(|(low, high)| Some((number(low)?, number(high)?)));
+            let Some((low, high)) = ends_read else {
+                self.problems.add(ends.line, path, "two numbers: float = [low, high]", ends.describe());
+                return None;
+            };
+            return Some(Distribution::Float { low, high, log, step });
+        }
+        let step = match table.get("step") {
+            None => 1,
+            Some(node) => {
+                <u64 as super::Decode>::decode(node, &join(path, "step"), &mut self.problems)? as i64
+            }
+        };
+        let Some((Kind::Int(low), Kind::Int(high))) = pair else {
+            self.problems.add(ends.line, path, "two whole numbers: int = [low, high]", ends.describe());
+            return None;
+        };
+        Some(Distribution::Int { low: *low, high: *high, log, step })
+    }
+
+    fn choice(
+        &mut self,
+        node: &Node,
+        options: &Node,
+        name: String,
+        path: &str,
+        conditions: &[Condition],
+    ) -> Option<Item> {
+        let Kind::Array(nodes) = &options.kind else {
+            self.problems.add(options.line, path, "a list of options: choice = [a, b]", options.describe());
+            return None;
+        };
+        let labels = option_labels(nodes);
+        let distribution = Distribution::Choice { options: labels.clone() };
+        self.parameter(node.line, path, name.clone(), distribution, conditions)?;
+        let mut items = Vec::new();
+        for (option, label) in nodes.iter().zip(labels) {
+            let mut inner = conditions.to_vec();
+            inner.push(Condition::Equals { param: name.clone(), value: label.clone() });
+            let item = if option.as_value().is_some() {
+                let filled = Node { filled_from: Some(name.clone()), ..option.clone() };
+                Some(Item::Value(filled))
+            } else {
+                self.item(option, &join(path, &label.to_string()), &inner)
+            };
+            items.push(item.map(|item| (label, item)));
+        }
+        Some(Item::Choice(name, items.into_iter().collect::<Option<_>>()?))
+    }
+
+    fn repeat(&mut self, node: &Node, path: &str, conditions: &[Condition]) -> Option<Item> {
+        let fields = super::Fields::open(node, path, &mut self.problems)?;
+        fields.close(&["repeat", "layer", "tie", "name"], &mut self.problems);
+        let tie = fields.or("tie", || false, &mut self.problems)?;
+        let Some(layer) = node.get("layer") else {
+            self.problems.add(node.line, path, "what to repeat: layer = { … }", node.describe());
+            return None;
+        };
+        let times = node.get("repeat")?;
+        let count_path = join(path, "repeat");
+        let (count, most) = match self.item(times, &count_path, conditions)? {
+            Item::Value(Node { kind: Kind::Int(n), .. }) if (0..=MOST_COPIES).contains(&n) => {
+                (Count::Fixed(n as usize), n)
+            }
+            Item::Param(_, name) => match self.space.get(&name).map(|p| &p.distribution) {
+                Some(Distribution::Int { low, high, .. }) if *low >= 0 && *high <= MOST_COPIES => {
+                    let most = *high;
+                    (Count::Param(name), most)
+                }
+                _ => {
+                    self.problems.add(
+                        times.line,
+                        &count_path,
+                        format!("whole numbers from 0 to {MOST_COPIES}"),
+                        times.describe(),
+                    );
+                    return None;
+                }
+            },
+            _ => {
+                self.problems.add(
+                    times.line,
+                    &count_path,
+                    format!("a whole number from 0 to {MOST_COPIES}, or a range of them: {{ int = [1, 3] }}"),
+                    times.describe(),
+                );
+                return None;
+            }
+        };
+        let mut copies: Vec<Item> = Vec::new();
+        for copy in 1..=most {
+            if tie && copy > 1 {
+                copies.push(copies[0].clone());
+                continue;
+            }
+            let mut inner = conditions.to_vec();
+            if let Count::Param(name) = &count {
+                inner.push(Condition::AtLeast { param: name.clone(), value: copy });
+            }
+            let label = if tie { "layer".to_owned() } else { format!("layer{copy}") };
+            copies.push(self.item(layer, &join(path, &label), &inner)?);
+        }
+        Some(Item::Repeat(count, copies))
+    }
+
+    fn parameter(
+        &mut self,
+        line: usize,
+        path: &str,
+        name: String,
+        distribution: Distribution,
+        conditions: &[Condition],
+    ) -> Option<()> {
+        let conditions = conditions.to_vec();
+        match self.space.push(Parameter { name: name.clone(), distribution, conditions }) {
+            Ok(()) => {
+                self.lines.insert(name, line);
+                Some(())
+            }
+            Err(crate::SpaceError::Distribution { source, .. }) => {
+                self.problems.add(line, path, "a range with values in it", source.to_string());
+                None
+            }
+            Err(error) => {
+                self.problems.add(line, path, "a name that no other parameter has", error.to_string());
+                None
+            }
+        }
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// Whether `path` is `place` or within it.
+fn under(path: &str, place: &str) -> bool {
+    path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn kind_of(node: &Node) -> Option<&str> {
+    let table = node.as_table()?;
+    table
+        .get("kind")
+        .and_then(Node::as_str)
+        .or_else(|| table.keys().find(|key| *key != "name").map(String::as_str))
+}
+
+fn name_of(node: &Node) -> Option<&str> {
+    // The `name` of a range is the parameter's, not the element's.
+    let table = node.as_table()?;
+    let is_range = ["float", "int", "choice"].iter().any(|key| table.contains_key(*key));
+    if is_range { None } else { table.get("name").and_then(Node::as_str) }
+}
+
+/// What the elements of a list are called: `name`, or kind and ordinal, or the ordinal alone.
+pub(super) fn element_labels(nodes: &[Node]) -> Vec<String> {
+    let mut counts: IndexMap<&str, usize> = IndexMap::new();
+    nodes
+        .iter()
+        .enumerate()
+        .map(|(i, node)| match (name_of(node), kind_of(node)) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(kind)) => {
+                let count = counts.entry(kind).or_insert(0);
+                *count += 1;
+                format!("{kind}{count}")
+            }
+            (None, None) => (i + 1).to_string(),
+        })
+        .collect()
+}
+
+/// What the options of a choice are called: a value is its own label, a table goes by its `name` or
+/// kind, with an ordinal only where that is not enough.
+fn option_labels(nodes: &[Node]) -> Vec<Value> {
+    let words: Vec<Option<&str>> = nodes.iter().map(|node| name_of(node).or_else(|| kind_of(node))).collect();
+    let mut counts: IndexMap<&str, usize> = IndexMap::new();
+    nodes
+        .iter()
+        .zip(&words)
+        .enumerate()
+        .map(|(i, (node, word))| match (node.as_value(), word) {
+            (Some(value), _) => value,
+            (None, Some(word)) => {
+                let count = counts.entry(word).or_insert(0);
+                *count += 1;
+                let alone = words.iter().filter(|other| *other == &Some(*word)).count() == 1;
+                Value::Text(if alone { (*word).to_owned() } else { format!("{word}{count}") })
+            }
+            (None, None) => Value::Text(format!("option{}", i + 1)),
+        })
+        .collect()
+}
+
+impl Node {
+    /// Puts `value` in the place of what stands at `path`, or adds it there: the `--set` of the
+    /// command line. Elements of lists go by the same names as in the parameters' paths.
+    ///
+    /// # Errors
+    ///
+    /// A message that names the part of the path that does not exist.
+    pub fn set(&mut self, path: &str, value: Self) -> Result<(), String> {
+        let mut here = self;
+        let mut walked = String::new();
+        let mut parts = path.split('.').peekable();
+        while let Some(part) = parts.next() {
+            let parent = walked.clone();
+            walked = join(&parent, part);
+            let last = parts.peek().is_none();
+            let described = here.describe();
+            match &mut here.kind {
+                Kind::Table(table) => {
+                    if last {
+                        let line = table.get(part).map_or(0, |node| node.line);
+                        table.insert(part.to_owned(), Self { line, ..value });
+                        return Ok(());
+                    }
+                    let keys: Vec<String> = table.keys().cloned().collect();
+                    // A section that the file leaves out may be begun; deeper, a missing key is a slip.
+                    if parent.is_empty() && !table.contains_key(part) {
+                        table.insert(part.to_owned(), Self::new(Kind::Table(IndexMap::new())));
+                    }
+                    here = table.get_mut(part).ok_or_else(|| missing(&parent, part, &keys))?;
+                }
+                Kind::Array(items) => {
+                    let labels = element_labels(items);
+                    let at = labels.iter().position(|label| label == part);
+                    let at = at.ok_or_else(|| missing(&parent, part, &labels))?;
+                    if last {
+                        let line = items[at].line;
+                        items[at] = Self { line, ..value };
+                        return Ok(());
+                    }
+                    here = &mut items[at];
+                }
+                _ => return Err(format!("`{parent}` is {described}: there is no `{part}` in it")),
+            }
+        }
+        Err("the path is empty".to_owned())
+    }
+}
+
+fn missing(parent: &str, part: &str, there: &[String]) -> String {
+    let place = if parent.is_empty() { "the file".to_owned() } else { format!("`{parent}`") };
+    format!("there is no `{part}` in {place}; there is {}", there.join(", "))
+}
+
+#[cfg(test)]
+mod tests;
