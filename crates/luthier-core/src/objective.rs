@@ -64,7 +64,7 @@ impl From<String> for ObjectiveError {
 }
 
 /// A running trial, as its objective sees it.
-pub trait TrialHandle {
+pub trait TrialHandle: Send {
     /// Its number.
     fn id(&self) -> TrialId;
 

@@ -46,8 +46,10 @@ pub enum StopReason {
         /// The percentile, 50 for the median.
         percentile: f64,
         /// Its best value so far, as a loss.
+        #[serde(with = "crate::trial::number")]
         loss: f64,
         /// The percentile's value, as a loss.
+        #[serde(with = "crate::trial::number")]
         threshold: f64,
     },
     /// The user's own program asked for it.

@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The algorithms of a search: samplers choose configurations, pruners stop trials that cannot win.
+//!
+//! Each is a pure function of the history, the space and a random stream, so a study that is replayed
+//! proposes and decides the same again. Algorithms are known to a study file by name:
+//!
+//! ```
+//! use luthier_core::{Direction, Distribution, History, Parameter, Purpose, Space, Streams};
+//!
+//! let space = Space::new([Parameter::new("rate", Distribution::log_float(1e-5, 1e-1))])?;
+//! let sampler = luthier_search::sampler("tpe").expect("a name of SAMPLERS");
+//! let history = History::new(Direction::Minimize);
+//! let mut rng = Streams::new(0).at(Purpose::Sampler, 0);
+//! let params = sampler.propose(&history.view(), &space, &mut rng)?;
+//! assert!(space.contains(&params));
+//! assert!(luthier_search::sampler("tpee").is_none());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod pruner;
+mod registry;
+pub mod sampler;
+
+pub use registry::{Entry, PRUNERS, SAMPLERS, pruner, sampler};

@@ -150,6 +150,17 @@ pub struct Field {
     pub default: Option<&'static str>,
 }
 
+/// Settings of which every key has a default, with all of them left out.
+///
+/// # Panics
+///
+/// If a key has none.
+pub fn defaults<T: Decode>() -> T {
+    let mut problems = Problems::new("");
+    let settings = T::decode(&Node::new(Kind::Table(IndexMap::new())), "", &mut problems);
+    settings.unwrap_or_else(|| panic!("a key has no default: {problems}"))
+}
+
 /// Settings that know their keys.
 pub trait Documented {
     /// The keys, in the order of their declaration.

@@ -18,7 +18,7 @@ mod node;
 mod problem;
 mod template;
 
-pub use decode::{Bound, Decode, Documented, Each, Field, Fields, bounds, decode_kind, keyed_by};
+pub use decode::{Bound, Decode, Documented, Each, Field, Fields, bounds, decode_kind, defaults, keyed_by};
 pub use node::{Kind, Node};
 pub use problem::{Problem, Problems, nearest};
 pub use template::{Policy, Template};

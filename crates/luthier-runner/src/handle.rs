@@ -1,0 +1,108 @@
+//! A running trial, as its objective sees it.
+
+use std::time::{Duration, Instant};
+
+use luthier_core::{
+    Decision, Event, Metrics, ObjectiveError, Params, Purpose, Report, Stop, Streams, TrialHandle, TrialId,
+};
+
+use crate::checkpoint_name;
+use crate::session::Shared;
+
+/// Work that may be lost with a process before a checkpoint is worth its writing.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+
+/// Reports of a study without a pruner wait at most this long for their commit.
+const REPORTS_WAIT: Duration = Duration::from_millis(500);
+
+pub(crate) struct Handle<'s, 'a> {
+    pub(crate) shared: &'s Shared<'a>,
+    pub(crate) id: TrialId,
+    pub(crate) params: Params,
+    pub(crate) seed: u64,
+    pub(crate) until: Option<u64>,
+    /// The last checkpoint, or the beginning.
+    pub(crate) saved: Instant,
+    pub(crate) flushed: Instant,
+}
+
+impl Handle<'_, '_> {
+    fn failed(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> ObjectiveError {
+        ObjectiveError { message: what.to_owned(), source: Some(Box::new(error)) }
+    }
+}
+
+impl TrialHandle for Handle<'_, '_> {
+    fn id(&self) -> TrialId {
+        self.id
+    }
+
+    fn params(&self) -> &Params {
+        &self.params
+    }
+
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn until(&self) -> Option<u64> {
+        self.until
+    }
+
+    fn report(&mut self, step: u64, value: f64, metrics: Metrics) -> Result<Decision, ObjectiveError> {
+        let decides = self.shared.search.decides();
+        let mut ledger = self.shared.lock();
+        let last = ledger.history().trial(self.id).and_then(|trial| trial.reports.last());
+        let (last_step, known) = last.map_or((0, f64::NAN), |last| (last.step, last.value));
+        if step > last_step {
+            let event = Event::Reported { trial: self.id, report: Report { step, value, metrics } };
+            self.shared.observer.event(&event);
+            let due = decides || self.flushed.elapsed() >= REPORTS_WAIT;
+            ledger.append_later(event);
+            if due {
+                ledger.flush().map_err(|error| Self::failed("a report could not be stored", error))?;
+                self.flushed = Instant::now();
+            }
+        } else if step == last_step && known.to_bits() != value.to_bits() {
+            // The trial was taken up again and went through this step before.
+            let id = self.id;
+            self.shared.observer.notice(&format!(
+                "trial {id} reported {known} at step {step} before it was set aside, and {value} now: this \
+                 machine computes differently; the first value is kept"
+            ));
+        }
+        if !decides || step < last_step {
+            return Ok(Decision::Continue);
+        }
+        let view = ledger.history().view();
+        let Some(trial) = view.get_unfinished(self.id) else { return Ok(Decision::Continue) };
+        let seed = ledger.study().definition.seed;
+        // One stream for each decision: its trial in the high half of the position, its step in the low.
+        let mut rng = Streams::new(seed).at(Purpose::Pruner, (self.id.0 << 32) | (step & 0xffff_ffff));
+        Ok(self.shared.search.decide(&view, &trial, &mut rng))
+    }
+
+    fn interrupted(&self) -> Option<Stop> {
+        self.shared.stop()
+    }
+
+    fn checkpoint(&mut self) -> Result<Option<Vec<u8>>, ObjectiveError> {
+        let (storage, study) = self.shared.place();
+        storage
+            .artifact(study, &checkpoint_name(self.id))
+            .map_err(|error| Self::failed("a checkpoint could not be read", error))
+    }
+
+    fn wants_checkpoint(&self) -> bool {
+        self.saved.elapsed() >= CHECKPOINT_EVERY
+    }
+
+    fn save_checkpoint(&mut self, checkpoint: Vec<u8>) -> Result<(), ObjectiveError> {
+        let (storage, study) = self.shared.place();
+        storage
+            .put_artifact(study, &checkpoint_name(self.id), &checkpoint)
+            .map_err(|error| Self::failed("a checkpoint could not be stored", error))?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+}

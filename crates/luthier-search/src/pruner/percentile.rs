@@ -1,0 +1,117 @@
+//! The percentile rule: a running trial is stopped while it is behind most of those before it.
+//!
+//! Symbols: b(t, s) is the best finite loss that trial t reported up to step s, infinite if there is
+//! none. A running trial t at step s is stopped if b(t, s) > P, where P is the percentile of b(u, s) over
+//! the complete trials u.
+//!
+//! Optuna's `PercentilePruner` compares b(t, s) with what the others reported at s itself, and Vizier
+//! (Golovin et al. 2017) with the mean of what they reported up to s. Here it is like with like: a trial
+//! counts with its best step in the end, so the best so far is what is compared. It follows that a trial
+//! which early stopping ended before s stays in the comparison with its best, and that a curve which
+//! rises after its best step lowers the bar for nobody. As with both peers, only complete trials are
+//! compared with: those that were stopped would make the bar at late steps depend on how many got there.
+
+use luthier_core::{Decision, Pruner, Rng, StopReason, Unfinished, View};
+
+/// Stops a trial whose best loss so far is strictly above a percentile of the complete trials' best at the
+/// same step.
+///
+/// Nothing is stopped before [`startup_trials`](Self::startup_trials) trials are complete, nor in the
+/// warm-up, nor where fewer than [`min_trials`](Self::min_trials) had reported by that step. A report of
+/// NaN or an infinity is no value; a trial without any other is the worst possible one.
+///
+/// ```
+/// use luthier_search::pruner::Percentile;
+/// let top_quarter = Percentile::new(25.0).with_warmup_steps(3);
+/// assert_eq!(top_quarter.startup_trials, 5);
+/// assert_eq!(Percentile::median(), Percentile::new(50.0));
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Percentile {
+    /// The percentile of losses, in `0..=100`: 50 is the median, and 25 keeps only the top quarter.
+    pub percentile: f64,
+    /// Complete trials with reports before any trial is stopped. 5 by default.
+    pub startup_trials: usize,
+    /// Steps up to this one are not judged. By default (`None`) it is a tenth of the longest complete
+    /// trial, rounded up: 1 epoch of 10, 10 of 100. The first epochs say little, and least of a trial
+    /// whose learning rate is still warming up, for which a tenth of the training is usual.
+    pub warmup_steps: Option<u64>,
+    /// Complete trials that must have reported by a step for it to be judged. 1 by default, as
+    /// [`startup_trials`](Self::startup_trials) already asks for more.
+    pub min_trials: usize,
+}
+
+impl Percentile {
+    /// The rule with this percentile (clamped to `0..=100`) and the default settings.
+    pub fn new(percentile: f64) -> Self {
+        Self {
+            percentile: percentile.clamp(0.0, 100.0),
+            startup_trials: 5,
+            warmup_steps: None,
+            min_trials: 1,
+        }
+    }
+
+    /// The same rule, judging no step up to `steps`.
+    #[must_use]
+    pub fn with_warmup_steps(mut self, steps: u64) -> Self {
+        self.warmup_steps = Some(steps);
+        self
+    }
+}
+
+impl Pruner for Percentile {
+    fn decide(&self, view: &View<'_>, trial: &Unfinished<'_>, _: &mut Rng) -> Decision {
+        let Some(&(step, _)) = trial.losses().last() else { return Decision::Continue };
+        let complete: Vec<&[(u64, f64)]> = view
+            .finished()
+            .filter(|other| other.loss().is_some())
+            .map(|other| other.losses())
+            .filter(|losses| !losses.is_empty())
+            .collect();
+        let longest = complete.iter().filter_map(|losses| losses.last()).map(|last| last.0).max();
+        let warmup = self.warmup_steps.unwrap_or(longest.unwrap_or(0).div_ceil(10));
+        if complete.len() < self.startup_trials || step <= warmup {
+            return Decision::Continue;
+        }
+        let reached = complete.iter().filter(|losses| losses[0].0 <= step);
+        let mut others: Vec<f64> = reached.map(|losses| best_until(losses, step)).collect();
+        if others.is_empty() || others.len() < self.min_trials {
+            return Decision::Continue;
+        }
+        let loss = best_until(trial.losses(), step);
+        let threshold = percentile(&mut others, self.percentile);
+        if loss > threshold {
+            Decision::Stop(StopReason::BehindPercentile {
+                step,
+                percentile: self.percentile,
+                // JSON, in which reasons are stored, has no infinity; the largest number is as bad.
+                loss: loss.min(f64::MAX),
+                threshold,
+            })
+        } else {
+            Decision::Continue
+        }
+    }
+}
+
+/// The smallest finite loss up to `step`; infinite if there is none.
+fn best_until(losses: &[(u64, f64)], step: u64) -> f64 {
+    let until = losses.iter().take_while(|report| report.0 <= step);
+    until.map(|report| report.1).filter(|loss| loss.is_finite()).fold(f64::INFINITY, f64::min)
+}
+
+/// The percentile of `values` (not empty, no NaN; they are sorted), between two neighbours by their
+/// distance, as `numpy.percentile` does.
+fn percentile(values: &mut [f64], percentile: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let place = percentile / 100.0 * (values.len() - 1) as f64;
+    let below = place.floor() as usize;
+    let (low, high) = (values[below], values[(below + 1).min(values.len() - 1)]);
+    let share = place - below as f64;
+    // Between two infinities, or exactly on a value, there is nothing to weigh.
+    if share == 0.0 || low == high { low } else { low + share * (high - low) }
+}
+
+#[cfg(test)]
+mod tests;

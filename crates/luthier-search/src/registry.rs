@@ -1,0 +1,68 @@
+//! The names under which a study file asks for an algorithm: one line for each.
+
+use std::fmt;
+
+use luthier_core::{Pruner, Sampler};
+
+use crate::pruner::{NoPruner, Percentile};
+use crate::sampler::{Random, Tpe};
+
+/// An algorithm with its name.
+pub struct Entry<T: ?Sized> {
+    /// What a study file calls it.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub about: &'static str,
+    create: fn() -> Box<T>,
+}
+
+impl<T: ?Sized> Entry<T> {
+    /// The algorithm with its default settings.
+    pub fn create(&self) -> Box<T> {
+        (self.create)()
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Entry<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Every sampler.
+pub const SAMPLERS: &[Entry<dyn Sampler>] = &[
+    Entry {
+        name: "random",
+        about: "every value of a range equally likely on its scale",
+        create: || Box::new(Random),
+    },
+    Entry {
+        name: "tpe",
+        about: "learns where good trials are denser than bad ones (tree-structured Parzen estimator)",
+        create: || Box::new(Tpe::default()),
+    },
+];
+
+/// Every pruner.
+pub const PRUNERS: &[Entry<dyn Pruner>] = &[
+    Entry { name: "none", about: "every trial runs to its end", create: || Box::new(NoPruner) },
+    Entry {
+        name: "median",
+        about: "stops a trial whose best value so far is behind the median of complete trials at that step",
+        create: || Box::new(Percentile::median()),
+    },
+];
+
+/// The sampler of this name (one of [`SAMPLERS`]) with its default settings.
+pub fn sampler(name: &str) -> Option<Box<dyn Sampler>> {
+    find(SAMPLERS, name)
+}
+
+/// The pruner of this name (one of [`PRUNERS`]) with its default settings.
+pub fn pruner(name: &str) -> Option<Box<dyn Pruner>> {
+    find(PRUNERS, name)
+}
+
+fn find<T: ?Sized>(entries: &[Entry<T>], name: &str) -> Option<Box<T>> {
+    entries.iter().find(|entry| entry.name == name).map(Entry::create)
+}

@@ -1,0 +1,76 @@
+-- Schema 1: studies and their events. Everything else is derived from the events.
+-- Only what SQLite 3.31 knows, so that older `sqlite3` shells can read the file too.
+
+CREATE TABLE studies (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice: folders of files are named by it
+    name       TEXT    NOT NULL UNIQUE,
+    created_ms INTEGER NOT NULL,                   -- since 1970, UTC
+    definition TEXT    NOT NULL                    -- JSON
+);
+
+CREATE TABLE events (
+    study    INTEGER NOT NULL REFERENCES studies (id) ON DELETE CASCADE,
+    revision INTEGER NOT NULL,                     -- 1, 2, 3, ... within the study
+    at_ms    INTEGER NOT NULL,
+    event    TEXT    NOT NULL,                     -- JSON; NaN and the infinities are text
+    PRIMARY KEY (study, revision)
+) WITHOUT ROWID;
+
+-- Studies that are deleted and whose folder of files is still to be removed.
+CREATE TABLE discarded_folders (
+    study INTEGER PRIMARY KEY
+);
+
+-- One row a trial. `value` is that of a complete trial; `outcome` is all that is known of its end.
+CREATE VIEW trials AS
+SELECT
+    study,
+    trial,
+    coalesce(
+        max(CASE WHEN kind = 'trial_finished' THEN json_extract(event, '$.outcome.state') END),
+        CASE
+            WHEN max(CASE WHEN kind = 'trial_paused' THEN revision ELSE 0 END)
+               > max(CASE WHEN kind IN ('trial_started', 'trial_resumed') THEN revision ELSE 0 END)
+            THEN 'paused' ELSE 'running'
+        END
+    ) AS state,
+    max(CASE
+        WHEN kind = 'trial_finished' AND json_extract(event, '$.outcome.state') = 'complete'
+        THEN json_extract(event, '$.outcome.value')
+    END) AS value,
+    json_patch(
+        max(CASE WHEN kind = 'trial_started' THEN json_extract(event, '$.params') END),
+        json_group_object(
+            json_extract(event, '$.name'),
+            json(CASE json_type(event, '$.value')
+                WHEN 'true' THEN 'true'
+                WHEN 'false' THEN 'false'
+                ELSE json_quote(json_extract(event, '$.value'))
+            END)
+        ) FILTER (WHERE kind = 'param_suggested')
+    ) AS params,
+    max(CASE
+        WHEN kind = 'trial_started' THEN strftime('%Y-%m-%d %H:%M:%S', at_ms / 1000, 'unixepoch')
+    END) AS started,
+    max(CASE WHEN kind = 'trial_finished' THEN json_extract(event, '$.seconds') END) AS seconds,
+    max(CASE WHEN kind = 'trial_finished' THEN json_extract(event, '$.outcome') END) AS outcome
+FROM (
+    SELECT
+        study, revision, at_ms, event,
+        json_extract(event, '$.event') AS kind,
+        json_extract(event, '$.trial') AS trial
+    FROM events
+)
+WHERE trial IS NOT NULL
+GROUP BY study, trial;
+
+-- One row a report; `metrics` is JSON.
+CREATE VIEW reports AS
+SELECT
+    study,
+    json_extract(event, '$.trial') AS trial,
+    json_extract(event, '$.report.step') AS step,
+    json_extract(event, '$.report.value') AS value,
+    coalesce(json_extract(event, '$.report.metrics'), '{}') AS metrics
+FROM events
+WHERE json_extract(event, '$.event') = 'reported';

@@ -1,0 +1,158 @@
+//! What can be wrong with data, said so that it can be mended.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::PathBuf;
+
+/// Data that cannot be used. The message names the place, what was expected and what was found; causes
+/// are part of it, so there is no source to print beside it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A file is not where it was looked for.
+    #[error(
+        "there is no file {}; give a path that is absolute or relative to the study file",
+        looked_for(tried)
+    )]
+    NotFound {
+        /// The full paths that were tried.
+        tried: Vec<PathBuf>,
+    },
+    /// A file cannot be opened, read or written.
+    #[error("cannot {action} {}: {reason}", path.display())]
+    File {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: io::Error,
+    },
+    /// A table is not what was expected.
+    #[error("{}{}: {problem}", path.display(), line.map(|line| format!(", line {line}")).unwrap_or_default())]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// The line on which the row begins, counted from 1, where the problem is in one row.
+        line: Option<u64>,
+        /// What was expected, what was found, and what to do.
+        problem: String,
+    },
+    /// A file of images or labels is not what was expected.
+    #[error("{}: {problem}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        problem: String,
+    },
+    /// Data could not be downloaded.
+    #[error(
+        "cannot download {file}: {}; get the files {} by hand and put them into {}",
+        attempts.join("; "), files.join(", "), folders(places)
+    )]
+    Download {
+        /// The file that is missing.
+        file: String,
+        /// Each address that was tried, with the reason why it failed.
+        attempts: Vec<String>,
+        /// All files that the data consists of.
+        files: Vec<String>,
+        /// The folders in which they are looked for.
+        places: Vec<String>,
+    },
+    /// A setting has a value that cannot be used.
+    #[error("`{key}` {problem}")]
+    Setting {
+        /// The key in `[data]`.
+        key: String,
+        /// What was expected and what was found.
+        problem: String,
+    },
+    /// The data cannot be split as asked.
+    #[error("cannot split the data: {0}")]
+    Split(String),
+    /// The data cannot be encoded as the model was trained.
+    #[error("{0}")]
+    Encoding(String),
+}
+
+impl DataError {
+    pub(super) fn read(path: &std::path::Path, reason: io::Error) -> Self {
+        Self::File { action: "read", path: path.into(), reason }
+    }
+
+    pub(super) fn write(path: &std::path::Path, reason: io::Error) -> Self {
+        Self::File { action: "write", path: path.into(), reason }
+    }
+
+    pub(super) fn format(path: &std::path::Path, problem: impl Into<String>) -> Self {
+        Self::Format { path: path.into(), problem: problem.into() }
+    }
+
+    pub(super) fn setting(key: &str, problem: impl Into<String>) -> Self {
+        Self::Setting { key: key.into(), problem: problem.into() }
+    }
+}
+
+fn looked_for(tried: &[PathBuf]) -> String {
+    let mut text = String::new();
+    for (i, path) in tried.iter().enumerate() {
+        let joint = if i == 0 { "" } else { " or " };
+        write!(text, "{joint}{}", path.display()).expect("writing to a string does not fail");
+    }
+    text
+}
+
+fn folders(places: &[String]) -> String {
+    places.join(" or ")
+}
+
+/// Names in backticks, separated by commas, at most 20 of them.
+pub(super) fn list<S: AsRef<str>>(names: &[S]) -> String {
+    let shown: Vec<String> = names.iter().take(20).map(|name| format!("`{}`", name.as_ref())).collect();
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// ` (did you mean `X`?)` with the name nearest to `wanted`, or nothing where none is near.
+pub(super) fn did_you_mean<S: AsRef<str>>(wanted: &str, names: &[S]) -> String {
+    let near = names.iter().map(|name| (distance(wanted, name.as_ref()), name.as_ref())).min();
+    match near {
+        Some((steps, name)) if steps * 3 <= wanted.chars().count().max(3) => {
+            format!(" (did you mean `{name}`?)")
+        }
+        _ => String::new(),
+    }
+}
+
+/// The number of letters to insert, delete or replace (Levenshtein 1966), in lower case.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.to_lowercase(), b.to_lowercase());
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.chars().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[row.len() - 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_offered_only_when_it_is_near() {
+        let names = ["median_house_value", "population"];
+        assert_eq!(did_you_mean("Median_house_valu", &names), " (did you mean `median_house_value`?)");
+        assert_eq!(did_you_mean("price", &names), "");
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}

@@ -1,0 +1,309 @@
+//! Reading new data as the training data was read, and saying where it is unlike it.
+
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::super::error::{did_you_mean, list};
+use super::super::raw_csv::{RawCsv, number};
+use super::super::table_csv::canonical;
+use super::super::{Column, ColumnValues, DataError, Images, Inputs, Table, Targets, idx};
+use super::{
+    CategoricalEncoding, ColumnEncoding, ImageEncoding, InputEncoding, Preprocessor, TargetEncoding,
+};
+
+/// New rows, ready for [`Preprocessor::encode`].
+#[derive(Debug)]
+pub struct NewRows {
+    /// The inputs.
+    pub inputs: Inputs,
+    /// One for each row, in order.
+    pub flags: Vec<RowFlags>,
+    /// The targets, if the file has the target column. An error says why the column cannot be used, which
+    /// matters only to those who evaluate.
+    pub targets: Result<Option<Targets>, DataError>,
+    /// What a person should know, such as columns that are not used.
+    pub notices: Vec<String>,
+}
+
+/// Where a row is unlike the training data.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RowFlags {
+    /// The line on which the row begins, counted from 1.
+    pub line: u64,
+    /// What is unlike; empty for most rows.
+    pub flags: Vec<Flag>,
+}
+
+/// One way in which a row is unlike the training data.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flag {
+    /// A category that no training row had; it is encoded as zeros.
+    UnseenCategory {
+        /// The column.
+        column: String,
+        /// The category.
+        value: String,
+    },
+    /// A number outside the range of the training rows.
+    OutOfRange {
+        /// The column.
+        column: String,
+        /// The number.
+        value: f64,
+        /// The smallest training value.
+        min: f64,
+        /// The largest training value.
+        max: f64,
+    },
+    /// A missing value in a column that was never missing in training.
+    Missing {
+        /// The column.
+        column: String,
+    },
+}
+
+impl fmt::Display for Flag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnseenCategory { column, value } => {
+                write!(f, "`{column}` is `{value}`, which training never had")
+            }
+            Self::OutOfRange { column, value, min, max } => {
+                write!(f, "`{column}` is {value}, in training it was from {min} to {max}")
+            }
+            Self::Missing { column } => write!(f, "`{column}` is missing, in training it never was"),
+        }
+    }
+}
+
+impl Preprocessor {
+    /// Reads a file of comma-separated values with the trained columns in any order. Other columns are
+    /// ignored, and the target may be there or not.
+    ///
+    /// # Errors
+    /// A file that cannot be read, columns that are missing (all of them are named), text where training
+    /// had numbers, and a model that was trained on images.
+    pub fn read_csv(&self, path: &Path) -> Result<NewRows, DataError> {
+        self.new_rows(&RawCsv::read(path)?)
+    }
+
+    /// As [`Preprocessor::read_csv`], from a reader that is called `name` in messages.
+    ///
+    /// # Errors
+    /// Those of [`Preprocessor::read_csv`].
+    pub fn read_csv_from(&self, name: &str, mut reader: impl Read) -> Result<NewRows, DataError> {
+        let name = Path::new(name);
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).map_err(|error| DataError::read(name, error))?;
+        self.new_rows(&RawCsv::parse(name, &bytes)?)
+    }
+
+    fn new_rows(&self, raw: &RawCsv) -> Result<NewRows, DataError> {
+        let InputEncoding::Table { columns, .. } = &self.inputs else {
+            return Err(raw.error("the model was trained on images, expected images"));
+        };
+        let positions = positions(columns, raw)?;
+        let mut flags: Vec<RowFlags> =
+            (0..raw.len()).map(|row| RowFlags { line: raw.line(row), flags: Vec::new() }).collect();
+        let mut read = Vec::new();
+        for (encoding, position) in columns.iter().zip(&positions) {
+            let values = match encoding {
+                ColumnEncoding::Numeric(_) => numbers(encoding, raw, *position, &mut flags)?,
+                ColumnEncoding::Categorical(known) => categories(known, raw, *position, &mut flags),
+            };
+            read.push(Column { name: encoding.name().to_owned(), values });
+        }
+        let target = self.target_name.as_deref().and_then(|name| raw.column(name));
+        let is_unused = |i: &usize| !positions.contains(i) && Some(*i) != target;
+        let unused: Vec<&String> = (0..raw.header.len()).filter(is_unused).map(|i| &raw.header[i]).collect();
+        let mut notices = Vec::new();
+        if !unused.is_empty() {
+            notices.push(format!("not used: {}", list(&unused)));
+        }
+        let targets = target.map(|target| self.new_targets(raw, target)).transpose();
+        let inputs = Inputs::Table(Table { columns: read, rows: raw.len() });
+        Ok(NewRows { inputs, flags, targets, notices })
+    }
+
+    fn new_targets(&self, raw: &RawCsv, target: usize) -> Result<Targets, DataError> {
+        let name = &raw.header[target];
+        let present = raw.cells(target).enumerate().map(|(row, text)| {
+            text.map(|text| (row, text)).ok_or_else(|| {
+                raw.error_in(row, format!("the target `{name}` is missing; fill it in to evaluate"))
+            })
+        });
+        match &self.targets {
+            TargetEncoding::Classes { names } => {
+                let labels = present.map(|cell| {
+                    let (row, text) = cell?;
+                    let unknown = || {
+                        let known = list(names);
+                        raw.error_in(
+                            row,
+                            format!("the class `{text}` is not one of the trained ones: {known}"),
+                        )
+                    };
+                    find(names, text).map(|label| label as u32).ok_or_else(unknown)
+                });
+                Ok(Targets::Classes {
+                    labels: labels.collect::<Result<_, DataError>>()?,
+                    names: names.clone(),
+                    column: Some(name.clone()),
+                })
+            }
+            TargetEncoding::Numbers { .. } => {
+                let values = present.map(|cell| {
+                    let (row, text) = cell?;
+                    let wrong =
+                        || raw.error_in(row, format!("the target `{name}` is `{text}`, expected a number"));
+                    number(text).ok_or_else(wrong)
+                });
+                Ok(Targets::Numbers { values: values.collect::<Result<_, DataError>>()?, name: name.clone() })
+            }
+        }
+    }
+
+    /// Reads an image (PNG or JPEG) and converts it to the trained channels.
+    ///
+    /// # Errors
+    /// A file that cannot be read, an image of another size, and a model that was trained on a table.
+    pub fn read_image(&self, path: &Path) -> Result<Inputs, DataError> {
+        let encoding = self.images(path)?;
+        let bytes = std::fs::read(path).map_err(|error| DataError::read(path, error))?;
+        let image = image::load_from_memory(&bytes)
+            .map_err(|error| DataError::format(path, format!("expected an image, PNG or JPEG: {error}")))?;
+        let (height, width) = (image.height() as usize, image.width() as usize);
+        encoding.check_size(path, height, width)?;
+        let pixels = if encoding.channels == 1 {
+            image.to_luma8().into_raw()
+        } else {
+            // The file has a pixel's channels side by side, the model one plane a channel.
+            let mixed = image.to_rgb8().into_raw();
+            (0..3).flat_map(|channel| mixed.iter().skip(channel).step_by(3).copied()).collect()
+        };
+        Ok(Inputs::Images(Images { pixels, channels: encoding.channels, height, width }))
+    }
+
+    /// Reads a file of images in the IDX format, packed in gzip or not.
+    ///
+    /// # Errors
+    /// Those of [`Preprocessor::read_image`].
+    pub fn read_idx(&self, path: &Path) -> Result<Inputs, DataError> {
+        let encoding = self.images(path)?;
+        let images = idx::read_images(path)?;
+        encoding.check_size(path, images.height, images.width)?;
+        if encoding.channels != images.channels {
+            let expected = encoding.channels;
+            return Err(DataError::format(path, format!("expected images of {expected} channels, found 1")));
+        }
+        Ok(Inputs::Images(images))
+    }
+
+    fn images(&self, path: &Path) -> Result<&ImageEncoding, DataError> {
+        match &self.inputs {
+            InputEncoding::Images(encoding) => Ok(encoding),
+            InputEncoding::Table { .. } => {
+                Err(DataError::format(path, "the model was trained on a table, expected a CSV file"))
+            }
+        }
+    }
+}
+
+impl ImageEncoding {
+    fn check_size(&self, path: &Path, height: usize, width: usize) -> Result<(), DataError> {
+        if (height, width) == (self.height, self.width) {
+            return Ok(());
+        }
+        let (h, w) = (self.height, self.width);
+        Err(DataError::format(
+            path,
+            format!(
+                "expected {w} x {h} pixels (width, height) as in training, found {width} x {height}; resize it"
+            ),
+        ))
+    }
+}
+
+/// The position of each trained column in the file.
+fn positions(columns: &[ColumnEncoding], raw: &RawCsv) -> Result<Vec<usize>, DataError> {
+    let names: Vec<&str> = columns.iter().map(ColumnEncoding::name).collect();
+    let missing: Vec<&str> = names.iter().copied().filter(|name| raw.column(name).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(names.iter().filter_map(|name| raw.column(name)).collect());
+    }
+    let hint = did_you_mean(missing[0], &raw.header).replace("did you mean", "the file has");
+    let (missing, found) = (list(&missing), list(&raw.header));
+    Err(raw.error(format!("the model needs the columns {missing}, which are missing{hint}; found {found}")))
+}
+
+fn numbers(
+    encoding: &ColumnEncoding,
+    raw: &RawCsv,
+    position: usize,
+    flags: &mut [RowFlags],
+) -> Result<ColumnValues, DataError> {
+    let ColumnEncoding::Numeric(known) = encoding else { return Ok(ColumnValues::Numeric(Vec::new())) };
+    let mut values = Vec::with_capacity(raw.len());
+    for (row, text) in raw.cells(position).enumerate() {
+        let flags = &mut flags[row].flags;
+        let column = || known.name.clone();
+        let Some(text) = text else {
+            if !known.missing {
+                flags.push(Flag::Missing { column: column() });
+            }
+            values.push(f64::NAN);
+            continue;
+        };
+        let value = number(text).ok_or_else(|| {
+            let name = &known.name;
+            raw.error_in(row, format!("the column `{name}` holds `{text}`, expected a number as in training"))
+        })?;
+        if !(known.min..=known.max).contains(&value) {
+            flags.push(Flag::OutOfRange { column: column(), value, min: known.min, max: known.max });
+        }
+        values.push(value);
+    }
+    Ok(ColumnValues::Numeric(values))
+}
+
+/// The trained code of each category. One that training did not have gets a code of its own past them.
+fn categories(
+    known: &CategoricalEncoding,
+    raw: &RawCsv,
+    position: usize,
+    flags: &mut [RowFlags],
+) -> ColumnValues {
+    let mut categories = known.categories.clone();
+    let mut codes = Vec::with_capacity(raw.len());
+    for (row, text) in raw.cells(position).enumerate() {
+        let column = known.name.clone();
+        let Some(text) = text else {
+            if !known.missing {
+                flags[row].flags.push(Flag::Missing { column });
+            }
+            codes.push(None);
+            continue;
+        };
+        let code = find(&categories, text).unwrap_or_else(|| {
+            categories.push(text.to_owned());
+            categories.len() - 1
+        });
+        if code >= known.categories.len() {
+            flags[row].flags.push(Flag::UnseenCategory { column, value: text.to_owned() });
+        }
+        codes.push(Some(code as u32));
+    }
+    ColumnValues::Categorical { codes, categories }
+}
+
+/// The position of a category or class, as it is written or, for numbers, in another spelling.
+fn find(names: &[String], text: &str) -> Option<usize> {
+    names.iter().position(|name| name == text).or_else(|| {
+        let spelt = canonical(text);
+        names.iter().position(|name| *name == spelt)
+    })
+}

@@ -1,0 +1,72 @@
+//! Data that is ready to train on: encoded by what the training rows taught, and split.
+
+use std::sync::Arc;
+
+use crate::data::{DataError, Dataset, Inputs, Preprocessor, Split, TransformConfig};
+use crate::metric::target_numbers;
+
+/// A data set with its split and the transforms that were fitted on its training rows.
+#[derive(Debug)]
+pub struct Prepared {
+    dataset: Arc<Dataset>,
+    split: Arc<Split>,
+    preprocessor: Preprocessor,
+    /// All rows of a table, encoded; images are encoded batch by batch, being four times larger so.
+    table: Option<Vec<f32>>,
+    targets: Vec<f32>,
+    shape: Vec<usize>,
+}
+
+impl Prepared {
+    /// Fits `transforms` on the training rows of `split`.
+    pub fn new(
+        dataset: Arc<Dataset>,
+        split: Arc<Split>,
+        transforms: &TransformConfig,
+    ) -> Result<Self, DataError> {
+        let preprocessor = Preprocessor::fit(&dataset, &split.train, transforms)?;
+        let table = match &dataset.inputs {
+            Inputs::Table(_) => Some(preprocessor.encode_all(&dataset.inputs)),
+            Inputs::Images(_) => None,
+        };
+        let rows: Vec<usize> = (0..dataset.len()).collect();
+        let targets = target_numbers(&preprocessor.encode_targets(&dataset.targets, &rows));
+        let shape = preprocessor.input_shape();
+        Ok(Self { dataset, split, preprocessor, table, targets, shape })
+    }
+
+    /// The data as it was loaded.
+    pub fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    /// The rows of each part.
+    pub fn split(&self) -> &Split {
+        &self.split
+    }
+
+    /// The fitted transforms.
+    pub fn preprocessor(&self) -> &Preprocessor {
+        &self.preprocessor
+    }
+
+    /// The shape of one example.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The encoded inputs and targets of `rows`.
+    pub(crate) fn batch(&self, rows: &[usize]) -> (Vec<f32>, Vec<f32>) {
+        let size: usize = self.shape.iter().product();
+        let mut inputs = Vec::with_capacity(rows.len() * size);
+        match &self.table {
+            Some(table) => {
+                for row in rows {
+                    inputs.extend_from_slice(&table[row * size..(row + 1) * size]);
+                }
+            }
+            None => self.preprocessor.encode(&self.dataset.inputs, rows, &mut inputs),
+        }
+        (inputs, rows.iter().map(|row| self.targets[*row]).collect())
+    }
+}

@@ -1,0 +1,144 @@
+//! Checkpoints: a run as bytes.
+//!
+//! The format is safetensors with a header of our own: the current weights, those of the best epoch,
+//! the optimizer's state, and where the run stands. Random streams are addressed by seed, epoch and
+//! step, so they need no place in it.
+
+use std::collections::HashMap;
+
+use burn::module::Module;
+use burn::tensor::Bytes;
+use luthier_core::Metrics;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{Best, Run, Setup};
+use crate::model::{Network, Weights};
+use crate::weights_file::{to_bytes, weights_of};
+
+const VERSION: u32 = 1;
+const HEADER: &str = "luthier_checkpoint";
+
+/// Why a checkpoint cannot be taken up.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// It is not one, or it was cut off or altered.
+    #[error("this is not a whole checkpoint: {0}")]
+    Broken(String),
+    /// Another version of the program wrote it.
+    #[error("the checkpoint has version {0}, expected {VERSION}: go on with the program that wrote it")]
+    Version(u32),
+    /// It belongs to another configuration.
+    #[error("the checkpoint is of another training: {0}")]
+    Other(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: u32,
+    seed: u64,
+    epoch: u64,
+    step: u64,
+    best: Option<BestHeader>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BestHeader {
+    epoch: u64,
+    value: f64,
+    improved: u64,
+    reference: f64,
+    metrics: Metrics,
+}
+
+impl Run {
+    /// The run as bytes. Call it between epochs.
+    ///
+    /// # Errors
+    ///
+    /// Only if the tensors cannot be written as safetensors, which no run has led to.
+    pub fn checkpoint(&self) -> Result<Vec<u8>, CheckpointError> {
+        let header = Header {
+            version: VERSION,
+            seed: self.setup.seed,
+            epoch: self.epoch,
+            step: self.step,
+            best: self.best.as_ref().map(|best| BestHeader {
+                epoch: best.epoch,
+                value: best.value,
+                improved: best.improved,
+                reference: best.reference,
+                metrics: best.metrics.clone(),
+            }),
+        };
+        let broken = |error: &dyn std::fmt::Display| CheckpointError::Broken(error.to_string());
+        let optimizer = self.optimizer.into_bytes().map_err(|error| broken(&error))?;
+        let mut tensors = named("now", self.network.valid().weights());
+        if let Some(best) = &self.best {
+            tensors.extend(named("best", best.network.weights()));
+        }
+        let header = serde_json::to_string(&header).map_err(|error| broken(&error))?;
+        let extra =
+            TensorView::new(Dtype::U8, vec![optimizer.len()], &optimizer).map_err(|error| broken(&error))?;
+        to_bytes(&tensors, &[("optimizer", extra)], HashMap::from([(HEADER.to_owned(), header)]))
+            .map_err(|error| broken(&error))
+    }
+
+    /// Takes a run up from its checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError`] if the bytes are not a checkpoint of a run with this setup.
+    pub fn resume(setup: Setup, bytes: &[u8]) -> Result<Self, CheckpointError> {
+        let broken = |error: &dyn std::fmt::Display| CheckpointError::Broken(error.to_string());
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| broken(&error))?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(|error| broken(&error))?;
+        let header = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|entries| entries.get(HEADER))
+            .ok_or_else(|| CheckpointError::Broken(format!("it has no entry `{HEADER}`")))?;
+        let header: Header = serde_json::from_str(header).map_err(|error| broken(&error))?;
+        if header.version != VERSION {
+            return Err(CheckpointError::Version(header.version));
+        }
+        if header.seed != setup.seed {
+            return Err(CheckpointError::Other(format!("its seed is {}, not {}", header.seed, setup.seed)));
+        }
+        let optimizer = tensors.tensor("optimizer").map_err(|error| broken(&error))?;
+        let optimizer = setup
+            .config
+            .train
+            .optimizer
+            .init()
+            .from_bytes(Bytes::from_bytes_vec(optimizer.data().to_vec()))
+            .map_err(|error| broken(&error))?;
+        let mut run = Self::new(setup).map_err(CheckpointError::Other)?;
+        let take = |prefix: &str, network: Network| -> Result<Network, CheckpointError> {
+            let weights = weights_of(&tensors, &format!("{prefix}.")).map_err(|error| broken(&error))?;
+            network.with_weights(&weights).map_err(CheckpointError::Other)
+        };
+        run.best = match header.best {
+            None => None,
+            Some(best) => Some(Best {
+                epoch: best.epoch,
+                value: best.value,
+                improved: best.improved,
+                reference: best.reference,
+                metrics: best.metrics,
+                network: take("best", run.network.valid())?,
+            }),
+        };
+        let network = std::mem::replace(&mut run.network, Network::empty());
+        run.network = take("now", network)?;
+        run.optimizer = optimizer;
+        run.epoch = header.epoch;
+        run.step = header.step;
+        Ok(run)
+    }
+}
+
+fn named(prefix: &str, weights: Vec<Weights>) -> Vec<Weights> {
+    weights.into_iter().map(|w| Weights { name: format!("{prefix}.{}", w.name), ..w }).collect()
+}
