@@ -81,6 +81,12 @@ pub enum Event {
     SessionStarted {
         /// The program and version that works.
         program: String,
+        /// The study file that it works by, where there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+        /// The fingerprint of the data that it works on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<String>,
         /// The number of trials asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trials: Option<u64>,

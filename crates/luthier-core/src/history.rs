@@ -101,12 +101,24 @@ pub struct History {
     direction: Direction,
     revision: Revision,
     trials: Vec<Trial>,
+    session: Option<SessionRecord>,
+}
+
+/// What a session of work said of itself when it began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// The program and its version.
+    pub program: String,
+    /// The study file.
+    pub file: Option<String>,
+    /// The fingerprint of the data.
+    pub data: Option<String>,
 }
 
 impl History {
     /// The empty history.
     pub fn new(direction: Direction) -> Self {
-        Self { direction, revision: 0, trials: Vec::new() }
+        Self { direction, revision: 0, trials: Vec::new(), session: None }
     }
 
     /// The history of these events, from the first.
@@ -174,7 +186,11 @@ impl History {
                 trial.seconds = Some(*seconds);
             }
             Event::Tested { trial, metrics } => self.trial_mut(*trial)?.tested = Some(metrics.clone()),
-            Event::SessionStarted { .. } | Event::SessionEnded { .. } => {}
+            Event::SessionStarted { program, file, data, .. } => {
+                let (program, file, data) = (program.clone(), file.clone(), data.clone());
+                self.session = Some(SessionRecord { program, file, data });
+            }
+            Event::SessionEnded { .. } => {}
         }
         self.revision = recorded.revision;
         Ok(())
@@ -197,6 +213,11 @@ impl History {
     /// The direction of the study.
     pub fn direction(&self) -> Direction {
         self.direction
+    }
+
+    /// The last session of work, if there was one.
+    pub fn session(&self) -> Option<&SessionRecord> {
+        self.session.as_ref()
     }
 
     /// All trials, by number.

@@ -25,7 +25,7 @@ mod value;
 
 pub use distribution::{Distribution, DistributionError};
 pub use event::{Event, Recorded, Revision, Stop};
-pub use history::{FinishedTrial, History, HistoryError, Trial, Unfinished, View};
+pub use history::{FinishedTrial, History, HistoryError, SessionRecord, Trial, Unfinished, View};
 pub use objective::{Abilities, Decision, Evaluation, Objective, ObjectiveError, TrialHandle};
 pub use random::{Purpose, Rng, Streams, fingerprint, trial_seed};
 pub use search::{

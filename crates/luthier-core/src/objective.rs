@@ -1,5 +1,7 @@
 //! The contract of an objective: what a trial does when it runs.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use crate::{Ending, FailCause, Metrics, Params, Stop, StopReason, TrialId};
@@ -106,6 +108,12 @@ pub trait TrialHandle: Send {
 pub trait Objective: Send + Sync {
     /// What it can do.
     fn abilities(&self) -> Abilities;
+
+    /// Time that the work behind the last trial will take, such as a final evaluation. It is kept free
+    /// when there is a limit of time.
+    fn wrap_up(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Runs `trial` until it ends or pauses.
     ///

@@ -1,5 +1,7 @@
 //! The history of a study and its storage, kept in step.
 
+use std::sync::Arc;
+
 use luthier_core::{
     Event, History, HistoryError, Params, Recorded, Storage, StorageError, Study, StudyLock, TrialId,
     trial_seed,
@@ -25,8 +27,8 @@ pub enum LedgerError {
 }
 
 /// A study that this process works on: no other process does while the ledger lives.
-pub struct Ledger<'a> {
-    storage: &'a dyn Storage,
+pub struct Ledger {
+    storage: Arc<dyn Storage>,
     study: Study,
     history: History,
     /// Reports that wait for the next commit.
@@ -34,15 +36,15 @@ pub struct Ledger<'a> {
     _lock: Box<dyn StudyLock>,
 }
 
-impl<'a> Ledger<'a> {
+impl Ledger {
     /// Claims `study` and reads its history.
     ///
     /// # Errors
     ///
     /// If another process works on it, or it cannot be read.
-    pub fn open(storage: &'a dyn Storage, study: Study) -> Result<Self, LedgerError> {
+    pub fn open(storage: Arc<dyn Storage>, study: Study) -> Result<Self, LedgerError> {
         let lock = storage.lock_study(study.id)?;
-        let history = read_history(storage, &study)?;
+        let history = read_history(&*storage, &study)?;
         Ok(Self { storage, study, history, waiting: Vec::new(), _lock: lock })
     }
 
@@ -57,8 +59,8 @@ impl<'a> Ledger<'a> {
     }
 
     /// The storage.
-    pub fn storage(&self) -> &'a dyn Storage {
-        self.storage
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
     }
 
     /// Makes `event` durable, and all that waits before it.

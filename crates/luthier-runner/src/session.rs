@@ -23,7 +23,7 @@ const FAILURES_IN_A_ROW: usize = 5;
 pub struct Limits {
     /// Configurations of the whole study, those of earlier sessions included.
     pub trials: Option<u64>,
-    /// When the time of this session is up.
+    /// When the time of this session is up, what is done at its end included.
     pub deadline: Option<Instant>,
     /// The value at which the study is good enough.
     pub target: Option<f64>,
@@ -102,11 +102,15 @@ pub struct Session<'a> {
     pub observer: &'a dyn Observer,
     /// The program and its version, for the record.
     pub program: String,
+    /// The study file, for the record.
+    pub file: Option<String>,
+    /// The fingerprint of the data, for the record.
+    pub data: Option<String>,
 }
 
 /// What the workers of a session share.
 pub(crate) struct Shared<'a> {
-    ledger: Mutex<Ledger<'a>>,
+    ledger: Mutex<Ledger>,
     changed: Condvar,
     pub(crate) search: &'a dyn Search,
     pub(crate) observer: &'a dyn Observer,
@@ -114,7 +118,7 @@ pub(crate) struct Shared<'a> {
     objective: &'a dyn Objective,
     limits: Limits,
     interrupt: Interrupt,
-    place: (&'a dyn Storage, StudyId),
+    place: (Arc<dyn Storage>, StudyId),
     /// Trials that a worker has in hand.
     in_hand: Mutex<Vec<TrialId>>,
     ended: Mutex<Option<Stop>>,
@@ -136,8 +140,8 @@ impl<'a> Session<'a> {
     ///
     /// [`RunError`] where the work cannot go on. The study is intact then, and its unfinished trials go
     /// on in the next session.
-    pub fn run(self, ledger: Ledger<'a>) -> Result<(Stop, Ledger<'a>), RunError> {
-        let place = (ledger.storage(), ledger.study().id);
+    pub fn run(self, ledger: Ledger) -> Result<(Stop, Ledger), RunError> {
+        let place = (Arc::clone(ledger.storage()), ledger.study().id);
         let workers = self.limits.parallel.max(1);
         let shared = Shared {
             ledger: Mutex::new(ledger),
@@ -154,7 +158,12 @@ impl<'a> Session<'a> {
             failed_in_a_row: AtomicUsize::new(0),
         };
         shared.tidy()?;
-        shared.lock().append(Event::SessionStarted { program: self.program, trials: self.limits.trials })?;
+        shared.lock().append(Event::SessionStarted {
+            program: self.program,
+            file: self.file,
+            data: self.data,
+            trials: self.limits.trials,
+        })?;
         let results: Vec<Result<(), RunError>> = std::thread::scope(|scope| {
             let handles: Vec<_> = (0..workers).map(|_| scope.spawn(|| shared.work())).collect();
             handles
@@ -172,14 +181,14 @@ impl<'a> Session<'a> {
     }
 }
 
-impl<'a> Shared<'a> {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Ledger<'a>> {
+impl Shared<'_> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Ledger> {
         // An objective's panic is caught outside the lock, so the ledger is never left half changed.
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn place(&self) -> (&'a dyn Storage, StudyId) {
-        self.place
+    pub(crate) fn place(&self) -> (&dyn Storage, StudyId) {
+        (&*self.place.0, self.place.1)
     }
 
     /// Whether the work is to stop, and why.
@@ -188,7 +197,7 @@ impl<'a> Shared<'a> {
         ended.or_else(|| {
             if self.interrupt.is_set() {
                 Some(Stop::Interrupted)
-            } else if self.limits.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            } else if self.limits.deadline.is_some_and(|deadline| Instant::now() + self.objective.wrap_up() >= deadline) {
                 Some(Stop::Timeout)
             } else {
                 None
@@ -205,7 +214,7 @@ impl<'a> Shared<'a> {
     /// Removes what a crash may have left: checkpoints of ended trials, models of trials that did not win.
     fn tidy(&self) -> Result<(), RunError> {
         let ledger = self.lock();
-        let (storage, study) = self.place;
+        let (storage, study) = self.place();
         let history = ledger.history();
         let keep: Vec<String> = history
             .trials()
@@ -259,7 +268,7 @@ impl<'a> Shared<'a> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self, ledger: &mut Ledger<'a>) -> Result<Job, RunError> {
+    fn next(&self, ledger: &mut Ledger) -> Result<Job, RunError> {
         if self.stop().is_some() {
             return Ok(Job::End);
         }
@@ -330,12 +339,12 @@ impl<'a> Shared<'a> {
         }
     }
 
-    fn resume(&self, ledger: &mut Ledger<'a>, trial: TrialId, until: Option<u64>) -> Result<Job, RunError> {
+    fn resume(&self, ledger: &mut Ledger, trial: TrialId, until: Option<u64>) -> Result<Job, RunError> {
         ledger.append(Event::TrialResumed { trial, until })?;
         self.take(ledger, trial)
     }
 
-    fn take(&self, ledger: &Ledger<'a>, id: TrialId) -> Result<Job, RunError> {
+    fn take(&self, ledger: &Ledger, id: TrialId) -> Result<Job, RunError> {
         let Some(trial) = ledger.history().trial(id) else { return Ok(Job::Wait) };
         self.in_hand().push(id);
         self.observer.event(&Event::TrialStarted {

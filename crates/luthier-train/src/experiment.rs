@@ -1,9 +1,11 @@
 //! A study file with its data: what a trial of a training study runs.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use burn::tensor::Device;
-use luthier_core::config::{Kind, Node, Template};
+use luthier_core::config::{Kind, Node, Problems, Template};
 use luthier_core::{
     Abilities, Decision, Direction, Ending, Evaluation, FailCause, Metrics, Objective, ObjectiveError,
     Params, Space, TrialHandle,
@@ -27,6 +29,8 @@ pub struct Experiment {
     threads: usize,
     /// Transforms may be searched; each setting of them is fitted once.
     prepared: Mutex<Vec<(TransformConfig, Arc<Prepared>)>>,
+    /// The slowest validation so far, in seconds an example, as bits.
+    seconds_per_example: AtomicU64,
 }
 
 impl Experiment {
@@ -49,6 +53,7 @@ impl Experiment {
             device,
             threads: 1,
             prepared: Mutex::new(Vec::new()),
+            seconds_per_example: AtomicU64::new(0),
         }
     }
 
@@ -116,11 +121,37 @@ impl Experiment {
     ///
     /// # Errors
     ///
-    /// Why they make no sense, such as a filter that is larger than its image.
-    pub fn summarize(&self, params: &Params) -> Result<Vec<StageSummary>, String> {
-        let setup = self.setup(params, 0)?;
-        let outputs = setup.loss().outputs(&self.dataset.targets)?;
-        summarize(&setup.config.model, setup.data.shape(), outputs)
+    /// What makes no sense in the file with these parameters, such as a filter that is larger than its
+    /// image, at its own line.
+    pub fn summarize(&self, params: &Params, name: &str) -> Result<Vec<StageSummary>, Problems> {
+        let mut problems = Problems::new(name);
+        let stages = self.try_summarize(params, &mut problems);
+        problems.or(stages)
+    }
+
+    fn try_summarize(&self, params: &Params, problems: &mut Problems) -> Option<Vec<StageSummary>> {
+        let setup = match self.setup(params, 0) {
+            Ok(setup) => setup,
+            Err(reason) => {
+                problems.add(0, "", "data that can be prepared", reason);
+                return None;
+            }
+        };
+        let file = self.template.fill(params).ok()?;
+        let outputs = setup.loss().outputs(&self.dataset.targets).map_err(|reason| {
+            let loss = file.get("train").and_then(|train| train.get("loss"));
+            problems.add(loss.map_or(0, |loss| loss.line), "train.loss", "a loss that fits the data", reason);
+        });
+        let layers = summarize(&setup.config.model, setup.data.shape(), outputs.ok()?).map_err(|error| {
+            let layers = file.get("model").and_then(|model| model.get("layers"));
+            let line = match layers.map(|layers| &layers.kind) {
+                Some(Kind::Array(layers)) => layers.get(error.index).map_or(0, |layer| layer.line),
+                _ => 0,
+            };
+            let path = format!("model.layers, layer {} ({})", error.index + 1, error.kind);
+            problems.add(line, &path, "a layer that fits the shape before it", error.reason);
+        });
+        layers.ok()
     }
 
     /// Evaluates a model file of this experiment on the sealed test rows, or `None` if there are none.
@@ -174,6 +205,9 @@ impl Experiment {
                     };
                 }
                 Epoch::Measured { value, metrics } => {
+                    // The bits of numbers that are not negative have the order of the numbers.
+                    let seconds = run.seconds_per_example().to_bits();
+                    self.seconds_per_example.fetch_max(seconds, Ordering::Relaxed);
                     if let Decision::Stop(reason) = trial.report(run.epoch(), value, metrics)? {
                         return Ok(Evaluation::Stopped(reason));
                     }
@@ -227,6 +261,12 @@ fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Res
 impl Objective for Experiment {
     fn abilities(&self) -> Abilities {
         Abilities { reports: true, pauses: true }
+    }
+
+    fn wrap_up(&self) -> Duration {
+        // Half as much again as the slowest validation so far makes us expect, and a moment to write.
+        let seconds = f64::from_bits(self.seconds_per_example.load(Ordering::Relaxed));
+        Duration::from_secs_f64(1.5 * seconds * self.split.test.len() as f64 + 0.5)
     }
 
     fn evaluate(&self, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {

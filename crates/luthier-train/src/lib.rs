@@ -10,6 +10,8 @@
 
 pub mod data;
 mod experiment;
+#[cfg(test)]
+mod fixture;
 mod loss;
 mod metric;
 pub mod model;

@@ -70,8 +70,10 @@ impl Loss {
             Self::BinaryCrossEntropy => {
                 // max(x, 0) - x t + ln(1 + exp(-|x|)), which does not overflow.
                 let targets = Tensor::<2>::from_data(TensorData::new(targets.to_vec(), [batch, 1]), &device);
-                let tail = outputs.clone().abs().neg().exp().log1p();
-                (activation::relu(outputs.clone()) - outputs * targets + tail).mean()
+                let size = outputs.clone().abs();
+                let tail = size.clone().neg().exp().log1p();
+                // max(x, 0) as (x + |x|) / 2, whose slope at 0 is 1/2, as that of the whole is to be.
+                ((outputs.clone() + size).mul_scalar(0.5) - outputs * targets + tail).mean()
             }
             Self::Mse => {
                 let targets = Tensor::<2>::from_data(TensorData::new(targets.to_vec(), [batch, 1]), &device);
@@ -104,3 +106,6 @@ impl Loss {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

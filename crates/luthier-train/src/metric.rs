@@ -124,3 +124,6 @@ pub(crate) fn target_numbers(targets: &EncodedTargets) -> Vec<f32> {
         EncodedTargets::Numbers(numbers) => numbers.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use burn::module::Module;
 use burn::tensor::Device;
 use luthier_core::Metrics;
 use luthier_core::config::Node;
@@ -132,7 +133,8 @@ impl TrainedModel {
     /// The model as an expression of PyTorch, `nn.Sequential(…)`.
     fn torch(&self) -> Result<String, String> {
         let config = self.config()?;
-        let stages = summarize(&config.model, self.network.input(), self.outputs())?;
+        let stages = summarize(&config.model, self.network.input(), self.outputs())
+            .map_err(|error| error.to_string())?;
         let modules: Vec<String> = stages.into_iter().map(|stage| stage.torch).collect();
         Ok(format!("nn.Sequential({})", modules.join(", ")))
     }
@@ -189,8 +191,12 @@ impl TrainedModel {
             _ => return Err(format!("its loss {:?} is unknown", card.loss)),
         };
         let outputs = if loss == Loss::BinaryCrossEntropy { 1 } else { card.preprocessor.outputs() };
-        let network = Network::new(&config.model, &card.preprocessor.input_shape(), outputs, 0, &device)?
-            .with_weights(&weights_of(&tensors, "")?)?;
+        // Weights that are about to be replaced: no matter which.
+        let trainable = device.clone().autodiff();
+        let network = Network::new(&config.model, &card.preprocessor.input_shape(), outputs, 0, &trainable)
+            .map_err(|error| error.to_string())?
+            .with_weights(&weights_of(&tensors, "")?)?
+            .valid();
         Ok(Self {
             network,
             preprocessor: card.preprocessor,

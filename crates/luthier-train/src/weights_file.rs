@@ -1,6 +1,6 @@
 //! Weights in the safetensors format.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -22,7 +22,24 @@ pub(crate) fn to_bytes(
     for (name, view) in others {
         views.push(((*name).to_owned(), view.clone()));
     }
-    safetensors::serialize(views, Some(metadata))
+    Ok(with_metadata(&safetensors::serialize(views, None)?, &metadata.into_iter().collect()))
+}
+
+/// Puts text entries into the header of a safetensors file, in the order of their names. The crate
+/// itself writes them in the order of a hash map, so equal files would differ from run to run.
+fn with_metadata(file: &[u8], metadata: &BTreeMap<String, String>) -> Vec<u8> {
+    let (length, rest) = file.split_at(8);
+    let length = length.iter().rev().fold(0, |length, byte| length << 8 | usize::from(*byte));
+    let (header, data) = rest.split_at(length);
+    let tensors = header.trim_ascii().strip_prefix(b"{").unwrap_or_default();
+    let mut header = format!("{{\"__metadata__\":{}", serde_json::json!(metadata)).into_bytes();
+    if !tensors.starts_with(b"}") {
+        header.push(b',');
+    }
+    header.extend(tensors);
+    // Tensors begin at a multiple of eight bytes.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    [&(header.len() as u64).to_le_bytes()[..], &header, data].concat()
 }
 
 /// The tensors whose names begin with `prefix`, without it.

@@ -1,1 +1,18 @@
-//! Luthier.
+#![doc = include_str!("../../../README.md")]
+
+mod study;
+mod study_file;
+
+pub use luthier_core as core;
+pub use luthier_core::{Decision, Direction, StopReason, TrialId, Value};
+pub use luthier_runner as runner;
+pub use luthier_search as search;
+pub use luthier_storage as storage;
+pub use luthier_train as train;
+pub use study::{Best, BoxError, Study, StudyBuilder, StudyError, Suggest, Trial};
+pub use study_file::{
+    LoadError, Loaded, SearchSection, StudyFile, StudyFileError, StudySection, TrialSection, difference,
+};
+
+/// The program and its version, as studies record it.
+pub const PROGRAM: &str = concat!("luthier ", env!("CARGO_PKG_VERSION"));

@@ -1,2 +1,9 @@
-//! The luthier program.
-fn main() {}
+//! The `luthier` program.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -45,6 +45,18 @@ luthier_core::settings! {
     }
 }
 
+/// A layer that does not fit the shape before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("layer {} ({kind}): {reason}", .index + 1)]
+pub struct LayerError {
+    /// Its place in the list of layers, from 0.
+    pub index: usize,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Why it does not fit.
+    pub reason: String,
+}
+
 /// The shape of one example: `[features]`, or `[channels, height, width]`.
 pub type Shape = Vec<usize>;
 
@@ -179,7 +191,8 @@ impl Builder<'_> {
         };
         // The number of a parameter is its place in the network: an optimizer's state, which is kept
         // by that number, fits the same network in another process.
-        Param::initialized(ParamId::from(self.next_param), tensor.require_grad())
+        let tensor = if tensor.is_autodiff() { tensor.require_grad() } else { tensor };
+        Param::initialized(ParamId::from(self.next_param), tensor)
     }
 }
 
@@ -210,7 +223,7 @@ fn assemble<'a>(
     outputs: usize,
     seed: u64,
     device: Option<&'a Device>,
-) -> Result<Builder<'a>, String> {
+) -> Result<Builder<'a>, LayerError> {
     let mut builder = Builder {
         stages: Vec::new(),
         summary: Vec::new(),
@@ -219,13 +232,8 @@ fn assemble<'a>(
         next_param: 0,
         device,
     };
-    let mut ordinals: Vec<&str> = Vec::new();
-    for layer in &config.layers {
-        ordinals.push(layer.kind());
-        let ordinal = ordinals.iter().filter(|kind| **kind == layer.kind()).count();
-        layer
-            .build(&mut builder)
-            .map_err(|reason| format!("model.layers.{}{ordinal}: {reason}", layer.kind()))?;
+    for (index, layer) in config.layers.iter().enumerate() {
+        layer.build(&mut builder).map_err(|reason| LayerError { index, kind: layer.kind(), reason })?;
     }
     let head = DenseLayer { dense: outputs, activation: Activation::None };
     head.build(&mut builder);
@@ -236,8 +244,8 @@ fn assemble<'a>(
 ///
 /// # Errors
 ///
-/// The path of the first layer that does not fit the shape before it, and why.
-pub fn summarize(config: &ModelConfig, input: &[usize], outputs: usize) -> Result<Vec<StageSummary>, String> {
+/// The first layer that does not fit the shape before it.
+pub fn summarize(config: &ModelConfig, input: &[usize], outputs: usize) -> Result<Vec<StageSummary>, LayerError> {
     assemble(config, input, outputs, 0, None).map(|builder| builder.summary)
 }
 
@@ -247,14 +255,14 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// The path of the first layer that does not fit the shape before it, and why.
+    /// The first layer that does not fit the shape before it.
     pub fn new(
         config: &ModelConfig,
         input: &[usize],
         outputs: usize,
         seed: u64,
         device: &Device,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, LayerError> {
         let builder = assemble(config, input, outputs, seed, Some(device))?;
         Ok(Self { stages: builder.stages, input: input.to_vec() })
     }
@@ -424,3 +432,6 @@ pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     // Tensors here are always made as f32, and reading them back from memory cannot fail.
     tensor.into_data_as::<f32>().try_into_vec().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,3 +39,6 @@ impl OptimizerConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,8 @@ pub enum CheckpointError {
 struct Header {
     version: u32,
     seed: u64,
+    /// The kind of the optimizer, whose state no other kind can take up.
+    optimizer: String,
     epoch: u64,
     step: u64,
     best: Option<BestHeader>,
@@ -52,6 +54,32 @@ struct BestHeader {
     metrics: Metrics,
 }
 
+impl Header {
+    /// Whether it can be of a run with this setup.
+    fn check(&self, setup: &Setup) -> Result<(), CheckpointError> {
+        let other = |reason: String| Err(CheckpointError::Other(reason));
+        if self.seed != setup.seed {
+            return other(format!("its seed is {}, not {}", self.seed, setup.seed));
+        }
+        let optimizer = setup.config.train.optimizer.kind();
+        if self.optimizer != optimizer {
+            return other(format!("its optimizer is {}, not {optimizer}", self.optimizer));
+        }
+        let (epoch, step) = (self.epoch, self.step);
+        let expected = u128::from(epoch) * u128::from(setup.steps_per_epoch());
+        if u128::from(step) != expected {
+            return other(format!("it stands at step {step} after epoch {epoch}, expected step {expected}"));
+        }
+        match &self.best {
+            Some(best) if best.epoch > epoch || best.improved > epoch => Err(CheckpointError::Broken(format!(
+                "it stands after epoch {epoch}, and its best epochs are {} and {}",
+                best.epoch, best.improved
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Run {
     /// The run as bytes. Call it between epochs.
     ///
@@ -62,6 +90,7 @@ impl Run {
         let header = Header {
             version: VERSION,
             seed: self.setup.seed,
+            optimizer: self.setup.config.train.optimizer.kind().to_owned(),
             epoch: self.epoch,
             step: self.step,
             best: self.best.as_ref().map(|best| BestHeader {
@@ -103,9 +132,7 @@ impl Run {
         if header.version != VERSION {
             return Err(CheckpointError::Version(header.version));
         }
-        if header.seed != setup.seed {
-            return Err(CheckpointError::Other(format!("its seed is {}, not {}", header.seed, setup.seed)));
-        }
+        header.check(&setup)?;
         let optimizer = tensors.tensor("optimizer").map_err(|error| broken(&error))?;
         let optimizer = setup
             .config

@@ -4,6 +4,7 @@
 mod checkpoint;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
@@ -77,6 +78,7 @@ impl Setup {
         let outputs = self.loss().outputs(&self.data.dataset().targets)?;
         let device = self.device.clone().autodiff();
         Network::new(&self.config.model, self.data.shape(), outputs, self.seed, &device)
+            .map_err(|error| error.to_string())
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -92,6 +94,8 @@ pub struct Run {
     epoch: u64,
     step: u64,
     best: Option<Best>,
+    /// The last validation, in seconds an example.
+    seconds_per_example: f64,
 }
 
 /// The best epoch so far.
@@ -134,7 +138,7 @@ impl Run {
     pub fn new(setup: Setup) -> Result<Self, String> {
         let network = setup.network()?;
         let optimizer = setup.config.train.optimizer.init();
-        Ok(Self { setup, network, optimizer, epoch: 0, step: 0, best: None })
+        Ok(Self { setup, network, optimizer, epoch: 0, step: 0, best: None, seconds_per_example: 0.0 })
     }
 
     /// Epochs that are done.
@@ -150,6 +154,11 @@ impl Run {
     /// All that the run was given.
     pub fn setup(&self) -> &Setup {
         &self.setup
+    }
+
+    /// How long the last validation took, in seconds an example.
+    pub fn seconds_per_example(&self) -> f64 {
+        self.seconds_per_example
     }
 
     /// What was measured at the best epoch.
@@ -218,11 +227,13 @@ impl Run {
         let network = self.network.valid();
         let mut metrics = Metrics::default();
         predicted.measure("train_", loss, data.preprocessor(), &mut metrics);
+        let started = Instant::now();
         let Some(validation) =
             predict(&network, &data, &data.split().validation, &self.setup.device, interrupted)
         else {
             return Epoch::Interrupted;
         };
+        self.seconds_per_example = started.elapsed().as_secs_f64() / validation.targets.len().max(1) as f64;
         validation.measure("val_", loss, data.preprocessor(), &mut metrics);
         metrics.insert("learning_rate", rate);
         let value = metrics.get(&self.setup.objective.name()).unwrap_or(f64::NAN);

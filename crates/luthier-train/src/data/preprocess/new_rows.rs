@@ -203,6 +203,19 @@ impl Preprocessor {
         Ok(Inputs::Images(images))
     }
 
+    /// Reads a file of labels in the IDX format, packed in gzip or not: the classes of images.
+    ///
+    /// # Errors
+    /// A file that cannot be read, labels past the trained classes, and a model of numbers.
+    pub fn read_idx_labels(&self, path: &Path) -> Result<Targets, DataError> {
+        let TargetEncoding::Classes { names } = &self.targets else {
+            return Err(DataError::format(path, "the model was trained on numbers, expected a CSV file"));
+        };
+        let classes = names.len().min(usize::from(u8::MAX)) as u8;
+        let labels = idx::read_labels(path, classes)?.into_iter().map(u32::from).collect();
+        Ok(Targets::Classes { labels, names: names.clone(), column: None })
+    }
+
     fn images(&self, path: &Path) -> Result<&ImageEncoding, DataError> {
         match &self.inputs {
             InputEncoding::Images(encoding) => Ok(encoding),

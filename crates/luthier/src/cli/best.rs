@@ -1,0 +1,105 @@
+//! `luthier best`: the winner, its file and its model.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use luthier_core::{Metrics, Outcome, Params, TrialId};
+use luthier_runner::model_name;
+use luthier_train::{TrainedModel, device};
+use serde::Serialize;
+
+use super::output::{metrics, number, params, print, print_json};
+use super::place::study_with_history;
+use super::tune::write_file;
+use super::{Failure, StudyArgs};
+
+#[derive(Debug, Args)]
+pub(crate) struct BestArgs {
+    #[command(flatten)]
+    study: StudyArgs,
+    /// Write the study file with the winner's values in the places of the ranges
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write the model (safetensors)
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    study: String,
+    trial: TrialId,
+    objective: String,
+    value: f64,
+    epoch: Option<u64>,
+    seed: u64,
+    params: Params,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test: Option<Metrics>,
+}
+
+pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
+    let (storage, study, history) = study_with_history(&args.study)?;
+    let name = &study.definition.name;
+    let best = history.best().ok_or_else(|| {
+        Failure::failed(format!("study `{name}` has no complete trial yet; `luthier trials {name}` lists what there is"))
+    })?;
+    let Some(Outcome::Complete { value, step, .. }) = &best.outcome else {
+        return Err(Failure::failed("the best trial has no value"));
+    };
+    let mut written = Vec::new();
+    if args.output.is_some() || args.model.is_some() {
+        let model = storage.artifact(study.id, &model_name(best.id))?.ok_or_else(|| {
+            Failure::failed(format!(
+                "the model of trial {} is not in the storage: the folder beside the database is missing or was \
+                 changed",
+                best.id
+            ))
+        })?;
+        if let Some(path) = &args.output {
+            let device = device("cpu").map_err(Failure::failed)?;
+            let opened = TrainedModel::from_bytes(&model, device).map_err(Failure::failed)?;
+            let head = format!(
+                "# Trial {} of study \"{name}\": {} {} at epoch {}.\n# `luthier train` on this file repeats it.\n\n",
+                best.id,
+                study.definition.objective,
+                number(*value),
+                step.unwrap_or(0)
+            );
+            write_file(path, format!("{head}{}", opened.file()).as_bytes())?;
+            written.push(path.display().to_string());
+        }
+        if let Some(path) = &args.model {
+            write_file(path, &model)?;
+            written.push(path.display().to_string());
+        }
+    }
+    let shown = Shown {
+        study: name.clone(),
+        trial: best.id,
+        objective: study.definition.objective.clone(),
+        value: *value,
+        epoch: *step,
+        seed: best.seed,
+        params: best.params.clone(),
+        test: best.tested.clone(),
+    };
+    if args.study.json {
+        return print_json(&shown);
+    }
+    let mut text = format!(
+        "trial {} of study `{name}`: {} {} at epoch {}\n{}",
+        shown.trial,
+        shown.objective,
+        number(shown.value),
+        shown.epoch.unwrap_or(0),
+        params(&shown.params)
+    );
+    if let Some(test) = &shown.test {
+        text += &format!("test: {}\n", metrics(test));
+    }
+    if !written.is_empty() {
+        text += &format!("wrote {}\n", written.join(" and "));
+    }
+    print(&text)
+}

@@ -1,0 +1,126 @@
+//! `luthier check`: what a study file comes to, without training.
+
+use luthier::StudyFile;
+use luthier_train::device;
+use serde::Serialize;
+
+use super::output::{print, print_json, table, table_text};
+use super::place::with_progress;
+use super::{Failure, FileArgs};
+
+#[derive(Serialize)]
+struct Checked {
+    study: String,
+    objective: String,
+    direction: luthier_core::Direction,
+    parameters: Vec<luthier_core::Parameter>,
+    examples: Examples,
+    layers: Vec<Layer>,
+    weights: usize,
+    largest: usize,
+}
+
+#[derive(Serialize)]
+struct Examples {
+    train: usize,
+    validation: usize,
+    test: usize,
+}
+
+#[derive(Serialize)]
+struct Layer {
+    layer: String,
+    shape: Vec<usize>,
+    weights: usize,
+}
+
+pub(crate) fn run(args: &FileArgs) -> Result<(), Failure> {
+    let device = device(&args.device).map_err(Failure::usage)?;
+    let file = StudyFile::open(&args.file, &args.sets)?;
+    let loaded = with_progress(|progress| file.load(device, progress))?;
+    let experiment = &loaded.experiment;
+    let corners = file.space().corners();
+    let name = args.file.display().to_string();
+    let stages = experiment.summarize(&corners[0], &name)?;
+    let weights = |stages: &[luthier_train::model::StageSummary]| stages.iter().map(|stage| stage.weights).sum();
+    let mut largest: usize = 0;
+    for corner in &corners {
+        largest = largest.max(weights(&experiment.summarize(corner, &name)?));
+    }
+    let split = experiment.split();
+    let checked = Checked {
+        study: file.study.name.clone(),
+        objective: loaded.objective.name(),
+        direction: loaded.direction,
+        parameters: file.space().iter().cloned().collect(),
+        examples: Examples {
+            train: split.train.len(),
+            validation: split.validation.len(),
+            test: split.test.len(),
+        },
+        weights: weights(&stages),
+        layers: stages
+            .into_iter()
+            .map(|stage| Layer { layer: stage.torch, shape: stage.shape, weights: stage.weights })
+            .collect(),
+        largest,
+    };
+    if args.json {
+        return print_json(&checked);
+    }
+    print(&text(&file, &checked, &experiment.dataset().summary().to_string()))
+}
+
+fn text(file: &StudyFile, checked: &Checked, data: &str) -> String {
+    let mut text = format!("study `{}`: {} {}\n\n", checked.study, checked.direction, checked.objective);
+    text += &format!("data\n{}", indented(data));
+    let Examples { train, validation, test } = &checked.examples;
+    text += &format!("  split: {train} to train, {validation} to validate, {test} sealed to test\n\n");
+
+    if checked.parameters.is_empty() {
+        text += "no ranges: this file trains one model\n\n";
+    } else {
+        let mut rows = table(["  parameter", "range", "only if", "line"]);
+        for parameter in &checked.parameters {
+            let conditions: Vec<String> = parameter.conditions.iter().map(condition).collect();
+            let line = file.line(&parameter.name).map_or_else(|| "--set".to_owned(), |line| match line {
+                0 => "--set".to_owned(),
+                line => line.to_string(),
+            });
+            rows.add_row([
+                format!("  {}", parameter.name),
+                parameter.distribution.to_string(),
+                conditions.join(", "),
+                line,
+            ]);
+        }
+        text += &format!("space: {} parameters\n{}\n", checked.parameters.len(), table_text(&rows));
+    }
+
+    let mut rows = table(["  layer", "shape behind it", "weights"]);
+    for layer in &checked.layers {
+        rows.add_row([
+            format!("  {}", layer.layer),
+            format!("{:?}", layer.shape),
+            if layer.weights > 0 { layer.weights.to_string() } else { String::new() },
+        ]);
+    }
+    let which = if checked.parameters.is_empty() { "" } else { " with every range at its low end" };
+    text += &format!("model{which}\n{}", table_text(&rows));
+    text += &format!("  {} weights", checked.weights);
+    if checked.largest > checked.weights {
+        text += &format!(", up to {} in the space", checked.largest);
+    }
+    text
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+fn condition(condition: &luthier_core::Condition) -> String {
+    match condition {
+        luthier_core::Condition::Equals { param, value } => format!("{param} is {value}"),
+        luthier_core::Condition::AtLeast { param, value } => format!("{param} ≥ {value}"),
+    }
+}

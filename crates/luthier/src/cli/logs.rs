@@ -1,0 +1,46 @@
+//! `luthier logs`: the epochs of a trial.
+
+use clap::Args;
+use luthier_core::TrialId;
+
+use super::output::{number, params, print, print_json, table, table_text};
+use super::place::study_with_history;
+use super::{Failure, StudyArgs};
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    #[command(flatten)]
+    study: StudyArgs,
+    /// The trial's number; the best one if left out
+    #[arg(long)]
+    trial: Option<u64>,
+}
+
+pub(crate) fn run(args: &LogsArgs) -> Result<(), Failure> {
+    let (_, study, history) = study_with_history(&args.study)?;
+    let trial = match args.trial {
+        Some(number) => history.trial(TrialId(number)).ok_or_else(|| {
+            let count = history.trials().len();
+            Failure::failed(format!("there is no trial {number}; the study has {count} trials, from 0"))
+        })?,
+        None => history.best().ok_or_else(|| Failure::failed("no complete trial yet; name one with --trial"))?,
+    };
+    if args.study.json {
+        return print_json(&trial.reports);
+    }
+    let mut text = format!("trial {} of study `{}`: {}\n", trial.id, study.definition.name, trial.state());
+    text += &params(&trial.params);
+    if let Some(first) = trial.reports.first() {
+        let mut table = table(std::iter::once("epoch").chain(first.metrics.iter().map(|(name, _)| name)));
+        for report in &trial.reports {
+            let mut row = vec![report.step.to_string()];
+            row.extend(report.metrics.iter().map(|(_, value)| number(value)));
+            table.add_row(row);
+        }
+        text += &table_text(&table);
+    }
+    if let Some(note) = trial.outcome.as_ref().and_then(luthier_core::Outcome::note) {
+        text += &format!("{note}\n");
+    }
+    print(&text)
+}

@@ -1,0 +1,131 @@
+//! The command line: what may be typed, and who does it.
+
+mod best;
+mod check;
+mod delete;
+mod evaluate;
+mod failure;
+mod logs;
+mod new;
+mod output;
+mod place;
+mod predict;
+mod progress;
+mod studies;
+mod train;
+mod trials;
+mod tune;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use failure::Failure;
+
+/// Trains and tunes deep-learning models.
+#[derive(Debug, Parser)]
+#[command(
+    name = "luthier",
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 misuse or a file that cannot be used, 130 interrupted.\n\
+                  Progress goes to stderr, results go to stdout."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a commented study file to begin with
+    New(new::NewArgs),
+    /// Check a study file and show its space, data and model; train nothing
+    Check(FileArgs),
+    /// Train once, by a study file without ranges
+    Train(train::TrainArgs),
+    /// Find the best model, by a study file with ranges; again to go on
+    Tune(tune::TuneArgs),
+    /// Show the winner of a study; write its file and its model
+    Best(best::BestArgs),
+    /// Measure a model on labelled data
+    Evaluate(evaluate::EvaluateArgs),
+    /// Use a model on new data
+    Predict(predict::PredictArgs),
+    /// List the studies of a storage
+    Studies(studies::StudiesArgs),
+    /// List the trials of a study
+    Trials(trials::TrialsArgs),
+    /// Show the epochs of a trial
+    Logs(logs::LogsArgs),
+    /// Delete a study with all that belongs to it
+    Delete(delete::DeleteArgs),
+    /// Print a script that completes commands in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// A study file and how to read it.
+#[derive(Debug, Args)]
+struct FileArgs {
+    /// The study file
+    file: PathBuf,
+    /// Put a value or a range into the file first: train.epochs=5, 'model.layers.dense1.dense={int=[8,64]}'
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    sets: Vec<String>,
+    /// Where to compute
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A study in a storage.
+#[derive(Debug, Args)]
+struct StudyArgs {
+    /// The study's name, or its study file
+    study: String,
+    #[command(flatten)]
+    storage: StorageArgs,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where studies are kept.
+#[derive(Debug, Args)]
+struct StorageArgs {
+    /// Where studies are kept: a file (sqlite:PATH) [default: luthier.db beside the study file, else here]
+    #[arg(long, value_name = "URL")]
+    storage: Option<String>,
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::New(args) => new::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Tune(args) => tune::run(&args),
+        Command::Best(args) => best::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Studies(args) => studies::run(&args),
+        Command::Trials(args) => trials::run(&args),
+        Command::Logs(args) => logs::run(&args),
+        Command::Delete(args) => delete::run(&args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "luthier", &mut script);
+            output::print(&String::from_utf8_lossy(&script))
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

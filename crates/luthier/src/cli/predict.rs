@@ -1,0 +1,116 @@
+//! `luthier predict`: a model at work on new data.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use luthier_train::data::Inputs;
+use luthier_train::{Answer, Prediction, TrainedModel, device};
+use serde::Serialize;
+
+use super::Failure;
+use super::output::{print, tell};
+
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// The model (safetensors)
+    model: PathBuf,
+    /// A CSV file, IDX images, or one or more PNG or JPEG images; - reads CSV from stdin
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
+    /// Where to compute
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Print one JSON object a row
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    row: usize,
+    #[serde(flatten)]
+    prediction: &'a Prediction,
+}
+
+pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
+    let device = device(&args.device).map_err(Failure::usage)?;
+    let model = TrainedModel::open(&args.model, device)?;
+    let mut text = String::new();
+    let several = args.data.len() > 1;
+    if !args.json {
+        let answer = match model.preprocessor().task() {
+            luthier_train::data::Task::Classification => "class,probability",
+            luthier_train::data::Task::Regression => "value",
+        };
+        text += &format!("{}row,{answer},flags\n", if several { "file," } else { "" });
+    }
+    let mut flagged = 0;
+    for path in &args.data {
+        let predictions = predict(&model, path)?;
+        for (index, prediction) in predictions.iter().enumerate() {
+            flagged += usize::from(!prediction.flags.is_empty());
+            let file = several.then(|| path.display().to_string());
+            if args.json {
+                text += &serde_json::to_string(&Row { file, row: index + 1, prediction })?;
+            } else {
+                if let Some(file) = file {
+                    text += &format!("{},", quoted(&file));
+                }
+                text += &line(index + 1, prediction);
+            }
+            text.push('\n');
+        }
+    }
+    if flagged > 0 {
+        tell(&format!("note: {flagged} rows are unlike the training data; their flags say how"));
+    }
+    print(&text)
+}
+
+fn predict(model: &TrainedModel, path: &Path) -> Result<Vec<Prediction>, Failure> {
+    if model.preprocessor().features().is_empty() {
+        let inputs = read_images(model, path)?;
+        return Ok(model.predict(&inputs, &[]));
+    }
+    let rows = if path.as_os_str() == "-" {
+        model.preprocessor().read_csv_from("standard input", std::io::stdin().lock())?
+    } else {
+        model.preprocessor().read_csv(path)?
+    };
+    for notice in &rows.notices {
+        tell(&format!("note: {notice}"));
+    }
+    Ok(model.predict(&rows.inputs, &rows.flags))
+}
+
+/// Images from an IDX file or from a picture, told apart by the first bytes.
+pub(crate) fn read_images(model: &TrainedModel, path: &Path) -> Result<Inputs, Failure> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))?;
+    let is_picture = bytes.starts_with(b"\x89PNG") || bytes.starts_with(b"\xff\xd8\xff");
+    Ok(if is_picture {
+        model.preprocessor().read_image(path)?
+    } else {
+        model.preprocessor().read_idx(path)?
+    })
+}
+
+fn line(row: usize, prediction: &Prediction) -> String {
+    let answer = match &prediction.answer {
+        Answer::Class { class, probability } => format!("{},{probability:.6}", quoted(class)),
+        Answer::Number { value } => format!("{value}"),
+    };
+    let flags: Vec<String> = prediction.flags.iter().map(ToString::to_string).collect();
+    format!("{row},{answer},{}", quoted(&flags.join("; ")))
+}
+
+/// A field of CSV (RFC 4180).
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}

@@ -1,0 +1,64 @@
+//! `luthier studies`: what a storage holds.
+
+use clap::Args;
+use luthier_runner::read_history;
+use serde::Serialize;
+
+use super::output::{date, number, print, print_json, table, table_text};
+use super::place::existing_storage;
+use super::{Failure, StorageArgs};
+
+#[derive(Debug, Args)]
+pub(crate) struct StudiesArgs {
+    #[command(flatten)]
+    storage: StorageArgs,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    objective: String,
+    direction: luthier_core::Direction,
+    created_ms: i64,
+    trials: usize,
+    unfinished: usize,
+    best: Option<f64>,
+}
+
+pub(crate) fn run(args: &StudiesArgs) -> Result<(), Failure> {
+    let storage = existing_storage(&args.storage)?;
+    let mut rows = Vec::new();
+    for study in storage.studies()? {
+        let history = read_history(&*storage, &study)?;
+        rows.push(Row {
+            name: study.definition.name,
+            objective: study.definition.objective,
+            direction: study.definition.direction,
+            created_ms: study.created_ms,
+            trials: history.trials().len(),
+            unfinished: history.trials().iter().filter(|trial| trial.outcome.is_none()).count(),
+            best: history.best().and_then(|best| best.outcome.as_ref()?.value()),
+        });
+    }
+    if args.json {
+        return print_json(&rows);
+    }
+    if rows.is_empty() {
+        return print("no studies");
+    }
+    let mut table = table(["study", "objective", "best", "trials", "unfinished", "created (UTC)"]);
+    for row in rows {
+        table.add_row([
+            row.name,
+            format!("{} {}", row.direction, row.objective),
+            row.best.map(number).unwrap_or_default(),
+            row.trials.to_string(),
+            row.unfinished.to_string(),
+            date(row.created_ms),
+        ]);
+    }
+    print(&table_text(&table))
+}

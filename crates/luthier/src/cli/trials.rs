@@ -1,0 +1,80 @@
+//! `luthier trials`: what a study has tried.
+
+use clap::Args;
+use luthier_core::{Metrics, Params, Trial, TrialId};
+use serde::Serialize;
+
+use super::output::{number, print, print_json, seconds, table, table_text, value};
+use super::place::study_with_history;
+use super::{Failure, StudyArgs};
+
+#[derive(Debug, Args)]
+pub(crate) struct TrialsArgs {
+    #[command(flatten)]
+    study: StudyArgs,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    trial: TrialId,
+    state: &'static str,
+    value: Option<f64>,
+    epochs: u64,
+    seconds: Option<f64>,
+    seed: u64,
+    params: &'a Params,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test: Option<&'a Metrics>,
+}
+
+pub(crate) fn run(args: &TrialsArgs) -> Result<(), Failure> {
+    let (_, _, history) = study_with_history(&args.study)?;
+    let rows: Vec<Row<'_>> = history.trials().iter().map(row).collect();
+    if args.study.json {
+        return print_json(&rows);
+    }
+    if rows.is_empty() {
+        return print("no trials");
+    }
+    let mut table = table(["trial", "state", "value", "epochs", "time", "parameters", "note"]);
+    for row in &rows {
+        let params: Vec<String> =
+            row.params.iter().map(|(name, v)| format!("{}={}", short(name), value(v))).collect();
+        table.add_row([
+            row.trial.to_string(),
+            row.state.to_owned(),
+            row.value.map(number).unwrap_or_default(),
+            row.epochs.to_string(),
+            row.seconds.map(seconds).unwrap_or_default(),
+            params.join(" "),
+            row.note.clone().unwrap_or_default(),
+        ]);
+    }
+    print(&table_text(&table))
+}
+
+fn row(trial: &Trial) -> Row<'_> {
+    let outcome = trial.outcome.as_ref();
+    // A trial that has no final value shows its best report.
+    let value = outcome
+        .and_then(luthier_core::Outcome::value)
+        .or_else(|| trial.best_report().map(|report| report.value));
+    Row {
+        trial: trial.id,
+        state: trial.state(),
+        value,
+        epochs: trial.reports.last().map_or(0, |report| report.step),
+        seconds: trial.seconds,
+        seed: trial.seed,
+        params: &trial.params,
+        note: outcome.and_then(luthier_core::Outcome::note).or_else(|| trial.paused.map(|cause| cause.to_string())),
+        test: trial.tested.as_ref(),
+    }
+}
+
+/// A parameter's name without its section: what a table has room for.
+fn short(name: &str) -> &str {
+    name.strip_prefix("model.layers.").or_else(|| name.strip_prefix("train.")).unwrap_or(name)
+}

@@ -1,0 +1,394 @@
+//! Study files: the sections of all crates together, checked as a whole.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use luthier_core::config::{Fields, Node, Policy, Problem, Problems, Template, bounds, nearest};
+use luthier_core::{Direction, Search, SamplerAndPruner, Space};
+use luthier_train::model::ModelConfig;
+use luthier_train::{DataConfig, Device, Experiment, Metric, ObjectiveMetric, TrainConfig};
+use thiserror::Error;
+
+luthier_core::settings! {
+    /// The section `[study]`.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct StudySection {
+        /// The study's name, unique in its storage.
+        name: String;
+        /// The metric to tune: "val_accuracy", "val_loss", "val_rmse", "val_mae" or "val_r2". Accuracy for
+        /// classes and RMSE for numbers if left out.
+        objective: Option<String> = None;
+        /// "minimize" or "maximize"; the metric implies it.
+        direction: Option<String> = None;
+        /// The value that is good enough: the study stops there.
+        target: Option<f64> = None;
+    }
+}
+
+luthier_core::settings! {
+    /// The section `[search]`.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct SearchSection {
+        /// What chooses configurations.
+        sampler: String = "tpe".to_owned();
+        /// What stops trials that cannot win.
+        pruner: String = "median".to_owned();
+        /// Configurations to try; 100 if neither they nor a timeout are given.
+        trials: Option<u64> = None, bounds::COUNT;
+        /// Time for everything, the final evaluation included: "90s", "10m", "2h".
+        timeout: Option<Duration> = None;
+        /// Trials at once, each with one thread.
+        parallel: usize = 1, bounds::AT_LEAST_ONE;
+        /// The seed of every draw of the study.
+        seed: u64 = 0;
+    }
+}
+
+luthier_core::settings! {
+    /// The section `[trial]` of a filled-in file.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct TrialSection {
+        /// The seed of the trial's own draws.
+        seed: u64;
+    }
+}
+
+/// Trials where a file says nothing.
+const DEFAULT_TRIALS: u64 = 100;
+
+/// Where ranges may stand in a study file.
+const POLICY: Policy = Policy {
+    allowed: &["model", "train", "data.standardize", "data.impute", "data.standardize_target"],
+    refused: &[("train.epochs", "trials of different length cannot be compared; stop early instead")],
+};
+
+/// A study file that has been checked.
+#[derive(Debug, Clone)]
+pub struct StudyFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The section `[study]`.
+    pub study: StudySection,
+    /// The section `[search]`.
+    pub search: SearchSection,
+    /// The section `[trial]`.
+    pub trial: Option<TrialSection>,
+    /// The section `[data]` at the first corner of the space.
+    pub data: DataConfig,
+    /// The metric, if the file names it.
+    objective: Option<ObjectiveMetric>,
+    root: Node,
+    template: Template,
+}
+
+/// Why a study file cannot be used.
+#[derive(Debug, Error)]
+pub enum StudyFileError {
+    /// It cannot be read.
+    #[error("cannot read the study file {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// What it says is wrong.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+}
+
+/// One filled-in file, all sections.
+struct Sections {
+    study: StudySection,
+    search: SearchSection,
+    trial: Option<TrialSection>,
+    data: DataConfig,
+}
+
+impl Sections {
+    fn read(file: &Node, problems: &mut Problems) -> Option<Self> {
+        let sections = Fields::open(file, "", problems)?;
+        let study = sections.required("study", problems);
+        let data = sections.required("data", problems);
+        let model: Option<ModelConfig> = sections.or("model", luthier_core::config::defaults, problems);
+        let train: Option<TrainConfig> = sections.required("train", problems);
+        let search = sections.or("search", luthier_core::config::defaults, problems);
+        let trial = sections.or("trial", || None, problems);
+        sections.close(&["study", "data", "model", "train", "search", "trial"], problems);
+        let (_, _) = (model?, train?);
+        Some(Self { study: study?, search: search?, trial: trial?, data: data? })
+    }
+}
+
+impl StudyFile {
+    /// Reads and checks a study file, with `sets` (`PATH=VALUE`) put into it first.
+    ///
+    /// # Errors
+    ///
+    /// [`StudyFileError`] with everything that is wrong.
+    pub fn open(path: &Path, sets: &[String]) -> Result<Self, StudyFileError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| StudyFileError::Read { path: path.display().to_string(), source })?;
+        Ok(Self::parse(&text, path, sets)?)
+    }
+
+    /// Checks the text of a study file. `path` is where it stands: data is looked for from there.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong.
+    pub fn parse(text: &str, path: &Path, sets: &[String]) -> Result<Self, Problems> {
+        let name = path.display().to_string();
+        let mut root = Node::parse(text, &name)?;
+        apply_sets(&mut root, sets)?;
+        let template = Template::new(&root, &name, &POLICY)?;
+        let mut problems = Problems::new(&name);
+        let mut first = None;
+        for corner in template.space().corners() {
+            match template.fill(&corner) {
+                Ok(filled) => {
+                    let sections = Sections::read(&filled, &mut problems);
+                    first = first.or(sections);
+                }
+                Err(reason) => problems.add(0, "", "ranges that fit together", reason),
+            }
+        }
+        let sections = problems.clone().or(first)?;
+        let objective = check_study(&sections, &root, &template, &mut problems);
+        problems.or(Some(()))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            study: sections.study,
+            search: sections.search,
+            trial: sections.trial,
+            data: sections.data,
+            objective,
+            root,
+            template,
+        })
+    }
+
+    /// The space of the file's ranges.
+    pub fn space(&self) -> &Space {
+        self.template.space()
+    }
+
+    /// The line of a parameter's range in the file.
+    pub fn line(&self, param: &str) -> Option<usize> {
+        self.template.line(param)
+    }
+
+    /// The file as it was read, with what was set.
+    pub fn text(&self) -> String {
+        self.root.to_toml()
+    }
+
+    /// The file without what may change while a study goes on: the limits.
+    pub fn identity(&self) -> String {
+        identity(&self.root)
+    }
+
+    /// The number of configurations to try, if there is one.
+    pub fn trials(&self) -> Option<u64> {
+        match (self.search.trials, self.search.timeout) {
+            (None, None) => Some(DEFAULT_TRIALS),
+            (trials, _) => trials,
+        }
+    }
+
+    /// The search that the file asks for.
+    ///
+    /// # Errors
+    ///
+    /// If sampler or pruner are unknown, which [`StudyFile::parse`] has made sure of.
+    pub fn make_search(&self) -> Result<Box<dyn Search>, String> {
+        let sampler = luthier_search::sampler(&self.search.sampler)
+            .ok_or_else(|| format!("there is no sampler {}", self.search.sampler))?;
+        let pruner = luthier_search::pruner(&self.search.pruner)
+            .ok_or_else(|| format!("there is no pruner {}", self.search.pruner))?;
+        Ok(Box::new(SamplerAndPruner::new(sampler, pruner)))
+    }
+
+    /// The folder of the file.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    /// Loads the data, splits it, and checks the file against it at every corner of the space.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] where the data cannot be used, or the file does not fit it.
+    pub fn load(
+        &self,
+        device: Device,
+        progress: luthier_train::data::Progress<'_>,
+    ) -> Result<Loaded, LoadError> {
+        let dataset = self.data.source.load(self.folder(), progress)?;
+        let split = self.data.split.split(&dataset)?;
+        let objective =
+            self.objective.unwrap_or_else(|| ObjectiveMetric(Metric::default_of(dataset.targets.task())));
+        let mut problems = Problems::new(self.path.display().to_string());
+        let task = dataset.targets.task();
+        if !Metric::of_task(task).contains(&objective.0) {
+            let names: Vec<String> =
+                Metric::of_task(task).iter().map(|metric| ObjectiveMetric(*metric).name()).collect();
+            let line = self.root.get("study").and_then(|study| study.get("objective")).map_or(0, |node| node.line);
+            problems.add(
+                line,
+                "study.objective",
+                format!("a metric of {}: {}", if task == luthier_train::data::Task::Regression { "regression" } else { "classification" }, names.join(", ")),
+                format!("{:?}", objective.name()),
+            );
+            problems.or(Some(()))?;
+            unreachable!("a problem has just been added");
+        }
+        let direction = self.direction(objective);
+        let experiment =
+            Experiment::new(self.template.clone(), dataset, split, objective, direction, device);
+        for corner in self.space().corners() {
+            if let Err(found) = experiment.summarize(&corner, &problems.file) {
+                for problem in found.iter() {
+                    problems.push(problem.clone());
+                }
+            }
+        }
+        problems.or(Some(()))?;
+        Ok(Loaded { experiment, objective, direction })
+    }
+
+    fn direction(&self, objective: ObjectiveMetric) -> Direction {
+        match self.study.direction.as_deref() {
+            Some("minimize") => Direction::Minimize,
+            Some("maximize") => Direction::Maximize,
+            _ => objective.direction(),
+        }
+    }
+}
+
+/// A study file with its data.
+pub struct Loaded {
+    /// What a trial runs.
+    pub experiment: Experiment,
+    /// The metric that is tuned.
+    pub objective: ObjectiveMetric,
+    /// Which way it is tuned.
+    pub direction: Direction,
+}
+
+/// Why a study file and its data do not go together.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] luthier_train::data::DataError),
+    /// The file, seen with the data.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+}
+
+/// A study file without what may change while a study goes on.
+fn identity(root: &Node) -> String {
+    let mut root = root.clone();
+    if let luthier_core::config::Kind::Table(sections) = &mut root.kind {
+        for (section, keys) in [("search", &["trials", "timeout", "parallel"][..]), ("study", &["target"][..])] {
+            if let Some(luthier_core::config::Kind::Table(table)) =
+                sections.get_mut(section).map(|section| &mut section.kind)
+            {
+                table.retain(|key, _| !keys.contains(&key.as_str()));
+            }
+        }
+    }
+    root.to_toml()
+}
+
+/// The lines by which a stored study file and this one differ, limits apart: `- old` and `+ new`. Empty
+/// if they agree.
+pub fn difference(stored: &str, now: &StudyFile) -> Vec<String> {
+    let stored = Node::parse(stored, "stored").map_or_else(|_| stored.to_owned(), |root| identity(&root));
+    let now = now.identity();
+    let missing = |lines: &str, from: &str, mark: char| -> Vec<String> {
+        let there: Vec<&str> = from.lines().collect();
+        lines.lines().filter(|line| !there.contains(line)).map(|line| format!("{mark} {line}")).collect()
+    };
+    if stored == now {
+        return Vec::new();
+    }
+    let mut lines = missing(&stored, &now, '-');
+    lines.extend(missing(&now, &stored, '+'));
+    if lines.is_empty() {
+        lines.push("the same lines in another order".to_owned());
+    }
+    lines
+}
+
+fn apply_sets(root: &mut Node, sets: &[String]) -> Result<(), Problems> {
+    let mut problems = Problems::new("--set");
+    for set in sets {
+        match set.split_once('=') {
+            Some((path, value)) => {
+                if let Err(reason) = root.set(path.trim(), Node::parse_value(value.trim())) {
+                    problems.add(0, path, "a path in the study file", reason);
+                }
+            }
+            None => problems.add(0, set, "PATH=VALUE", "no `=`"),
+        }
+    }
+    problems.or(Some(()))
+}
+
+fn check_study(
+    sections: &Sections,
+    root: &Node,
+    template: &Template,
+    problems: &mut Problems,
+) -> Option<ObjectiveMetric> {
+    let line = |section: &str, key: &str| {
+        root.get(section).and_then(|section| section.get(key)).map_or(0, |node| node.line)
+    };
+    let mut one_of = |section: &str, key: &str, found: &str, known: &[&str]| {
+        if !known.contains(&found) {
+            problems.push(Problem {
+                line: Some(line(section, key)).filter(|line| *line > 0),
+                path: format!("{section}.{key}"),
+                expected: format!("one of {}", known.join(", ")),
+                found: format!("{found:?}"),
+                help: nearest(found, known.iter().copied()).map(|near| format!("did you mean {near:?}?")),
+            });
+        }
+    };
+    if let Some(direction) = &sections.study.direction {
+        one_of("study", "direction", direction, &["minimize", "maximize"]);
+    }
+    let samplers: Vec<&str> = luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect();
+    one_of("search", "sampler", &sections.search.sampler, &samplers);
+    let pruners: Vec<&str> = luthier_search::PRUNERS.iter().map(|entry| entry.name).collect();
+    one_of("search", "pruner", &sections.search.pruner, &pruners);
+    if sections.study.name.trim().is_empty() {
+        problems.add(line("study", "name"), "study.name", "a name", "empty text");
+    }
+    let name = sections.study.objective.as_ref()?;
+    let objective = ObjectiveMetric::parse(name);
+    let known: Vec<String> = Metric::KINDS.iter().map(|kind| format!("val_{kind}")).collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    if objective.is_none() {
+        problems.push(Problem {
+            line: Some(line("study", "objective")).filter(|line| *line > 0),
+            path: "study.objective".to_owned(),
+            expected: format!("one of {}", known.join(", ")),
+            found: format!("{name:?}"),
+            help: nearest(name, known).map(|near| format!("did you mean {near:?}?")),
+        });
+    }
+    if objective == Some(ObjectiveMetric(Metric::Loss))
+        && let Some(param) = template.space().get("train.loss")
+    {
+        problems.add(
+            template.line(&param.name).unwrap_or(0),
+            "train.loss",
+            "one loss: the objective is that loss, and different losses cannot be compared",
+            "a range (choice)",
+        );
+    }
+    objective
+}
