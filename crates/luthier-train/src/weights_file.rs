@@ -28,8 +28,8 @@ pub(crate) fn to_bytes(
 /// Puts text entries into the header of a safetensors file, in the order of their names. The crate
 /// itself writes them in the order of a hash map, so equal files would differ from run to run.
 fn with_metadata(file: &[u8], metadata: &BTreeMap<String, String>) -> Vec<u8> {
-    let (length, rest) = file.split_at(8);
-    let length = length.iter().rev().fold(0, |length, byte| length << 8 | usize::from(*byte));
+    let Some((length, rest)) = file.split_first_chunk::<8>() else { return file.to_vec() };
+    let length = u64::from_le_bytes(*length) as usize;
     let (header, data) = rest.split_at(length);
     let tensors = header.trim_ascii().strip_prefix(b"{").unwrap_or_default();
     let mut header = format!("{{\"__metadata__\":{}", serde_json::json!(metadata)).into_bytes();

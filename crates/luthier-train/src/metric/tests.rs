@@ -25,15 +25,16 @@ fn metrics_are_those_of_scikit_learn() {
         serde_json::from_str(include_str!("../../tests/fixtures/parity_metrics.json")).expect("a fixture");
     for case in cases(&fixture) {
         let loss: Loss = setting(&case["loss"].to_string());
-        let predicted =
-            Predicted { outputs: singles(&case["outputs"]), targets: singles(&case["targets"]) };
+        let predicted = Predicted { outputs: singles(&case["outputs"]), targets: singles(&case["targets"]) };
         let mut found = Metrics::default();
         predicted.measure("val_", loss, &preprocessor(case), &mut found);
         let expected = case["metrics"].as_object().expect("metrics");
         assert_eq!(found.iter().count(), expected.len(), "{found:?}");
         for (name, expected) in expected {
-            let (found, expected) =
-                (found.get(&format!("val_{name}")).expect("the metric"), expected.as_f64().expect("a number"));
+            let (found, expected) = (
+                found.get(&format!("val_{name}")).expect("the metric"),
+                expected.as_f64().expect("a number"),
+            );
             let off = (found - expected).abs() / expected.abs().max(1.0);
             assert!(off <= 1e-9, "{} {name}: {found}, expected {expected}", text(&case["loss"]));
         }

@@ -245,7 +245,11 @@ fn assemble<'a>(
 /// # Errors
 ///
 /// The first layer that does not fit the shape before it.
-pub fn summarize(config: &ModelConfig, input: &[usize], outputs: usize) -> Result<Vec<StageSummary>, LayerError> {
+pub fn summarize(
+    config: &ModelConfig,
+    input: &[usize],
+    outputs: usize,
+) -> Result<Vec<StageSummary>, LayerError> {
     assemble(config, input, outputs, 0, None).map(|builder| builder.summary)
 }
 

@@ -112,7 +112,8 @@ fn weights_that_do_not_fit_are_all_named() {
     weights[1].name = "1.bias".into();
     weights[3].name = "7.bias".into();
     let message = network.with_weights(&weights).expect_err("three wrong tensors");
-    for part in ["0.weight has the shape [2, 3], expected [3, 2]", "0.bias is missing", "7.bias has no place"] {
+    for part in ["0.weight has the shape [2, 3], expected [3, 2]", "0.bias is missing", "7.bias has no place"]
+    {
         assert!(message.contains(part), "{part:?} is not in {message:?}");
     }
 }
@@ -137,7 +138,10 @@ fn initial_weights_are_uniform_within_one_over_the_root_of_the_inputs() {
         let mean = values.iter().sum::<f64>() / count;
         let variance = values.iter().map(|x| x * x).sum::<f64>() / count - mean * mean;
         assert!(mean.abs() < 4.0 * (1.0 / 3.0 / count).sqrt(), "{name}: mean {mean}");
-        assert!((variance - 1.0 / 3.0).abs() < 4.0 * (4.0 / 45.0 / count).sqrt() + 1.0 / count, "{name}: {variance}");
+        assert!(
+            (variance - 1.0 / 3.0).abs() < 4.0 * (4.0 / 45.0 / count).sqrt() + 1.0 / count,
+            "{name}: {variance}"
+        );
     }
 }
 

@@ -17,7 +17,7 @@ luthier_core::settings! {
     #[derive(Debug, Clone, PartialEq)]
     pub struct SgdConfig {
         /// Step size.
-        learning_rate: f64 = 1e-2, bounds::POSITIVE;
+        learning_rate: f64 = 1e-3, bounds::POSITIVE;
         /// Share of the last step that is taken again.
         momentum: f64 = 0.0, bounds::BELOW_ONE;
         /// Look ahead by one step of momentum (Nesterov 1983).

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use burn::module::Module;
 use burn::tensor::Bytes;
-use luthier_core::Metrics;
+use luthier_core::{Metrics, fingerprint};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -40,6 +40,8 @@ struct Header {
     seed: u64,
     /// The kind of the optimizer, whose state no other kind can take up.
     optimizer: String,
+    /// The fingerprint of that state: Burn panics on some that were altered.
+    optimizer_state: String,
     epoch: u64,
     step: u64,
     best: Option<BestHeader>,
@@ -71,10 +73,12 @@ impl Header {
             return other(format!("it stands at step {step} after epoch {epoch}, expected step {expected}"));
         }
         match &self.best {
-            Some(best) if best.epoch > epoch || best.improved > epoch => Err(CheckpointError::Broken(format!(
-                "it stands after epoch {epoch}, and its best epochs are {} and {}",
-                best.epoch, best.improved
-            ))),
+            Some(best) if best.epoch > epoch || best.improved > epoch => {
+                Err(CheckpointError::Broken(format!(
+                    "it stands after epoch {epoch}, and its best epochs are {} and {}",
+                    best.epoch, best.improved
+                )))
+            }
             _ => Ok(()),
         }
     }
@@ -87,10 +91,13 @@ impl Run {
     ///
     /// Only if the tensors cannot be written as safetensors, which no run has led to.
     pub fn checkpoint(&self) -> Result<Vec<u8>, CheckpointError> {
+        let broken = |error: &dyn std::fmt::Display| CheckpointError::Broken(error.to_string());
+        let optimizer = self.optimizer.into_bytes().map_err(|error| broken(&error))?;
         let header = Header {
             version: VERSION,
             seed: self.setup.seed,
             optimizer: self.setup.config.train.optimizer.kind().to_owned(),
+            optimizer_state: fingerprint(&optimizer),
             epoch: self.epoch,
             step: self.step,
             best: self.best.as_ref().map(|best| BestHeader {
@@ -101,8 +108,6 @@ impl Run {
                 metrics: best.metrics.clone(),
             }),
         };
-        let broken = |error: &dyn std::fmt::Display| CheckpointError::Broken(error.to_string());
-        let optimizer = self.optimizer.into_bytes().map_err(|error| broken(&error))?;
         let mut tensors = named("now", self.network.valid().weights());
         if let Some(best) = &self.best {
             tensors.extend(named("best", best.network.weights()));
@@ -134,6 +139,9 @@ impl Run {
         }
         header.check(&setup)?;
         let optimizer = tensors.tensor("optimizer").map_err(|error| broken(&error))?;
+        if fingerprint(optimizer.data()) != header.optimizer_state {
+            return Err(CheckpointError::Broken("the optimizer's state was altered".to_owned()));
+        }
         let optimizer = setup
             .config
             .train
