@@ -105,8 +105,20 @@ struct StorageArgs {
 
 /// Reads the command line and does what it says.
 pub(crate) fn main() -> ExitCode {
+    // Nobody should ever see this. If so, in one line, and as a failure.
+    std::panic::set_hook(Box::new(|panic| {
+        output::tell(&format!("internal error: {panic}\nthis is a defect of luthier: please report it"));
+    }));
     let cli = Cli::parse();
-    let result = match cli.command {
+    match std::panic::catch_unwind(|| run(cli)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => failure.report(),
+        Err(_) => ExitCode::from(1),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
         Command::New(args) => new::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Train(args) => train::run(&args),
@@ -123,9 +135,5 @@ pub(crate) fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "luthier", &mut script);
             output::print(&String::from_utf8_lossy(&script))
         }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
     }
 }
