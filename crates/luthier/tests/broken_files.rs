@@ -108,9 +108,19 @@ unusable! {
     loss_that_does_not_fit: study("epochs = 2", "epochs = 2\nloss = \"mse\"");
     several_errors: study("epochs = 2", "epochs = \"two\"")
         .replace("batch_size", "batchsize")
-        .replace("[4, 16]", "[16, 4]")
-        .replace("trials = 2", "trials = 2\nsampler = \"tpee\"")
+        .replace("\"relu\"", "\"rleu\"")
+        .replace("seed = 1", "seed = 1.5")
         .replace("\"adam\"", "\"adm\"");
+    several_errors_of_ranges: study("[4, 16]", "[16, 4]")
+        .replace("[1e-3, 1e-1]", "[0.0, 1e-1]")
+        .replace("epochs = 2", "epochs = { int = [1, 5] }");
+    errors_of_ranges_and_of_values: study("[4, 16]", "[16, 4]")
+        .replace("batch_size", "batchsize")
+        .replace("trials = 2", "sampler = \"tpee\"");
+    errors_of_values_and_of_names: study("batch_size", "batchsize").replace("trials = 2", "sampler = \"tpee\"");
+    no_epochs: study("epochs = 2", "epochs = 0");
+    no_trials_at_once: study("trials = 2", "parallel = 0");
+    layer_without_a_kind: study("layers = [", "layers = [{ name = \"a\" }, ");
 }
 
 /// A change of the file's text that no check of keys can see: what the settings contradict is in the data.
@@ -276,16 +286,32 @@ fn layers_larger_than_the_image() {
 fn storages_that_are_none() {
     let sandbox = Sandbox::new();
     sandbox.write("study.toml", STUDY);
-    sandbox.write("notes.txt", "a text file that is no database, and long enough to hold a header of one\n".repeat(9));
+    sandbox.write(
+        "notes.txt",
+        "a text file that is no database, and long enough to hold a header of one\n".repeat(9),
+    );
     sandbox.write("folder/file.txt", "");
     for command in ["tune", "trials"] {
         let args = |storage| [command, "study.toml", "--storage", storage];
         expect!(format!("{command}_on_a_text_file"), sandbox, 1, args("notes.txt"));
         expect!(format!("{command}_on_a_folder"), sandbox, 1, args("folder"));
         expect!(format!("{command}_on_an_unknown_scheme"), sandbox, 1, args("mysql://me:secret@host/db"));
-        expect!(format!("{command}_in_a_missing_folder"), sandbox, 1, args("nowhere/luthier.db"));
     }
     assert!(text(&sandbox.read("notes.txt")).starts_with("a text file"), "the text file is as it was");
+}
+
+#[test]
+fn a_new_storage_may_lie_in_a_new_folder() {
+    let sandbox = Sandbox::new();
+    sandbox.write("study.toml", STUDY);
+    expect!(
+        "trials_in_a_missing_folder",
+        sandbox,
+        1,
+        ["trials", "study.toml", "--storage", "new/luthier.db"]
+    );
+    sandbox.ok(&["tune", "study.toml", "--storage", "new/luthier.db"]);
+    sandbox.ok(&["trials", "study.toml", "--storage", "new/luthier.db"]);
 }
 
 #[test]

@@ -63,10 +63,10 @@ impl Moment {
         const AN_END: Duration = Duration::from_secs(60);
         match self {
             Self::After(delay) => {
-                running.says("complete", delay);
+                running.says("trial ", delay);
             }
             Self::Ended(delay) => {
-                assert!(running.says("complete", AN_END), "no trial ended");
+                assert!(running.says("trial ", AN_END), "no trial ended");
                 sleep(delay);
             }
             Self::Writing => {
@@ -74,7 +74,7 @@ impl Moment {
                 let deadline = Instant::now() + AN_END;
                 while Instant::now() < deadline
                     && list(files) == before
-                    && !running.says("complete", Duration::from_micros(200))
+                    && !running.says("trial ", Duration::from_micros(200))
                 {}
             }
         }
@@ -99,7 +99,7 @@ fn list(folder: &Path) -> Vec<(String, u64)> {
 }
 
 fn is_finished(row: &Value) -> bool {
-    !matches!(row["state"].as_str(), Some("running" | "paused" | "unfinished"))
+    !matches!(row["state"].as_str(), Some("running" | "paused"))
 }
 
 /// Starts the study and kills it `kills` times, and runs it to its end; gives its trials.

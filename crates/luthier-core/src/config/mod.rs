@@ -15,7 +15,9 @@
 
 mod decode;
 mod node;
+mod path;
 mod problem;
+mod settings;
 mod template;
 
 pub use decode::{Bound, Decode, Documented, Each, Field, Fields, bounds, decode_kind, defaults, keyed_by};

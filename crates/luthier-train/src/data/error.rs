@@ -119,29 +119,10 @@ pub(super) fn list<S: AsRef<str>>(names: &[S]) -> String {
 
 /// ` (did you mean `X`?)` with the name nearest to `wanted`, or nothing where none is near.
 pub(super) fn did_you_mean<S: AsRef<str>>(wanted: &str, names: &[S]) -> String {
-    let near = names.iter().map(|name| (distance(wanted, name.as_ref()), name.as_ref())).min();
-    match near {
-        Some((steps, name)) if steps * 3 <= wanted.chars().count().max(3) => {
-            format!(" (did you mean `{name}`?)")
-        }
-        _ => String::new(),
+    match luthier_core::config::nearest(wanted, names.iter().map(AsRef::as_ref)) {
+        Some(name) => format!(" (did you mean `{name}`?)"),
+        None => String::new(),
     }
-}
-
-/// The number of letters to insert, delete or replace (Levenshtein 1966), in lower case.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (a.to_lowercase(), b.to_lowercase());
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.chars().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[row.len() - 1]
 }
 
 #[cfg(test)]
@@ -153,6 +134,5 @@ mod tests {
         let names = ["median_house_value", "population"];
         assert_eq!(did_you_mean("Median_house_valu", &names), " (did you mean `median_house_value`?)");
         assert_eq!(did_you_mean("price", &names), "");
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }
