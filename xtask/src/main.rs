@@ -72,8 +72,8 @@ impl Bench {
 
     /// The folder with the real data: `$LUTHIER_DATA`, or `shared/data` beside the workspace.
     fn data(&self) -> Option<PathBuf> {
-        let folder = std::env::var_os("LUTHIER_DATA")
-            .map_or_else(|| self.root.join("../shared/data"), PathBuf::from);
+        let folder =
+            std::env::var_os("LUTHIER_DATA").map_or_else(|| self.root.join("../shared/data"), PathBuf::from);
         folder.join("mnist").is_dir().then_some(folder)
     }
 
@@ -133,7 +133,8 @@ impl Bench {
     fn housing(&self, data: &Path) -> Result<Line> {
         let storage = self.storage("housing");
         let table = data.join("tabular/california_housing.csv").canonicalize()?;
-        let source = format!("data.source={{csv={:?}, target=\"median_house_value\"}}", table.display().to_string());
+        let source =
+            format!("data.source={{csv={:?}, target=\"median_house_value\"}}", table.display().to_string());
         let mut words = vec!["tune", "examples/housing.toml", "--storage", &storage, "--set", &source];
         if self.short {
             words.extend(["--trials", "1", "--set", "train.epochs=2"]);

@@ -325,10 +325,7 @@ mod tests {
             let value = range.from_unit(unit);
             prop_assert!(range.contains(&value), "{value} of {range}");
             let back = range.from_unit(range.to_unit(&value).unwrap());
-            match (&value, &back) {
-                (Value::Float(a), Value::Float(b)) => prop_assert!((a - b).abs() <= 1e-9 * a.abs().max(1.0)),
-                _ => prop_assert_eq!(value, back),
-            }
+            if let (Value::Float(a), Value::Float(b)) = (&value, &back) { prop_assert!((a - b).abs() <= 1e-9 * a.abs().max(1.0)) } else { prop_assert_eq!(value, back) }
         }
 
         #[test]

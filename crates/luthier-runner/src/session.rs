@@ -132,7 +132,7 @@ enum Job {
     End,
 }
 
-impl<'a> Session<'a> {
+impl Session<'_> {
     /// Works on the study of `ledger` until a limit is reached, and says which. Trials that an earlier
     /// session left unfinished go on first.
     ///
@@ -197,7 +197,11 @@ impl Shared<'_> {
         ended.or_else(|| {
             if self.interrupt.is_set() {
                 Some(Stop::Interrupted)
-            } else if self.limits.deadline.is_some_and(|deadline| Instant::now() + self.objective.wrap_up() >= deadline) {
+            } else if self
+                .limits
+                .deadline
+                .is_some_and(|deadline| Instant::now() + self.objective.wrap_up() >= deadline)
+            {
                 Some(Stop::Timeout)
             } else {
                 None
@@ -316,7 +320,7 @@ impl Shared<'_> {
             Next::New { .. } if full => Ok(Job::Wait),
             Next::New { params, until } => {
                 let trial = ledger.start(params, until)?;
-                self.take(ledger, trial)
+                Ok(self.take(ledger, trial))
             }
             Next::Resume { trial, until } => {
                 let paused = history.trial(trial).is_some_and(|trial| trial.paused == Some(Stop::Search));
@@ -330,22 +334,21 @@ impl Shared<'_> {
                 let message = "it waits for a trial, and none is running".to_owned();
                 Err(SearchError { message }.into())
             }
-            Next::Wait => Ok(Job::Wait),
             Next::Done if in_hand.is_empty() => {
                 self.end(Stop::Exhausted);
                 Ok(Job::End)
             }
-            Next::Done => Ok(Job::Wait),
+            Next::Wait | Next::Done => Ok(Job::Wait),
         }
     }
 
     fn resume(&self, ledger: &mut Ledger, trial: TrialId, until: Option<u64>) -> Result<Job, RunError> {
         ledger.append(Event::TrialResumed { trial, until })?;
-        self.take(ledger, trial)
+        Ok(self.take(ledger, trial))
     }
 
-    fn take(&self, ledger: &Ledger, id: TrialId) -> Result<Job, RunError> {
-        let Some(trial) = ledger.history().trial(id) else { return Ok(Job::Wait) };
+    fn take(&self, ledger: &Ledger, id: TrialId) -> Job {
+        let Some(trial) = ledger.history().trial(id) else { return Job::Wait };
         self.in_hand().push(id);
         self.observer.event(&Event::TrialStarted {
             trial: id,
@@ -353,7 +356,7 @@ impl Shared<'_> {
             seed: trial.seed,
             until: trial.until,
         });
-        Ok(Job::Run { trial: id, params: trial.params.clone(), seed: trial.seed, until: trial.until })
+        Job::Run { trial: id, params: trial.params.clone(), seed: trial.seed, until: trial.until }
     }
 
     fn run(&self, id: TrialId, params: Params, seed: u64, until: Option<u64>) -> Result<(), RunError> {

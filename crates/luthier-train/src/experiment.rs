@@ -100,20 +100,20 @@ impl Experiment {
         let file = self.template.fill(params)?;
         let config =
             TrainingConfig::read(&file, "the study file").map_err(|problems| problems.to_string())?;
-        let data = self.prepare(&config.data.transforms())?;
+        let data = self.prepare(config.data.transforms())?;
         let (objective, direction, device) = (self.objective, self.direction, self.device.clone());
         Ok(Setup { config, data, objective, direction, seed, device })
     }
 
-    fn prepare(&self, transforms: &TransformConfig) -> Result<Arc<Prepared>, String> {
+    fn prepare(&self, transforms: TransformConfig) -> Result<Arc<Prepared>, String> {
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, data)) = prepared.iter().find(|(known, _)| known == transforms) {
+        if let Some((_, data)) = prepared.iter().find(|(known, _)| *known == transforms) {
             return Ok(Arc::clone(data));
         }
-        let data = Prepared::new(Arc::clone(&self.dataset), Arc::clone(&self.split), transforms)
+        let data = Prepared::new(Arc::clone(&self.dataset), Arc::clone(&self.split), &transforms)
             .map_err(|error| error.to_string())?;
         let data = Arc::new(data);
-        prepared.push((*transforms, Arc::clone(&data)));
+        prepared.push((transforms, Arc::clone(&data)));
         Ok(data)
     }
 
@@ -167,7 +167,7 @@ impl Experiment {
         let node = Node::parse(model.file(), "the model's study file").map_err(|error| error.to_string())?;
         let config =
             TrainingConfig::read(&node, "the model's study file").map_err(|error| error.to_string())?;
-        let data = self.prepare(&config.data.transforms())?;
+        let data = self.prepare(config.data.transforms())?;
         let metrics = with_threads(threads, || model.evaluate_rows(&data, &self.split.test))?;
         Ok(Some(metrics))
     }

@@ -103,18 +103,16 @@ impl Predicted {
 /// The most likely class by a row of outputs; of equal ones the first. A single output speaks for the
 /// second of two classes.
 pub(crate) fn class_of(row: &[f32]) -> usize {
-    match row {
-        [one] => usize::from(*one > 0.0),
-        _ => {
-            let mut best = 0;
-            for (class, output) in row.iter().enumerate() {
-                if *output > row[best] {
-                    best = class;
-                }
-            }
-            best
+    if let [one] = row {
+        return usize::from(*one > 0.0);
+    }
+    let mut best = 0;
+    for (class, output) in row.iter().enumerate() {
+        if *output > row[best] {
+            best = class;
         }
     }
+    best
 }
 
 /// Encoded targets as numbers, class numbers included.

@@ -38,7 +38,7 @@ pub enum ModelError {
         source: std::io::Error,
     },
     /// The file is not a model of Luthier's.
-    #[error("{path} is not a model written by luthier: {reason}")]
+    #[error("{path} cannot be used as a model: {reason}; `luthier best STUDY --model FILE` writes one")]
     NotAModel {
         /// The file.
         path: String,
@@ -168,8 +168,11 @@ impl TrainedModel {
     ///
     /// What is missing or wrong.
     pub fn from_bytes(bytes: &[u8], device: Device) -> Result<Self, String> {
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+        let damaged = |error: safetensors::SafeTensorError| {
+            format!("it is no safetensors file, or it is cut off or damaged ({error})")
+        };
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
         let card = metadata
             .metadata()
             .as_ref()

@@ -24,7 +24,7 @@ fn test_data(file: &str) -> Option<PathBuf> {
 fn california_housing() {
     let Some(folder) = test_data("tabular/california_housing.csv") else { return };
     let source = CsvSource {
-        path: "tabular/california_housing.csv".into(),
+        csv: "tabular/california_housing.csv".into(),
         target: "median_house_value".into(),
         task: None,
         categorical: vec![],

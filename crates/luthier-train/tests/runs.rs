@@ -583,11 +583,11 @@ fn two_classes() -> Dataset {
 
 // Divergence
 
-const LINEAR: &str = r#"
+const LINEAR: &str = r"
 [train]
 epochs = 6
 batch_size = 20
-"#;
+";
 
 #[test]
 fn divergence_names_its_step() {

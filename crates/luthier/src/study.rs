@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use luthier_core::{
     Decision, Direction, Distribution, Ending, Event, FailCause, History, MemoryStorage, Metrics, Outcome,
-    Parameter, Params, Purpose, Report, SamplerAndPruner, Search, StopReason, Storage, Streams, StudyDefinition,
-    TrialId, Value,
+    Parameter, Params, Purpose, Report, SamplerAndPruner, Search, StopReason, Storage, Streams,
+    StudyDefinition, TrialId, Value,
 };
 use luthier_runner::{Ledger, LedgerError};
 use thiserror::Error;
@@ -130,7 +130,11 @@ impl StudyBuilder {
             known: known.join(", "),
         };
         let sampler = luthier_search::sampler(&self.sampler).ok_or_else(|| {
-            unknown("sampler", &self.sampler, luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect())
+            unknown(
+                "sampler",
+                &self.sampler,
+                luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect(),
+            )
         })?;
         let pruner = luthier_search::pruner(&self.pruner).ok_or_else(|| {
             unknown("pruner", &self.pruner, luthier_search::PRUNERS.iter().map(|entry| entry.name).collect())
@@ -241,6 +245,7 @@ impl Study {
     /// # Errors
     ///
     /// If it cannot be stored.
+    #[allow(clippy::needless_pass_by_value, reason = "a trial that has ended cannot be used again")]
     pub fn tell_failed(&self, trial: Trial<'_>, message: impl Into<String>) -> Result<(), StudyError> {
         let cause = FailCause::Error { message: message.into() };
         self.finish(trial.id, Outcome::Failed { cause })
@@ -284,8 +289,7 @@ impl Study {
             let workers: Vec<_> = (0..self.parallel).map(|_| scope.spawn(work)).collect();
             workers
                 .into_iter()
-                .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
+                .try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })
     }
 
@@ -331,7 +335,11 @@ impl Trial<'_> {
     /// # Errors
     ///
     /// As [`Suggest::get`].
-    pub fn suggest_choice<V: Into<Value> + Clone>(&mut self, name: &str, options: &[V]) -> Result<V, StudyError> {
+    pub fn suggest_choice<V: Into<Value> + Clone>(
+        &mut self,
+        name: &str,
+        options: &[V],
+    ) -> Result<V, StudyError> {
         let values: Vec<Value> = options.iter().cloned().map(Into::into).collect();
         let chosen = self.value(name, &Distribution::Choice { options: values.clone() })?;
         let index = values.iter().position(|value| *value == chosen);
@@ -342,7 +350,13 @@ impl Trial<'_> {
     }
 
     fn suggest<T>(&mut self, name: &str, distribution: Distribution) -> Suggest<'_, T> {
-        Suggest { study: self.study, id: self.id, name: name.to_owned(), distribution, value: std::marker::PhantomData }
+        Suggest {
+            study: self.study,
+            id: self.id,
+            name: name.to_owned(),
+            distribution,
+            value: std::marker::PhantomData,
+        }
     }
 
     fn value(&self, name: &str, distribution: &Distribution) -> Result<Value, StudyError> {

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use luthier_core::config::{Fields, Node, Policy, Problem, Problems, Template, bounds, nearest};
-use luthier_core::{Direction, Search, SamplerAndPruner, Space};
+use luthier_core::{Direction, SamplerAndPruner, Search, Space};
+use luthier_train::data::DataError;
 use luthier_train::model::ModelConfig;
 use luthier_train::{DataConfig, Device, Experiment, Metric, ObjectiveMetric, TrainConfig};
 use thiserror::Error;
@@ -141,8 +142,8 @@ impl StudyFile {
         let name = path.display().to_string();
         let mut root = Node::parse(text, &name)?;
         apply_sets(&mut root, sets)?;
-        let template = Template::new(&root, &name, &POLICY)?;
         let mut problems = Problems::new(&name);
+        let template = Template::compile(&root, &POLICY, &mut problems);
         let mut first = None;
         for corner in template.space().corners() {
             match template.fill(&corner) {
@@ -150,12 +151,13 @@ impl StudyFile {
                     let sections = Sections::read(&filled, &mut problems);
                     first = first.or(sections);
                 }
+                // With a broken range, what refers to it cannot be filled in either.
+                Err(_) if !problems.is_empty() => {}
                 Err(reason) => problems.add(0, "", "ranges that fit together", reason),
             }
         }
-        let sections = problems.clone().or(first)?;
-        let objective = check_study(&sections, &root, &template, &mut problems);
-        problems.or(Some(()))?;
+        let objective = check_names(&root, &template, &mut problems);
+        let sections = problems.or(first)?;
         Ok(Self {
             path: path.to_path_buf(),
             study: sections.study,
@@ -224,8 +226,8 @@ impl StudyFile {
         device: Device,
         progress: luthier_train::data::Progress<'_>,
     ) -> Result<Loaded, LoadError> {
-        let dataset = self.data.source.load(self.folder(), progress)?;
-        let split = self.data.split.split(&dataset)?;
+        let dataset = self.data.source.load(self.folder(), progress).map_err(|error| self.located(error))?;
+        let split = self.data.split.split(&dataset).map_err(|error| self.located(error))?;
         let objective =
             self.objective.unwrap_or_else(|| ObjectiveMetric(Metric::default_of(dataset.targets.task())));
         let mut problems = Problems::new(self.path.display().to_string());
@@ -233,19 +235,27 @@ impl StudyFile {
         if !Metric::of_task(task).contains(&objective.0) {
             let names: Vec<String> =
                 Metric::of_task(task).iter().map(|metric| ObjectiveMetric(*metric).name()).collect();
-            let line = self.root.get("study").and_then(|study| study.get("objective")).map_or(0, |node| node.line);
+            let line =
+                self.root.get("study").and_then(|study| study.get("objective")).map_or(0, |node| node.line);
             problems.add(
                 line,
                 "study.objective",
-                format!("a metric of {}: {}", if task == luthier_train::data::Task::Regression { "regression" } else { "classification" }, names.join(", ")),
+                format!(
+                    "a metric of {}: {}",
+                    if task == luthier_train::data::Task::Regression {
+                        "regression"
+                    } else {
+                        "classification"
+                    },
+                    names.join(", ")
+                ),
                 format!("{:?}", objective.name()),
             );
             problems.or(Some(()))?;
             unreachable!("a problem has just been added");
         }
         let direction = self.direction(objective);
-        let experiment =
-            Experiment::new(self.template.clone(), dataset, split, objective, direction, device);
+        let experiment = Experiment::new(self.template.clone(), dataset, split, objective, direction, device);
         for corner in self.space().corners() {
             if let Err(found) = experiment.summarize(&corner, &problems.file) {
                 for problem in found.iter() {
@@ -255,6 +265,29 @@ impl StudyFile {
         }
         problems.or(Some(()))?;
         Ok(Loaded { experiment, objective, direction })
+    }
+
+    /// A fault of the file that showed only with the data, at its line; other errors as they are.
+    fn located(&self, error: DataError) -> LoadError {
+        let (path, found) = match &error {
+            DataError::Setting { key, problem } if key.starts_with("split.") => {
+                (format!("data.{key}"), problem.clone())
+            }
+            DataError::Setting { key, problem } => {
+                (format!("data.source.classification.{key}"), problem.clone())
+            }
+            DataError::Split(reason) => ("data.split".to_owned(), reason.clone()),
+            _ => return error.into(),
+        };
+        let mut node = Some(&self.root);
+        let mut line = 0;
+        for part in path.split('.') {
+            node = node.and_then(|node| node.get(part));
+            line = node.map_or(line, |node| node.line);
+        }
+        let mut problems = Problems::new(self.path.display().to_string());
+        problems.add(line, &path, "settings that fit each other and the data", found);
+        problems.into()
     }
 
     fn direction(&self, objective: ObjectiveMetric) -> Direction {
@@ -291,7 +324,9 @@ pub enum LoadError {
 fn identity(root: &Node) -> String {
     let mut root = root.clone();
     if let luthier_core::config::Kind::Table(sections) = &mut root.kind {
-        for (section, keys) in [("search", &["trials", "timeout", "parallel"][..]), ("study", &["target"][..])] {
+        for (section, keys) in
+            [("search", &["trials", "timeout", "parallel"][..]), ("study", &["target"][..])]
+        {
             if let Some(luthier_core::config::Kind::Table(table)) =
                 sections.get_mut(section).map(|section| &mut section.kind)
             {
@@ -337,16 +372,12 @@ fn apply_sets(root: &mut Node, sets: &[String]) -> Result<(), Problems> {
     problems.or(Some(()))
 }
 
-fn check_study(
-    sections: &Sections,
-    root: &Node,
-    template: &Template,
-    problems: &mut Problems,
-) -> Option<ObjectiveMetric> {
-    let line = |section: &str, key: &str| {
-        root.get(section).and_then(|section| section.get(key)).map_or(0, |node| node.line)
-    };
-    let mut one_of = |section: &str, key: &str, found: &str, known: &[&str]| {
+/// Checks the keys that name something (no range may stand there), and finds the objective.
+fn check_names(root: &Node, template: &Template, problems: &mut Problems) -> Option<ObjectiveMetric> {
+    let node = |section: &str, key: &str| root.get(section).and_then(|section| section.get(key));
+    let line = |section: &str, key: &str| node(section, key).map_or(0, |node| node.line);
+    let mut one_of = |section: &str, key: &str, known: &[&str]| {
+        let Some(found) = node(section, key).and_then(Node::as_str) else { return };
         if !known.contains(&found) {
             problems.push(Problem {
                 line: Some(line(section, key)).filter(|line| *line > 0),
@@ -357,29 +388,18 @@ fn check_study(
             });
         }
     };
-    if let Some(direction) = &sections.study.direction {
-        one_of("study", "direction", direction, &["minimize", "maximize"]);
-    }
+    one_of("study", "direction", &["minimize", "maximize"]);
     let samplers: Vec<&str> = luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect();
-    one_of("search", "sampler", &sections.search.sampler, &samplers);
+    one_of("search", "sampler", &samplers);
     let pruners: Vec<&str> = luthier_search::PRUNERS.iter().map(|entry| entry.name).collect();
-    one_of("search", "pruner", &sections.search.pruner, &pruners);
-    if sections.study.name.trim().is_empty() {
+    one_of("search", "pruner", &pruners);
+    let known: Vec<String> = Metric::KINDS.iter().map(|kind| format!("val_{kind}")).collect();
+    one_of("study", "objective", &known.iter().map(String::as_str).collect::<Vec<_>>());
+    if node("study", "name").and_then(Node::as_str).is_some_and(|name| name.trim().is_empty()) {
         problems.add(line("study", "name"), "study.name", "a name", "empty text");
     }
-    let name = sections.study.objective.as_ref()?;
+    let name = node("study", "objective").and_then(Node::as_str)?;
     let objective = ObjectiveMetric::parse(name);
-    let known: Vec<String> = Metric::KINDS.iter().map(|kind| format!("val_{kind}")).collect();
-    let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    if objective.is_none() {
-        problems.push(Problem {
-            line: Some(line("study", "objective")).filter(|line| *line > 0),
-            path: "study.objective".to_owned(),
-            expected: format!("one of {}", known.join(", ")),
-            found: format!("{name:?}"),
-            help: nearest(name, known).map(|near| format!("did you mean {near:?}?")),
-        });
-    }
     if objective == Some(ObjectiveMetric(Metric::Loss))
         && let Some(param) = template.space().get("train.loss")
     {

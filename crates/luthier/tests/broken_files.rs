@@ -128,7 +128,7 @@ unusable! {
 fn settings_that_contradict_each_other() {
     let sandbox = Sandbox::new();
     sandbox.write("study.toml", study("features = 4", "features = 3"));
-    expect!("settings_that_contradict_each_other", sandbox, 1, ["check", "study.toml"]);
+    expect!("settings_that_contradict_each_other", sandbox, 2, ["check", "study.toml"]);
 }
 
 #[test]

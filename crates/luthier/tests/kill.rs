@@ -60,7 +60,7 @@ impl Moment {
     }
 
     fn wait(self, running: &Running, files: &Path) {
-        const AN_END: Duration = Duration::from_secs(60);
+        const AN_END: Duration = Duration::from_mins(1);
         match self {
             Self::After(delay) => {
                 running.says("trial ", delay);

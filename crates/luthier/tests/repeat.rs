@@ -28,7 +28,7 @@ optimizer = { kind = "adam", learning_rate = { float = [1e-3, 1e-1], log = true 
 trials = 8
 "#;
 
-const A_MINUTE: Duration = Duration::from_secs(60);
+const A_MINUTE: Duration = Duration::from_mins(1);
 
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
@@ -194,7 +194,7 @@ fn a_timeout_is_kept_and_the_trial_goes_on_later() {
     let started = Instant::now();
     let said = sandbox.fails(1, &["tune", "study.toml", "--timeout", "1s"]);
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
-    assert!(said.contains("no trial came to a value"), "{said}");
+    assert!(said.contains("before any trial came to a value"), "{said}");
     let paused = sandbox.trials("quick", "luthier.db");
     assert_eq!(paused.len(), 1);
     assert_eq!(paused[0]["state"], "paused");

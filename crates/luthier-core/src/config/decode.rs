@@ -310,9 +310,12 @@ pub fn keyed_by(
         );
         return None;
     };
-    let index = keys.iter().position(|key| table.contains_key(*key));
+    // A slip in the key that comes first (`{ dens = 64, activation = "relu" }`) must not make another
+    // kind of the table.
+    let slip = table.keys().find(|key| *key != "name").filter(|key| !keys.contains(&key.as_str()));
+    let near = slip.and_then(|key| nearest(key, keys.iter().copied()));
+    let index = keys.iter().position(|key| table.contains_key(*key)).filter(|_| near.is_none());
     if index.is_none() {
-        let near = table.keys().find_map(|key| nearest(key, keys.iter().copied()));
         problems.push(Problem {
             line: (node.line > 0).then_some(node.line),
             path: path.to_owned(),

@@ -62,7 +62,7 @@ impl Node {
             }
         };
         let root = table(document.as_table(), &lines, "", 1, &mut problems);
-        problems.or(root)
+        problems.or(Some(root))
     }
 
     /// Reads the value of a `--set PATH=VALUE`: TOML, or text without its quotes.
@@ -228,13 +228,7 @@ impl Lines {
     }
 }
 
-fn table(
-    table: &dyn TableLike,
-    lines: &Lines,
-    path: &str,
-    line: usize,
-    problems: &mut Problems,
-) -> Option<Node> {
+fn table(table: &dyn TableLike, lines: &Lines, path: &str, line: usize, problems: &mut Problems) -> Node {
     let mut entries = IndexMap::new();
     for (key, item) in table.iter() {
         let at = table.key(key).and_then(toml_edit::Key::span).map_or(line, |span| lines.of(span.start));
@@ -244,18 +238,18 @@ fn table(
             entries.insert(key.to_owned(), child);
         }
     }
-    Some(Node { line, kind: Kind::Table(entries), filled_from: None })
+    Node { line, kind: Kind::Table(entries), filled_from: None }
 }
 
 fn node(item: &Item, lines: &Lines, path: &str, line: usize, problems: &mut Problems) -> Option<Node> {
     let line = item.span().map_or(line, |span| lines.of(span.start));
     let kind = match item {
         Item::None => return None,
-        Item::Table(inner) => return self::table(inner, lines, path, line, problems),
+        Item::Table(inner) => return Some(self::table(inner, lines, path, line, problems)),
         Item::ArrayOfTables(tables) => Kind::Array(
             tables
                 .iter()
-                .filter_map(|inner| {
+                .map(|inner| {
                     let line = inner.span().map_or(line, |span| lines.of(span.start));
                     self::table(inner, lines, path, line, problems)
                 })
@@ -289,7 +283,9 @@ fn node(item: &Item, lines: &Lines, path: &str, line: usize, problems: &mut Prob
                     })
                     .collect(),
             ),
-            toml_edit::Value::InlineTable(inner) => return self::table(inner, lines, path, line, problems),
+            toml_edit::Value::InlineTable(inner) => {
+                return Some(self::table(inner, lines, path, line, problems));
+            }
         },
     };
     Some(Node { line, kind, filled_from: None })

@@ -31,9 +31,17 @@ impl Problems {
         Self { file: file.into(), list: Vec::new() }
     }
 
-    /// Adds a problem, unless the same one (as one range leads to at several corners) is there.
+    /// Adds a problem, unless one of that place, or of a place that holds it, is there already: one range
+    /// leads to the same fault at several corners, and a broken table breaks what is in it.
     pub fn push(&mut self, problem: Problem) {
-        if !self.list.contains(&problem) {
+        let known = |other: &Problem| {
+            problem
+                .path
+                .strip_prefix(&other.path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                && (!other.path.is_empty() || *other == problem)
+        };
+        if !self.list.iter().any(known) {
             self.list.push(problem);
         }
     }

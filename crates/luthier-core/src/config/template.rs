@@ -57,11 +57,19 @@ impl Template {
     ///
     /// All ranges that cannot be used, with their lines.
     pub fn new(root: &Node, file: &str, policy: &Policy) -> Result<Self, Problems> {
+        let mut problems = Problems::new(file);
+        let template = Self::compile(root, policy, &mut problems);
+        problems.or(Some(template))
+    }
+
+    /// As [`Template::new`], but a range that cannot be used is reported to `problems` and left as it is
+    /// written, so that the rest of the file can be checked too.
+    pub fn compile(root: &Node, policy: &Policy, problems: &mut Problems) -> Self {
         let mut compiler = Compiler {
             space: Space::default(),
             lines: IndexMap::new(),
             references: Vec::new(),
-            problems: Problems::new(file),
+            problems,
             policy,
         };
         let root = compiler.item(root, "", &[]);
@@ -77,8 +85,8 @@ impl Template {
                 });
             }
         }
-        let Compiler { space, lines, problems, .. } = compiler;
-        problems.or(root).map(|root| Self { root, space, lines })
+        let Compiler { space, lines, .. } = compiler;
+        Self { root, space, lines }
     }
 
     /// The space of the file's ranges; empty for a file that is simply a training run.
@@ -157,29 +165,33 @@ struct Compiler<'a> {
     space: Space,
     lines: IndexMap<String, usize>,
     references: Vec<(usize, String, String)>,
-    problems: Problems,
+    problems: &'a mut Problems,
     policy: &'a Policy,
 }
 
 impl Compiler<'_> {
-    fn item(&mut self, node: &Node, path: &str, conditions: &[Condition]) -> Option<Item> {
+    fn item(&mut self, node: &Node, path: &str, conditions: &[Condition]) -> Item {
+        self.try_item(node, path, conditions).unwrap_or_else(|| Item::Value(node.clone()))
+    }
+
+    fn try_item(&mut self, node: &Node, path: &str, conditions: &[Condition]) -> Option<Item> {
         match &node.kind {
             Kind::Array(nodes) => {
                 let labels = element_labels(nodes);
                 self.distinct(nodes, &labels, path);
-                let items: Vec<Option<Item>> = nodes
+                let items = nodes
                     .iter()
                     .zip(&labels)
                     .map(|(node, label)| {
                         let path = join(path, label);
                         if node.get("repeat").is_some() {
-                            self.repeat(node, &path, conditions)
+                            self.repeat(node, &path, conditions).unwrap_or_else(|| Item::Value(node.clone()))
                         } else {
                             self.item(node, &path, conditions)
                         }
                     })
                     .collect();
-                Some(Item::Array(node.line, items.into_iter().collect::<Option<_>>()?))
+                Some(Item::Array(node.line, items))
             }
             Kind::Table(table) => {
                 let ranges: Vec<&str> =
@@ -193,11 +205,11 @@ impl Compiler<'_> {
                     self.references.push((node.line, path.to_owned(), target.to_owned()));
                     return Some(Item::Param(node.line, target.to_owned()));
                 }
-                let items: Vec<Option<(String, Item)>> = table
+                let items = table
                     .iter()
-                    .map(|(key, child)| Some((key.clone(), self.item(child, &join(path, key), conditions)?)))
+                    .map(|(key, child)| (key.clone(), self.item(child, &join(path, key), conditions)))
                     .collect();
-                Some(Item::Table(node.line, items.into_iter().collect::<Option<_>>()?))
+                Some(Item::Table(node.line, items))
             }
             _ => Some(Item::Value(node.clone())),
         }
@@ -244,7 +256,7 @@ impl Compiler<'_> {
             _ => &[key, "log", "step", "name"],
         };
         let before = self.problems.iter().count();
-        super::Fields::open(node, path, &mut self.problems)?.close(known, &mut self.problems);
+        super::Fields::open(node, path, self.problems)?.close(known, self.problems);
         let name = match table.get("name") {
             None => path.to_owned(),
             Some(name) => {
@@ -270,7 +282,7 @@ impl Compiler<'_> {
         let ends = &table[key];
         let log = match table.get("log") {
             None => false,
-            Some(node) => <bool as super::Decode>::decode(node, &join(path, "log"), &mut self.problems)?,
+            Some(node) => <bool as super::Decode>::decode(node, &join(path, "log"), self.problems)?,
         };
         let pair = match &ends.kind {
             Kind::Array(nodes) if nodes.len() == 2 => Some((&nodes[0].kind, &nodes[1].kind)),
@@ -284,9 +296,7 @@ impl Compiler<'_> {
         if key == "float" {
             let step = match table.get("step") {
                 None => None,
-                Some(node) => {
-                    Some(<f64 as super::Decode>::decode(node, &join(path, "step"), &mut self.problems)?)
-                }
+                Some(node) => Some(<f64 as super::Decode>::decode(node, &join(path, "step"), self.problems)?),
             };
             let ends_read = pair.and_then(|(low, high)| Some((number(low)?, number(high)?)));
             let Some((low, high)) = ends_read else {
@@ -297,9 +307,7 @@ impl Compiler<'_> {
         }
         let step = match table.get("step") {
             None => 1,
-            Some(node) => {
-                <u64 as super::Decode>::decode(node, &join(path, "step"), &mut self.problems)? as i64
-            }
+            Some(node) => <u64 as super::Decode>::decode(node, &join(path, "step"), self.problems)? as i64,
         };
         let Some((Kind::Int(low), Kind::Int(high))) = pair else {
             self.problems.add(ends.line, path, "two whole numbers: int = [low, high]", ends.describe());
@@ -328,27 +336,26 @@ impl Compiler<'_> {
             let mut inner = conditions.to_vec();
             inner.push(Condition::Equals { param: name.clone(), value: label.clone() });
             let item = if option.as_value().is_some() {
-                let filled = Node { filled_from: Some(name.clone()), ..option.clone() };
-                Some(Item::Value(filled))
+                Item::Value(Node { filled_from: Some(name.clone()), ..option.clone() })
             } else {
                 self.item(option, &join(path, &label.to_string()), &inner)
             };
-            items.push(item.map(|item| (label, item)));
+            items.push((label, item));
         }
-        Some(Item::Choice(name, items.into_iter().collect::<Option<_>>()?))
+        Some(Item::Choice(name, items))
     }
 
     fn repeat(&mut self, node: &Node, path: &str, conditions: &[Condition]) -> Option<Item> {
-        let fields = super::Fields::open(node, path, &mut self.problems)?;
-        fields.close(&["repeat", "layer", "tie", "name"], &mut self.problems);
-        let tie = fields.or("tie", || false, &mut self.problems)?;
+        let fields = super::Fields::open(node, path, self.problems)?;
+        fields.close(&["repeat", "layer", "tie", "name"], self.problems);
+        let tie = fields.or("tie", || false, self.problems)?;
         let Some(layer) = node.get("layer") else {
             self.problems.add(node.line, path, "what to repeat: layer = { … }", node.describe());
             return None;
         };
         let times = node.get("repeat")?;
         let count_path = join(path, "repeat");
-        let (count, most) = match self.item(times, &count_path, conditions)? {
+        let (count, most) = match self.item(times, &count_path, conditions) {
             Item::Value(Node { kind: Kind::Int(n), .. }) if (0..=MOST_COPIES).contains(&n) => {
                 (Count::Fixed(n as usize), n)
             }
@@ -388,7 +395,7 @@ impl Compiler<'_> {
                 inner.push(Condition::AtLeast { param: name.clone(), value: copy });
             }
             let label = if tie { "layer".to_owned() } else { format!("layer{copy}") };
-            copies.push(self.item(layer, &join(path, &label), &inner)?);
+            copies.push(self.item(layer, &join(path, &label), &inner));
         }
         Some(Item::Repeat(count, copies))
     }

@@ -102,7 +102,7 @@ pub fn storage_contract(storage: &dyn Storage) {
 
     // Deleting takes everything of that study and nothing else; its key is not given again.
     storage.delete_study(a.id).unwrap();
-    assert_eq!(storage.studies().unwrap(), [b.clone()]);
+    assert_eq!(storage.studies().unwrap(), std::slice::from_ref(&b));
     assert!(matches!(storage.delete_study(a.id), Err(StorageError::NoSuchStudy(_))));
     assert!(matches!(storage.read(a.id, 0), Err(StorageError::NoSuchStudy(_))));
     assert!(matches!(storage.append(a.id, 0, &events), Err(StorageError::NoSuchStudy(_))));

@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
 
 use luthier_core::{
-    Abilities, Decision, Distribution, Ending, History, MemoryStorage, Metrics, Parameter, Rng, SamplerAndPruner,
-    StudyDefinition, TrialHandle, Unfinished, Value, View,
+    Abilities, Decision, Distribution, Ending, History, MemoryStorage, Metrics, Parameter, Rng,
+    SamplerAndPruner, StudyDefinition, TrialHandle, Unfinished, Value, View,
 };
 
 use super::*;
@@ -23,7 +23,12 @@ impl<F: Fn(&dyn TrialHandle, u64) + Send + Sync> Objective for Counting<F> {
         loop {
             if step == 10 {
                 let model = Some(format!("model {}", trial.id()).into_bytes());
-                return Ok(Evaluation::Complete { value: x + 0.1, step: Some(10), ending: Ending::Full, model });
+                return Ok(Evaluation::Complete {
+                    value: x + 0.1,
+                    step: Some(10),
+                    ending: Ending::Full,
+                    model,
+                });
             }
             if trial.until().is_some_and(|until| step >= until) {
                 trial.save_checkpoint(vec![step as u8])?;
@@ -116,12 +121,17 @@ fn as_many_trials_as_asked_for_each_once() {
             run(&storage, &search("none"), &objective, limits(20, parallel), &Interrupt::default()).unwrap();
         assert_eq!(stop, Stop::Finished);
         assert_eq!(history.trials().len(), 20);
-        assert!(history.trials().iter().all(|trial| trial.state() == "complete" && trial.reports.len() == 10));
+        assert!(
+            history.trials().iter().all(|trial| trial.state() == "complete" && trial.reports.len() == 10)
+        );
         // Only the best model is kept, and no checkpoint.
         let best = history.best().unwrap().id;
         let id = storage.study("s").unwrap().unwrap().id;
         assert_eq!(storage.artifacts(id).unwrap(), [model_name(best)]);
-        assert_eq!(storage.artifact(id, &model_name(best)).unwrap().unwrap(), format!("model {best}").into_bytes());
+        assert_eq!(
+            storage.artifact(id, &model_name(best)).unwrap().unwrap(),
+            format!("model {best}").into_bytes()
+        );
         // Asking for more goes on.
         let (_, history) =
             run(&storage, &search("none"), &objective, limits(25, parallel), &Interrupt::default()).unwrap();
@@ -175,7 +185,8 @@ fn an_interrupted_study_goes_on_where_it_was_and_ends_as_if_nothing_had_been() {
         assert_eq!((last.state(), last.paused), ("paused", Some(Stop::Interrupted)));
     }
     let objective = Counting { before_step: idle };
-    let (_, history) = run(&storage, &search("none"), &objective, limits(6, 1), &Interrupt::default()).unwrap();
+    let (_, history) =
+        run(&storage, &search("none"), &objective, limits(6, 1), &Interrupt::default()).unwrap();
     assert_eq!(essence(&history), essence(&undisturbed));
 }
 
@@ -235,7 +246,9 @@ fn a_search_pauses_trials_and_lets_the_best_go_on_from_its_checkpoint() {
 #[test]
 fn a_panic_fails_its_trial_and_five_in_a_row_end_the_work() {
     let objective = Counting {
-        before_step: |trial: &dyn TrialHandle, step| assert!(trial.id().0 % 3 != 1 || step < 4, "odd one out"),
+        before_step: |trial: &dyn TrialHandle, step| {
+            assert!(trial.id().0 % 3 != 1 || step < 4, "odd one out");
+        },
     };
     let (stop, history) =
         run(&storage(), &search("none"), &objective, limits(9, 2), &Interrupt::default()).unwrap();
@@ -254,7 +267,8 @@ fn a_panic_fails_its_trial_and_five_in_a_row_end_the_work() {
 fn a_target_ends_the_work() {
     let limits = Limits { target: Some(0.5), ..limits(1_000, 1) };
     let objective = Counting { before_step: idle };
-    let (stop, history) = run(&storage(), &search("none"), &objective, limits, &Interrupt::default()).unwrap();
+    let (stop, history) =
+        run(&storage(), &search("none"), &objective, limits, &Interrupt::default()).unwrap();
     assert_eq!(stop, Stop::Target);
     let values: Vec<f64> =
         history.trials().iter().map(|trial| trial.outcome.as_ref().unwrap().value().unwrap()).collect();
@@ -266,7 +280,8 @@ fn a_target_ends_the_work() {
 fn when_the_time_is_up_running_trials_are_paused_and_none_fails() {
     let limits = Limits { deadline: Some(Instant::now()), ..limits(10, 2) };
     let objective = Counting { before_step: idle };
-    let (stop, history) = run(&storage(), &search("none"), &objective, limits, &Interrupt::default()).unwrap();
+    let (stop, history) =
+        run(&storage(), &search("none"), &objective, limits, &Interrupt::default()).unwrap();
     assert_eq!((stop, history.trials().len()), (Stop::Timeout, 0));
 
     let interrupt = Interrupt::default();
@@ -292,7 +307,9 @@ fn a_value_that_is_not_finite_fails_its_trial() {
         }
     }
     let (_, history) = run(&storage(), &search("none"), &Nan, limits(3, 1), &Interrupt::default()).unwrap();
-    assert!(history.trials().iter().all(|t| t.outcome == Some(Outcome::Failed { cause: FailCause::NotFinite })));
+    assert!(
+        history.trials().iter().all(|t| t.outcome == Some(Outcome::Failed { cause: FailCause::NotFinite }))
+    );
 }
 
 #[test]
@@ -311,7 +328,8 @@ fn an_objective_that_cannot_work_ends_the_study_and_blames_no_trial() {
     let error = run(&storage, &search("none"), &Broken, limits(3, 2), &Interrupt::default()).unwrap_err();
     assert_eq!(error.to_string(), "the disk is gone");
     let objective = Counting { before_step: idle };
-    let (stop, history) = run(&storage, &search("none"), &objective, limits(3, 2), &Interrupt::default()).unwrap();
+    let (stop, history) =
+        run(&storage, &search("none"), &objective, limits(3, 2), &Interrupt::default()).unwrap();
     assert_eq!((stop, history.trials().len()), (Stop::Finished, 3));
     assert!(history.trials().iter().all(|trial| trial.state() == "complete"));
 }

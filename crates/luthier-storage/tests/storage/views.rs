@@ -55,7 +55,7 @@ fn trials_and_reports_can_be_read_with_sql() {
     };
     let finished = |trial, outcome| Event::TrialFinished { trial: TrialId(trial), outcome, seconds: 1.5 };
     let events = [
-        Event::SessionStarted { program: "test".to_owned(), trials: None },
+        Event::SessionStarted { program: "test".to_owned(), file: None, data: None, trials: None },
         Event::TrialStarted { trial: TrialId(0), params, seed: u64::MAX, until: None },
         suggested("layers", Value::Int(2)),
         suggested("rate", Value::Float(0.1)),

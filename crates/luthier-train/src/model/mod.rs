@@ -95,16 +95,12 @@ pub(crate) enum Signal {
 impl Signal {
     /// A batch of examples of `shape`, from its values in row-major order.
     pub(crate) fn new(values: Vec<f32>, batch: usize, shape: &[usize], device: &Device) -> Self {
-        match *shape {
-            [channels, height, width] => Self::Image(Tensor::from_data(
-                TensorData::new(values, [batch, channels, height, width]),
-                device,
-            )),
-            _ => {
-                let features = shape.iter().product::<usize>();
-                Self::Flat(Tensor::from_data(TensorData::new(values, [batch, features]), device))
-            }
+        if let [channels, height, width] = *shape {
+            let data = TensorData::new(values, [batch, channels, height, width]);
+            return Self::Image(Tensor::from_data(data, device));
         }
+        let features = shape.iter().product::<usize>();
+        Self::Flat(Tensor::from_data(TensorData::new(values, [batch, features]), device))
     }
 
     fn flat(self) -> Tensor<2> {

@@ -42,7 +42,9 @@ pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
     let (storage, study, history) = study_with_history(&args.study)?;
     let name = &study.definition.name;
     let best = history.best().ok_or_else(|| {
-        Failure::failed(format!("study `{name}` has no complete trial yet; `luthier trials {name}` lists what there is"))
+        Failure::failed(format!(
+            "study `{name}` has no complete trial yet; `luthier trials {name}` lists what there is"
+        ))
     })?;
     let Some(Outcome::Complete { value, step, .. }) = &best.outcome else {
         return Err(Failure::failed("the best trial has no value"));

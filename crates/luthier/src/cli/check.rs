@@ -15,7 +15,7 @@ struct Checked {
     direction: luthier_core::Direction,
     parameters: Vec<luthier_core::Parameter>,
     examples: Examples,
-    layers: Vec<Layer>,
+    layers: Vec<Stage>,
     weights: usize,
     largest: usize,
 }
@@ -28,7 +28,7 @@ struct Examples {
 }
 
 #[derive(Serialize)]
-struct Layer {
+struct Stage {
     layer: String,
     shape: Vec<usize>,
     weights: usize,
@@ -42,7 +42,8 @@ pub(crate) fn run(args: &FileArgs) -> Result<(), Failure> {
     let corners = file.space().corners();
     let name = args.file.display().to_string();
     let stages = experiment.summarize(&corners[0], &name)?;
-    let weights = |stages: &[luthier_train::model::StageSummary]| stages.iter().map(|stage| stage.weights).sum();
+    let weights =
+        |stages: &[luthier_train::model::StageSummary]| stages.iter().map(|stage| stage.weights).sum();
     let mut largest: usize = 0;
     for corner in &corners {
         largest = largest.max(weights(&experiment.summarize(corner, &name)?));
@@ -61,7 +62,7 @@ pub(crate) fn run(args: &FileArgs) -> Result<(), Failure> {
         weights: weights(&stages),
         layers: stages
             .into_iter()
-            .map(|stage| Layer { layer: stage.torch, shape: stage.shape, weights: stage.weights })
+            .map(|stage| Stage { layer: stage.torch, shape: stage.shape, weights: stage.weights })
             .collect(),
         largest,
     };
@@ -83,10 +84,13 @@ fn text(file: &StudyFile, checked: &Checked, data: &str) -> String {
         let mut rows = table(["  parameter", "range", "only if", "line"]);
         for parameter in &checked.parameters {
             let conditions: Vec<String> = parameter.conditions.iter().map(condition).collect();
-            let line = file.line(&parameter.name).map_or_else(|| "--set".to_owned(), |line| match line {
-                0 => "--set".to_owned(),
-                line => line.to_string(),
-            });
+            let line = file.line(&parameter.name).map_or_else(
+                || "--set".to_owned(),
+                |line| match line {
+                    0 => "--set".to_owned(),
+                    line => line.to_string(),
+                },
+            );
             rows.add_row([
                 format!("  {}", parameter.name),
                 parameter.distribution.to_string(),

@@ -1,8 +1,9 @@
 //! `luthier evaluate`: every metric on labelled data.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use luthier_train::data::{Inputs, Targets};
 use luthier_train::{TrainedModel, device};
 use serde::Serialize;
 
@@ -36,29 +37,19 @@ struct Evaluated {
 pub(crate) fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let device = device(&args.device).map_err(Failure::usage)?;
     let model = TrainedModel::open(&args.model, device)?;
-    let (inputs, targets) = if let Some(labels) = &args.labels {
-        let inputs = read_images(&model, &args.data)?;
-        (inputs, model.preprocessor().read_idx_labels(labels)?)
-    } else {
-        if !model.preprocessor().features().is_empty() {
-            let rows = model.preprocessor().read_csv(&args.data)?;
-            for notice in &rows.notices {
-                tell(&format!("note: {notice}"));
-            }
-            let flagged = rows.flags.iter().filter(|row| !row.flags.is_empty()).count();
-            if flagged > 0 {
-                tell(&format!("note: {flagged} rows are unlike the training data; `luthier predict` says how"));
-            }
-            let targets = rows.targets?.ok_or_else(|| {
-                Failure::failed(format!("{} has no target column, and without it nothing can be measured", args.data.display()))
-            })?;
-            (rows.inputs, targets)
-        } else {
+    let (inputs, targets) = match &args.labels {
+        Some(labels) => (read_images(&model, &args.data)?, model.preprocessor().read_idx_labels(labels)?),
+        None if model.preprocessor().features().is_empty() => {
             return Err(Failure::usage("images need their labels: --labels FILE (IDX)"));
         }
+        None => read_rows(&model, &args.data)?,
     };
     if inputs.len() != targets.len() {
-        return Err(Failure::failed(format!("there are {} images and {} labels", inputs.len(), targets.len())));
+        return Err(Failure::failed(format!(
+            "there are {} images and {} labels",
+            inputs.len(),
+            targets.len()
+        )));
     }
     if inputs.is_empty() {
         return Err(Failure::failed(format!("{} has no rows", args.data.display())));
@@ -68,4 +59,22 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<(), Failure> {
         return print_json(&measured);
     }
     print(&format!("{} on {} rows", metrics(&measured.metrics), measured.rows))
+}
+
+fn read_rows(model: &TrainedModel, path: &Path) -> Result<(Inputs, Targets), Failure> {
+    let rows = model.preprocessor().read_csv(path)?;
+    for notice in &rows.notices {
+        tell(&format!("note: {notice}"));
+    }
+    let flagged = rows.flags.iter().filter(|row| !row.flags.is_empty()).count();
+    if flagged > 0 {
+        tell(&format!("note: {flagged} rows are unlike the training data; `luthier predict` says how"));
+    }
+    let targets = rows.targets?.ok_or_else(|| {
+        Failure::failed(format!(
+            "{} has no target column, and without it nothing can be measured",
+            path.display()
+        ))
+    })?;
+    Ok((rows.inputs, targets))
 }

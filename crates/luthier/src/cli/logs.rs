@@ -23,7 +23,9 @@ pub(crate) fn run(args: &LogsArgs) -> Result<(), Failure> {
             let count = history.trials().len();
             Failure::failed(format!("there is no trial {number}; the study has {count} trials, from 0"))
         })?,
-        None => history.best().ok_or_else(|| Failure::failed("no complete trial yet; name one with --trial"))?,
+        None => {
+            history.best().ok_or_else(|| Failure::failed("no complete trial yet; name one with --trial"))?
+        }
     };
     if args.study.json {
         return print_json(&trial.reports);

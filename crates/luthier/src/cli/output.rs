@@ -62,7 +62,8 @@ pub(crate) fn value(value: &Value) -> String {
 
 /// Metrics in one line: `accuracy 0.99, loss 0.03`.
 pub(crate) fn metrics(metrics: &Metrics) -> String {
-    let parts: Vec<String> = metrics.iter().map(|(name, value)| format!("{name} {}", number(value))).collect();
+    let parts: Vec<String> =
+        metrics.iter().map(|(name, value)| format!("{name} {}", number(value))).collect();
     parts.join(", ")
 }
 

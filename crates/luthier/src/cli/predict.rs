@@ -26,7 +26,7 @@ pub(crate) struct PredictArgs {
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
     row: usize,
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
             flagged += usize::from(!prediction.flags.is_empty());
             let file = several.then(|| path.display().to_string());
             if args.json {
-                text += &serde_json::to_string(&Row { file, row: index + 1, prediction })?;
+                text += &serde_json::to_string(&Line { file, row: index + 1, prediction })?;
             } else {
                 if let Some(file) = file {
                     text += &format!("{},", quoted(&file));

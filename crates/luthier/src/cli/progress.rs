@@ -131,9 +131,8 @@ impl Progress {
 
     /// Seconds left: by the time limit, or by how long trials have taken, whichever is less.
     fn left(&self, state: &State) -> Option<f64> {
-        let by_deadline = self
-            .deadline
-            .map(|deadline| deadline.saturating_duration_since(Instant::now()).as_secs_f64());
+        let by_deadline =
+            self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()).as_secs_f64());
         let fresh = state.done - state.done_before;
         let by_trials = self.trials.filter(|_| fresh > 0).map(|trials| {
             let each = self.started.elapsed().as_secs_f64() / fresh as f64;

@@ -6,7 +6,8 @@ use std::time::Instant;
 use clap::Args;
 use luthier::StudyFile;
 use luthier_core::{
-    Decision, Ending, Evaluation, Metrics, Objective, ObjectiveError, Params, Stop, TrialHandle, TrialId, trial_seed,
+    Decision, Ending, Evaluation, Metrics, Objective, ObjectiveError, Params, Stop, TrialHandle, TrialId,
+    trial_seed,
 };
 use luthier_runner::Interrupt;
 use luthier_train::device;
@@ -111,8 +112,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let seed = file.trial.as_ref().map_or_else(|| trial_seed(file.search.seed, 0), |trial| trial.seed);
     let interrupt = Interrupt::default();
     tune::stop_on_signals(&interrupt, "stopping after this batch; nothing is kept of an unfinished run")?;
-    let mut trial =
-        Alone { params: Params::new(), seed, rows: Vec::new(), json: args.file.json, interrupt };
+    let mut trial = Alone { params: Params::new(), seed, rows: Vec::new(), json: args.file.json, interrupt };
     let (value, epoch, ending, model) = match experiment.evaluate(&mut trial)? {
         Evaluation::Complete { value, step, ending, model } => (value, step, ending, model),
         Evaluation::Paused => return Err(Failure::Interrupted),
@@ -121,11 +121,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         Evaluation::Stopped(reason) => return Err(Failure::failed(reason)),
     };
     let model = model.ok_or_else(|| Failure::failed("the training left no model"))?;
-    let test = if args.test {
-        experiment.test(&model, args.threads).map_err(Failure::failed)?
-    } else {
-        None
-    };
+    let test = if args.test { experiment.test(&model, args.threads).map_err(Failure::failed)? } else { None };
     if let Some(path) = &args.model {
         tune::write_file(path, &model)?;
     }

@@ -69,7 +69,9 @@ fn row(trial: &Trial) -> Row<'_> {
         seconds: trial.seconds,
         seed: trial.seed,
         params: &trial.params,
-        note: outcome.and_then(luthier_core::Outcome::note).or_else(|| trial.paused.map(|cause| cause.to_string())),
+        note: outcome
+            .and_then(luthier_core::Outcome::note)
+            .or_else(|| trial.paused.map(|cause| cause.to_string())),
         test: trial.tested.as_ref(),
     }
 }

@@ -85,7 +85,8 @@ pub(crate) fn run(args: &TuneArgs) -> Result<(), Failure> {
     let interrupt = Interrupt::default();
     stop_on_signals(&interrupt, "stopping; what is done is kept (once more to stop at once)")?;
     let deadline = file.search.timeout.map(|timeout| started + timeout);
-    let progress = Progress::new(ledger.history(), &loaded.objective.name(), file.trials(), deadline, args.file.json);
+    let progress =
+        Progress::new(ledger.history(), &loaded.objective.name(), file.trials(), deadline, args.file.json);
     let session = Session {
         search: &*search,
         space: loaded.experiment.space(),
@@ -107,11 +108,18 @@ pub(crate) fn run(args: &TuneArgs) -> Result<(), Failure> {
     report(args, &file, ledger.history(), &tuned)?;
     match stopped {
         Stop::Interrupted => {
-            tell(&format!("interrupted; the study is intact, go on with: luthier tune {}", args.file.file.display()));
+            tell(&format!(
+                "interrupted; the study is intact, go on with: luthier tune {}",
+                args.file.file.display()
+            ));
             Err(Failure::Interrupted)
         }
         Stop::Failing => Err(Failure::failed(
             "too many trials failed in a row; the last cause is above, `luthier trials` lists them all",
+        )),
+        Stop::Timeout if tuned.best.is_none() => Err(Failure::failed(
+            "the time was up before any trial came to a value; what is done is kept: the same command goes on, \
+             with more time by --timeout",
         )),
         _ if tuned.best.is_none() => Err(Failure::failed("no trial came to a value")),
         _ => Ok(()),
@@ -214,13 +222,7 @@ fn summary(file: &StudyFile, loaded: &Loaded, history: &History, stopped: Stop, 
             test: best.tested.clone(),
         })
     });
-    Tuned {
-        study: file.study.name.clone(),
-        stopped,
-        seconds: time.as_secs_f64(),
-        trials: counts,
-        best,
-    }
+    Tuned { study: file.study.name.clone(), stopped, seconds: time.as_secs_f64(), trials: counts, best }
 }
 
 fn report(args: &TuneArgs, file: &StudyFile, history: &History, tuned: &Tuned) -> Result<(), Failure> {
@@ -240,9 +242,10 @@ fn report(args: &TuneArgs, file: &StudyFile, history: &History, tuned: &Tuned) -
     .map(|(count, state)| format!("{count} {state}"))
     .collect();
     let mut text = format!(
-        "study `{}`: {} trials ({}) in {}; {}\n",
+        "study `{}`: {} trial{} ({}) in {}; {}\n",
         tuned.study,
         history.trials().len(),
+        if history.trials().len() == 1 { "" } else { "s" },
         counts.join(", "),
         seconds(tuned.seconds),
         tuned.stopped
@@ -261,7 +264,8 @@ fn report(args: &TuneArgs, file: &StudyFile, history: &History, tuned: &Tuned) -
             if let Some(test) = &best.test {
                 text += &format!("\ntest, sealed until now: {}\n", metrics(test));
             }
-            let storage = args.storage.storage.as_ref().map(|url| format!(" --storage {url}")).unwrap_or_default();
+            let storage =
+                args.storage.storage.as_ref().map(|url| format!(" --storage {url}")).unwrap_or_default();
             text += &format!(
                 "\nget its file and its model with:\n  luthier best {}{storage} -o best.toml --model model.safetensors\n",
                 file.path.display()
