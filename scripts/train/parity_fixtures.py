@@ -49,7 +49,7 @@ OPTIMIZERS = {
     '{ kind = "sgd", learning_rate = 0.05, momentum = 0.8, nesterov = true, weight_decay = 0.02 }':
         lambda w: torch.optim.SGD(w, lr=0.05, momentum=0.8, nesterov=True, weight_decay=0.02),
     # The one default that differs: PyTorch's rate for SGD is 1e-3.
-    '"sgd"': lambda w: torch.optim.SGD(w, lr=0.01),
+    '"sgd"': lambda w: torch.optim.SGD(w),
     '"adam"': lambda w: torch.optim.Adam(w),
     '{ kind = "adam", learning_rate = 0.02, beta1 = 0.7, beta2 = 0.95, epsilon = 1e-3 }':
         lambda w: torch.optim.Adam(w, lr=0.02, betas=(0.7, 0.95), eps=1e-3),

@@ -145,7 +145,7 @@ fn what_is_wrong_is_said_with_its_place() {
         (
             "x,price\n1,2\n".into(),
             source("pirce"),
-            "there is no target column `pirce`; the columns are `x`, `price`",
+            "there is no target column `pirce` (did you mean `price`?); the columns are `x`, `price`",
         ),
         (
             "x,price\n1,2\n".into(),
