@@ -87,7 +87,7 @@ impl Schedule {
     /// ```
     /// use luthier_train::schedule::{Progress, Schedule, Step};
     /// let drop = Schedule::Step(Step { every: 50, factor: 0.1, warmup: 0.0 });
-    /// let at = |epoch| drop.factor(&Progress { step: epoch * 10, steps_per_epoch: 10, epochs: 100 });
+    /// let at = |epoch: u64| drop.factor(&Progress { step: epoch * 10, steps_per_epoch: 10, epochs: 100 });
     /// assert_eq!((at(49), at(50)), (1.0, 0.1));
     /// ```
     pub fn factor(&self, progress: &Progress) -> f64 {

@@ -820,7 +820,7 @@ fn a_model_that_cannot_be_opened_is_called_by_its_path() {
     let open = || TrainedModel::open(&path, Device::flex()).err().expect("no model").to_string();
     assert!(open().starts_with("cannot read ") && open().contains("model.safetensors"), "{}", open());
     std::fs::write(&path, "text").expect("a file");
-    assert!(open().contains("model.safetensors is not a model written by luthier: "), "{}", open());
+    assert!(open().contains("model.safetensors cannot be used as a model: "), "{}", open());
 }
 
 /// With `LUTHIER_MODELS=FOLDER`, for each of three models `NAME.safetensors`, its encoded inputs
