@@ -1,3 +1,5 @@
+//! Sessions on a storage in memory: limits, interruption, pausing, failures.
+
 #![allow(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
 
 use luthier_core::{

@@ -1,3 +1,5 @@
+//! Templates: names of parameters, filling in, and what is wrong with ranges.
+
 use super::*;
 use crate::{Purpose, Streams};
 
