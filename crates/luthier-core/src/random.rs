@@ -21,6 +21,10 @@ pub enum Purpose {
     Order,
     /// Dropout masks; the position is the step.
     Dropout,
+    /// Changes to the examples while training; the position is the step.
+    Augment,
+    /// Batch sizes that are drawn; the position is the step.
+    Batch,
     /// The split of the data.
     Split,
     /// Generated data.
@@ -37,6 +41,8 @@ impl Purpose {
             Self::Init => b"init",
             Self::Order => b"order",
             Self::Dropout => b"dropout",
+            Self::Augment => b"augment",
+            Self::Batch => b"batch",
             Self::Split => b"split",
             Self::Data => b"data",
             Self::Sampler => b"sampler",

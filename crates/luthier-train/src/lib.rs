@@ -19,6 +19,7 @@ mod optimizer;
 mod prepared;
 pub mod schedule;
 mod settings;
+mod shape;
 mod trained_model;
 mod training;
 mod weights_file;
@@ -30,6 +31,7 @@ pub use metric::Metric;
 pub use optimizer::{AdamConfig, OptimizerConfig, SgdConfig};
 pub use prepared::Prepared;
 pub use settings::{DataConfig, EarlyStopping, TrainConfig, TrainingConfig};
+pub use shape::Shape;
 pub use trained_model::{Answer, ModelError, Prediction, TrainedModel};
 pub use training::{CheckpointError, Epoch, ObjectiveMetric, Run, Setup};
 

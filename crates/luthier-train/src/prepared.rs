@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::data::{DataError, Dataset, Inputs, Preprocessor, Split, TransformConfig};
 use crate::metric::target_numbers;
+use crate::shape::Shape;
 
 /// A data set with its split and the transforms that were fitted on its training rows.
 #[derive(Debug)]
@@ -14,7 +15,7 @@ pub struct Prepared {
     /// All rows of a table, encoded; images are encoded batch by batch, being four times larger so.
     table: Option<Vec<f32>>,
     targets: Vec<f32>,
-    shape: Vec<usize>,
+    shape: Shape,
 }
 
 impl Prepared {
@@ -51,13 +52,13 @@ impl Prepared {
     }
 
     /// The shape of one example.
-    pub fn shape(&self) -> &[usize] {
-        &self.shape
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// The encoded inputs and targets of `rows`.
     pub(crate) fn batch(&self, rows: &[usize]) -> (Vec<f32>, Vec<f32>) {
-        let size: usize = self.shape.iter().product();
+        let size: usize = self.shape.size();
         let mut inputs = Vec::with_capacity(rows.len() * size);
         match &self.table {
             Some(table) => {

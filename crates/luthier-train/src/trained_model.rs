@@ -196,7 +196,7 @@ impl TrainedModel {
         let outputs = if loss == Loss::BinaryCrossEntropy { 1 } else { card.preprocessor.outputs() };
         // Weights that are about to be replaced: no matter which.
         let trainable = device.clone().autodiff();
-        let network = Network::new(&config.model, &card.preprocessor.input_shape(), outputs, 0, &trainable)
+        let network = Network::new(&config.model, card.preprocessor.input_shape(), outputs, 0, &trainable)
             .map_err(|error| error.to_string())?
             .with_weights(&weights_of(&tensors, "")?)?
             .valid();

@@ -13,7 +13,7 @@
 //! let preprocessor = Preprocessor::fit(&data, &split.train, &TransformConfig::default())?;
 //! let mut batch = Vec::new();
 //! preprocessor.encode(&data.inputs, &split.train[..32], &mut batch);
-//! assert_eq!(batch.len(), 32 * preprocessor.input_shape()[0]);
+//! assert_eq!(batch.len(), 32 * preprocessor.input_shape().size());
 //! # Ok::<(), luthier_train::data::DataError>(())
 //! ```
 

@@ -6,6 +6,8 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use luthier_core::config::{Decode, Kind, Node, Problems, bounds};
 
+use crate::shape::Shape;
+
 use super::{Activation, Builder, Signal, Stage};
 
 luthier_core::settings! {
@@ -70,10 +72,10 @@ pub(super) struct Conv {
 
 impl ConvLayer {
     pub(super) fn build(&self, builder: &mut Builder<'_>) -> Result<(), String> {
-        let [channels, height, width] = builder.shape[..] else {
+        let Shape::Image { channels, height, width } = builder.shape else {
             return Err(format!(
                 "a convolution needs images [channels, height, width], and here come vectors of {}",
-                builder.shape.iter().product::<usize>()
+                builder.shape.size()
             ));
         };
         if self.padding == Padding::Same && self.stride != 1 {
@@ -95,14 +97,19 @@ impl ConvLayer {
         let torch =
             format!("nn.Conv2d({channels}, {filters}, {kernel}, stride={}, padding={padding})", self.stride);
         let fan_in = channels * kernel * kernel;
-        builder.weighted(torch, vec![filters, rows, columns], (fan_in + 1) * filters, |builder| {
-            // As PyTorch's nn.Conv2d: U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for weights and biases.
-            let bound = 1.0 / (fan_in as f64).sqrt();
-            let mut rng = builder.init_stream();
-            let weight = builder.uniform([filters, channels, kernel, kernel], bound, &mut rng);
-            let bias = builder.uniform([filters], bound, &mut rng);
-            Stage::Conv(Conv { weight, bias, layer: self.clone() })
-        });
+        builder.weighted(
+            torch,
+            Shape::Image { channels: filters, height: rows, width: columns },
+            (fan_in + 1) * filters,
+            |builder| {
+                // As PyTorch's nn.Conv2d: U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for weights and biases.
+                let bound = 1.0 / (fan_in as f64).sqrt();
+                let mut rng = builder.init_stream();
+                let weight = builder.uniform([filters, channels, kernel, kernel], bound, &mut rng);
+                let bias = builder.uniform([filters], bound, &mut rng);
+                Stage::Conv(Conv { weight, bias, layer: self.clone() })
+            },
+        );
         builder.activation(self.activation);
         Ok(())
     }

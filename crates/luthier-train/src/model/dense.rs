@@ -5,6 +5,8 @@ use burn::tensor::Tensor;
 use burn::tensor::module::linear;
 use luthier_core::config::bounds;
 
+use crate::shape::Shape;
+
 use super::{Activation, Builder, Operation, Signal, Stage};
 
 luthier_core::settings! {
@@ -27,13 +29,13 @@ pub(super) struct Dense {
 
 impl DenseLayer {
     pub(super) fn build(&self, builder: &mut Builder<'_>) {
-        let inputs: usize = builder.shape.iter().product();
-        if builder.shape.len() > 1 {
-            builder.plain(Operation::Flatten, "nn.Flatten()".to_owned(), vec![inputs]);
+        let inputs = builder.shape.size();
+        if !matches!(builder.shape, Shape::Flat(_)) {
+            builder.plain(Operation::Flatten, "nn.Flatten()".to_owned(), Shape::Flat(inputs));
         }
         let units = self.dense;
         let torch = format!("nn.Linear({inputs}, {units})");
-        builder.weighted(torch, vec![units], (inputs + 1) * units, |builder| {
+        builder.weighted(torch, Shape::Flat(units), (inputs + 1) * units, |builder| {
             // As PyTorch's nn.Linear: U(-1/sqrt(inputs), 1/sqrt(inputs)) for weights and biases.
             let bound = 1.0 / (inputs as f64).sqrt();
             let mut rng = builder.init_stream();

@@ -17,7 +17,7 @@ luthier_core::settings! {
 
 impl DropoutLayer {
     pub(super) fn build(&self, builder: &mut Builder<'_>) {
-        let shape = builder.shape.clone();
+        let shape = builder.shape;
         builder.plain(Operation::Dropout(self.dropout), format!("nn.Dropout({:?})", self.dropout), shape);
     }
 }

@@ -4,6 +4,8 @@ use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use luthier_core::config::bounds;
 
+use crate::shape::Shape;
+
 use super::{Builder, Operation, Signal};
 
 luthier_core::settings! {
@@ -23,10 +25,10 @@ impl MaxPoolLayer {
     }
 
     pub(super) fn build(&self, builder: &mut Builder<'_>) -> Result<(), String> {
-        let [channels, height, width] = builder.shape[..] else {
+        let Shape::Image { channels, height, width } = builder.shape else {
             return Err(format!(
                 "pooling needs images [channels, height, width], and here come vectors of {}",
-                builder.shape.iter().product::<usize>()
+                builder.shape.size()
             ));
         };
         let size = |pixels: usize| Some(pixels.checked_sub(self.max_pool)? / self.stride() + 1);
@@ -37,7 +39,11 @@ impl MaxPoolLayer {
             ));
         };
         let torch = format!("nn.MaxPool2d({}, stride={})", self.max_pool, self.stride());
-        builder.plain(Operation::MaxPool(self.clone()), torch, vec![channels, rows, columns]);
+        builder.plain(
+            Operation::MaxPool(self.clone()),
+            torch,
+            Shape::Image { channels, height: rows, width: columns },
+        );
         Ok(())
     }
 

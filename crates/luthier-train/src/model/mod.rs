@@ -13,6 +13,8 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use luthier_core::{Purpose, Rng, Streams};
 
+use crate::shape::Shape;
+
 pub use activation::{Activation, ActivationLayer};
 pub use conv::{ConvLayer, Padding};
 pub use dense::DenseLayer;
@@ -57,9 +59,6 @@ pub struct LayerError {
     pub reason: String,
 }
 
-/// The shape of one example: `[features]`, or `[channels, height, width]`.
-pub type Shape = Vec<usize>;
-
 /// A stage of a network: one module of PyTorch's `nn.Sequential`.
 #[derive(Module, Debug)]
 enum Stage {
@@ -94,13 +93,12 @@ pub(crate) enum Signal {
 
 impl Signal {
     /// A batch of examples of `shape`, from its values in row-major order.
-    pub(crate) fn new(values: Vec<f32>, batch: usize, shape: &[usize], device: &Device) -> Self {
-        if let [channels, height, width] = *shape {
+    pub(crate) fn new(values: Vec<f32>, batch: usize, shape: Shape, device: &Device) -> Self {
+        if let Shape::Image { channels, height, width } = shape {
             let data = TensorData::new(values, [batch, channels, height, width]);
             return Self::Image(Tensor::from_data(data, device));
         }
-        let features = shape.iter().product::<usize>();
-        Self::Flat(Tensor::from_data(TensorData::new(values, [batch, features]), device))
+        Self::Flat(Tensor::from_data(TensorData::new(values, [batch, shape.size()]), device))
     }
 
     fn flat(self) -> Tensor<2> {
@@ -144,7 +142,7 @@ impl Builder<'_> {
     /// A stage without weights.
     fn plain(&mut self, operation: Operation, torch: String, shape: Shape) {
         self.stages.push(Stage::Plain(Plain { operation }));
-        self.summary.push(StageSummary { torch, shape: shape.clone(), weights: 0 });
+        self.summary.push(StageSummary { torch, shape, weights: 0 });
         self.shape = shape;
     }
 
@@ -160,13 +158,13 @@ impl Builder<'_> {
             let stage = make(self);
             self.stages.push(stage);
         }
-        self.summary.push(StageSummary { torch, shape: shape.clone(), weights });
+        self.summary.push(StageSummary { torch, shape, weights });
         self.shape = shape;
     }
 
     fn activation(&mut self, activation: Activation) {
         if activation != Activation::None {
-            let shape = self.shape.clone();
+            let shape = self.shape;
             self.plain(Operation::Activation(activation), activation.torch().to_owned(), shape);
         }
     }
@@ -215,7 +213,7 @@ impl Layer {
 
 fn assemble<'a>(
     config: &ModelConfig,
-    input: &[usize],
+    input: Shape,
     outputs: usize,
     seed: u64,
     device: Option<&'a Device>,
@@ -223,7 +221,7 @@ fn assemble<'a>(
     let mut builder = Builder {
         stages: Vec::new(),
         summary: Vec::new(),
-        shape: input.to_vec(),
+        shape: input,
         streams: Streams::new(seed),
         next_param: 0,
         device,
@@ -243,7 +241,7 @@ fn assemble<'a>(
 /// The first layer that does not fit the shape before it.
 pub fn summarize(
     config: &ModelConfig,
-    input: &[usize],
+    input: Shape,
     outputs: usize,
 ) -> Result<Vec<StageSummary>, LayerError> {
     assemble(config, input, outputs, 0, None).map(|builder| builder.summary)
@@ -258,23 +256,23 @@ impl Network {
     /// The first layer that does not fit the shape before it.
     pub fn new(
         config: &ModelConfig,
-        input: &[usize],
+        input: Shape,
         outputs: usize,
         seed: u64,
         device: &Device,
     ) -> Result<Self, LayerError> {
         let builder = assemble(config, input, outputs, seed, Some(device))?;
-        Ok(Self { stages: builder.stages, input: input.to_vec() })
+        Ok(Self { stages: builder.stages, input })
     }
 
     /// A network of no stage, to stand in for one that has been moved out.
     pub(crate) fn empty() -> Self {
-        Self { stages: Vec::new(), input: Vec::new() }
+        Self { stages: Vec::new(), input: Shape::Flat(0) }
     }
 
     /// The shape of one example.
-    pub fn input(&self) -> &[usize] {
-        &self.input
+    pub fn input(&self) -> Shape {
+        self.input
     }
 
     /// Outputs `[batch, outputs]` for a batch. With `dropout`, units are dropped by draws from it.

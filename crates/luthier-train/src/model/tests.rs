@@ -33,23 +33,32 @@ fn outputs(case: &Value) -> usize {
 /// The network of a case, with its weights, and the case's batch.
 fn load(case: &Value, device: &Device) -> (Network, Signal) {
     let input = sizes(&case["input"]);
-    let network = Network::new(&config(case), &input, outputs(case), 0, device).expect("a network");
+    let network = Network::new(&config(case), shape(&input), outputs(case), 0, device).expect("a network");
     let network = network.with_weights(&weights(case)).expect("the weights of a state dict");
-    let batch = Signal::new(singles(&case["batch"]), doubles(&case["targets"]).len(), &input, device);
+    let batch = Signal::new(singles(&case["batch"]), doubles(&case["targets"]).len(), shape(&input), device);
     (network, batch)
+}
+
+fn shape(dims: &[usize]) -> Shape {
+    match *dims {
+        [channels, height, width] => Shape::Image { channels, height, width },
+        [length, features] => Shape::Sequence { length, features },
+        _ => Shape::Flat(dims[0]),
+    }
 }
 
 #[test]
 fn stages_are_the_modules_of_pytorch() {
     for case in cases(&fixture()) {
         let name = text(&case["name"]);
-        let stages = summarize(&config(case), &sizes(&case["input"]), outputs(case)).expect("a network");
+        let stages =
+            summarize(&config(case), shape(&sizes(&case["input"])), outputs(case)).expect("a network");
         let found: Vec<&str> = stages.iter().map(|stage| stage.torch.as_str()).collect();
         let expected: Vec<&str> = case["torch"].as_array().expect("a list").iter().map(text).collect();
         assert_eq!(found, expected, "{name}");
         let count: usize = stages.iter().map(|stage| stage.weights).sum();
         assert_eq!(count, weights(case).iter().map(|weights| weights.values.len()).sum::<usize>(), "{name}");
-        assert_eq!(stages.last().expect("an output layer").shape, [outputs(case)], "{name}");
+        assert_eq!(stages.last().expect("an output layer").shape.dims(), [outputs(case)], "{name}");
     }
 }
 
@@ -106,7 +115,7 @@ fn gradients_are_those_of_pytorch() {
 #[test]
 fn weights_that_do_not_fit_are_all_named() {
     let model: ModelConfig = setting("{ layers = [{ dense = 3 }] }");
-    let network = Network::new(&model, &[2], 1, 0, &Device::flex()).expect("a network");
+    let network = Network::new(&model, Shape::Flat(2), 1, 0, &Device::flex()).expect("a network");
     let mut weights = network.weights();
     weights[0].shape = vec![2, 3];
     weights[1].name = "1.bias".into();
@@ -121,7 +130,9 @@ fn weights_that_do_not_fit_are_all_named() {
 #[test]
 fn initial_weights_are_uniform_within_one_over_the_root_of_the_inputs() {
     let model: ModelConfig = setting("{ layers = [{ conv = 40, kernel = 5 }, { dense = 50 }] }");
-    let network = Network::new(&model, &[6, 8, 8], 200, 3, &Device::flex()).expect("a network");
+    let network =
+        Network::new(&model, Shape::Image { channels: 6, height: 8, width: 8 }, 200, 3, &Device::flex())
+            .expect("a network");
     let weights = network.weights();
     let fan_in = |name: &str| match name.split('.').next() {
         Some("0") => 6 * 5 * 5,
@@ -148,7 +159,8 @@ fn initial_weights_are_uniform_within_one_over_the_root_of_the_inputs() {
 #[test]
 fn each_layer_and_seed_draws_weights_of_its_own() {
     let model: ModelConfig = setting("{ layers = [{ dense = 4 }, { dense = 4 }] }");
-    let weights = |seed| Network::new(&model, &[4], 4, seed, &Device::flex()).expect("a network").weights();
+    let weights =
+        |seed| Network::new(&model, Shape::Flat(4), 4, seed, &Device::flex()).expect("a network").weights();
     let first = weights(1);
     assert_eq!(first, weights(1));
     assert_ne!(first[0].values, first[2].values);
@@ -158,7 +170,7 @@ fn each_layer_and_seed_draws_weights_of_its_own() {
 }
 
 fn dropped(rate: f64, seed: u64) -> Vec<f32> {
-    let ones = Signal::new(vec![1.0; 20_000], 200, &[100], &Device::flex());
+    let ones = Signal::new(vec![1.0; 20_000], 200, Shape::Flat(100), &Device::flex());
     host(dropout::forward(ones, rate, &mut Streams::new(seed).at(Purpose::Dropout, 0)).flat())
 }
 
@@ -189,11 +201,11 @@ fn dropout_acts_in_training_alone() {
     let device = Device::flex();
     let build = |layers: &str| {
         let model: ModelConfig = setting(&format!("{{ layers = [{layers}] }}"));
-        Network::new(&model, &[1, 6, 6], 2, 5, &device).expect("a network")
+        Network::new(&model, shape(&[1, 6, 6]), 2, 5, &device).expect("a network")
     };
     let with = build("{ dropout = 0.5 }, { conv = 3 }, { dropout = 0.5 }, { dense = 8 }");
     let without = build("{ dropout = 0 }, { conv = 3 }, { dropout = 0 }, { dense = 8 }");
-    let batch = || Signal::new((0..72).map(|i| i as f32 / 72.0).collect(), 2, &[1, 6, 6], &device);
+    let batch = || Signal::new((0..72).map(|i| i as f32 / 72.0).collect(), 2, shape(&[1, 6, 6]), &device);
     let plain = host(without.forward(batch(), None));
     assert_eq!(host(with.forward(batch(), None)), plain);
     let mut rng = Streams::new(1).at(Purpose::Dropout, 0);

@@ -39,7 +39,7 @@ impl Preprocessor {
     /// As [`Preprocessor::encode`].
     pub fn encode_all(&self, inputs: &Inputs) -> Vec<f32> {
         let rows: Vec<usize> = (0..inputs.len()).collect();
-        let mut out = Vec::with_capacity(rows.len() * self.input_shape().iter().product::<usize>());
+        let mut out = Vec::with_capacity(rows.len() * self.input_shape().size());
         self.encode(inputs, &rows, &mut out);
         out
     }

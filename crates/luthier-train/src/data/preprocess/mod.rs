@@ -15,6 +15,7 @@ pub use new_rows::{Flag, NewRows, RowFlags};
 use serde::{Deserialize, Serialize};
 
 use super::Task;
+use crate::shape::Shape;
 
 /// How inputs and targets are transformed: the key `transform` in `[data]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,11 +165,15 @@ impl Preprocessor {
         columns.iter().flat_map(ColumnEncoding::features).collect()
     }
 
-    /// The shape of one encoded row: `[features]`, or `[channels, height, width]`.
-    pub fn input_shape(&self) -> Vec<usize> {
+    /// The shape of one encoded row.
+    pub fn input_shape(&self) -> Shape {
         match &self.inputs {
-            InputEncoding::Table { columns, .. } => vec![columns.iter().map(ColumnEncoding::width).sum()],
-            InputEncoding::Images(images) => vec![images.channels, images.height, images.width],
+            InputEncoding::Table { columns, .. } => {
+                Shape::Flat(columns.iter().map(ColumnEncoding::width).sum())
+            }
+            &InputEncoding::Images(ImageEncoding { channels, height, width, .. }) => {
+                Shape::Image { channels, height, width }
+            }
         }
     }
 

@@ -38,7 +38,7 @@ fn only_training_rows_are_looked_at() {
         preprocessor.features(),
         ["size", "size=missing", "town=Bern", "town=Zug", "town=missing", "same"]
     );
-    assert_eq!((preprocessor.input_shape(), preprocessor.outputs()), (vec![6], 2));
+    assert_eq!((preprocessor.input_shape(), preprocessor.outputs()), (crate::Shape::Flat(6), 2));
     let InputEncoding::Table { columns, .. } = &preprocessor.inputs else { panic!("a table") };
     let ColumnEncoding::Numeric(size) = &columns[0] else { panic!("numbers") };
     assert_eq!((size.min, size.max, size.fill, size.mean, size.std), (1.0, 5.0, 3.0, 3.0, 2.0_f64.sqrt()));
@@ -95,7 +95,7 @@ fn images_are_standardised_by_channel() {
         Targets::Classes { labels: vec![0, 1, 0], names: vec!["a".into(), "b".into()], column: None };
     let data = Dataset { name: "pixels".into(), inputs: images, targets, given_test: None };
     let preprocessor = Preprocessor::fit(&data, &[0, 1], &TransformConfig::default()).expect("valid");
-    assert_eq!(preprocessor.input_shape(), [2, 1, 2]);
+    assert_eq!(preprocessor.input_shape().dims(), [2, 1, 2]);
     let mut out = Vec::new();
     preprocessor.encode(&data.inputs, &[2, 0], &mut out);
     let above = ((51.0 - 10.0) / 255.0) as f32;
