@@ -1,6 +1,6 @@
 //! The sections `[data]` and `[train]` of a study file, and the three sections of a training together.
 
-use luthier_core::config::{Decode, Fields, Node, Problems, bounds};
+use luthier_core::config::{Decode, Fields, Node, Problems, bounds, defaults};
 
 use crate::data::{Impute, Source, SplitConfig, TransformConfig};
 use crate::loss::Loss;
@@ -88,7 +88,7 @@ impl TrainingConfig {
         let mut problems = Problems::new(name);
         let config = Fields::open(file, "", &mut problems).and_then(|sections| {
             let data = sections.required("data", &mut problems);
-            let model = sections.or("model", || ModelConfig { layers: Vec::new() }, &mut problems);
+            let model = sections.or("model", defaults, &mut problems);
             let train = sections.required("train", &mut problems);
             Some(Self { data: data?, model: model?, train: train? })
         });

@@ -2,7 +2,7 @@
 //!
 //! The file is in the safetensors format. Its tensors are named and laid out as PyTorch's
 //! `nn.Sequential` would have them; its metadata has the entry `pytorch` with that `nn.Sequential` as
-//! an expression, and `luthier` with the filled-in study file, the fitted transforms and the loss.
+//! an expression where there is one, and `luthier` with the filled-in study file, the fitted transforms and the loss.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ use thiserror::Error;
 use crate::data::{DataError, Inputs, Preprocessor, RowFlags, TargetEncoding, Targets};
 use crate::loss::Loss;
 use crate::metric::{Predicted, class_of, target_numbers};
-use crate::model::{Network, summarize};
+use crate::model::Network;
 use crate::settings::TrainingConfig;
 use crate::training::forward;
 use crate::weights_file::{to_bytes, weights_of};
@@ -126,22 +126,16 @@ impl TrainedModel {
             metrics: self.metrics.clone(),
         };
         let card = serde_json::to_string(&card).map_err(|error| error.to_string())?;
-        let metadata = HashMap::from([("luthier".to_owned(), card), ("pytorch".to_owned(), self.torch()?)]);
+        let mut metadata = HashMap::from([("luthier".to_owned(), card)]);
+        metadata.extend(self.torch().map(|torch| ("pytorch".to_owned(), torch)));
         to_bytes(&self.network.weights(), &[], metadata).map_err(|error| error.to_string())
     }
 
-    /// The model as an expression of PyTorch, `nn.Sequential(…)`.
-    fn torch(&self) -> Result<String, String> {
-        let config = self.config()?;
-        let stages = summarize(&config.model, self.network.input(), self.outputs())
-            .map_err(|error| error.to_string())?;
-        let modules: Vec<String> = stages.into_iter().map(|stage| stage.torch).collect();
-        Ok(format!("nn.Sequential({})", modules.join(", ")))
-    }
-
-    fn config(&self) -> Result<TrainingConfig, String> {
-        let node = Node::parse(&self.file, "the model's study file").map_err(|error| error.to_string())?;
-        TrainingConfig::read(&node, "the model's study file").map_err(|error| error.to_string())
+    /// The model as an expression of PyTorch, `nn.Sequential(…)`, if it has one.
+    fn torch(&self) -> Option<String> {
+        let modules = self.network.summary().iter().map(|stage| stage.torch.clone());
+        let modules: Option<Vec<String>> = modules.collect();
+        Some(format!("nn.Sequential({})", modules?.join(", ")))
     }
 
     fn outputs(&self) -> usize {

@@ -1,7 +1,8 @@
 //! Networks against PyTorch, and what is drawn for them: initial weights and dropout.
 
-use burn::module::ModuleVisitor;
+use burn::module::{ModuleVisitor, Param};
 use burn::optim::GradientsParams;
+use luthier_core::{Purpose, Streams};
 use serde_json::Value;
 
 use super::*;
@@ -53,7 +54,7 @@ fn stages_are_the_modules_of_pytorch() {
         let name = text(&case["name"]);
         let stages =
             summarize(&config(case), shape(&sizes(&case["input"])), outputs(case)).expect("a network");
-        let found: Vec<&str> = stages.iter().map(|stage| stage.torch.as_str()).collect();
+        let found: Vec<&str> = stages.iter().map(|stage| stage.torch.as_deref().expect("a module")).collect();
         let expected: Vec<&str> = case["torch"].as_array().expect("a list").iter().map(text).collect();
         assert_eq!(found, expected, "{name}");
         let count: usize = stages.iter().map(|stage| stage.weights).sum();
@@ -74,7 +75,7 @@ fn weights_have_the_names_and_shapes_of_a_state_dict() {
 fn outputs_are_those_of_pytorch() {
     for case in cases(&fixture()) {
         let (network, batch) = load(case, &Device::flex());
-        let found = host(network.forward(batch, None));
+        let found = host(network.forward(batch, &mut Pass::evaluation()));
         assert_within(deviation(&found, &doubles(&case["logits"])), 1e-5, text(&case["name"]));
     }
 }
@@ -97,15 +98,16 @@ fn gradients_are_those_of_pytorch() {
         let name = text(&case["name"]);
         let (network, batch) = load(case, &Device::flex().autodiff());
         let loss: Loss = setting(&case["loss"].to_string());
-        let value = loss.of_batch(network.forward(batch, None), &singles(&case["targets"]));
+        let value =
+            loss.of_batch(network.forward(batch, &mut Pass::evaluation()), &singles(&case["targets"]));
         let expected = case["value"].as_f64().expect("a number");
         assert_within(deviation(&host(value.clone().inner()), &[expected]), 1e-5, name);
         let of = GradientsParams::from_grads(value.backward(), &network);
         let mut gradients = Gradients { of, tensors: Vec::new() };
         network.visit(&mut gradients);
         assert_eq!(gradients.tensors.len(), case["gradients"].as_object().expect("gradients").len());
-        for ((weight, layout), tensor) in network.names().into_iter().zip(gradients.tensors) {
-            let found = layout.export(weight, tensor);
+        for (parameter, tensor) in network.parameters().iter().zip(gradients.tensors) {
+            let found = parameter.layout.export(parameter.name.clone(), tensor);
             let expected = doubles(&case["gradients"][&found.name]);
             assert_within(deviation(&found.values, &expected), 1e-4, &format!("{name}: {}", found.name));
         }
@@ -171,7 +173,10 @@ fn each_layer_and_seed_draws_weights_of_its_own() {
 
 fn dropped(rate: f64, seed: u64) -> Vec<f32> {
     let ones = Signal::new(vec![1.0; 20_000], 200, Shape::Flat(100), &Device::flex());
-    host(dropout::forward(ones, rate, &mut Streams::new(seed).at(Purpose::Dropout, 0)).flat())
+    let mut rng = Streams::new(seed).at(Purpose::Dropout, 0);
+    let model: ModelConfig = setting(&format!("{{ layers = [{{ dropout = {rate} }}] }}"));
+    let network = Network::new(&model, Shape::Flat(100), 1, 0, &Device::flex()).expect("a network");
+    host(network.forward_stages(ones, 0..1, &mut Pass::training(&mut rng, 1.0)).flat())
 }
 
 #[test]
@@ -206,9 +211,9 @@ fn dropout_acts_in_training_alone() {
     let with = build("{ dropout = 0.5 }, { conv = 3 }, { dropout = 0.5 }, { dense = 8 }");
     let without = build("{ dropout = 0 }, { conv = 3 }, { dropout = 0 }, { dense = 8 }");
     let batch = || Signal::new((0..72).map(|i| i as f32 / 72.0).collect(), 2, shape(&[1, 6, 6]), &device);
-    let plain = host(without.forward(batch(), None));
-    assert_eq!(host(with.forward(batch(), None)), plain);
+    let plain = host(without.forward(batch(), &mut Pass::evaluation()));
+    assert_eq!(host(with.forward(batch(), &mut Pass::evaluation())), plain);
     let mut rng = Streams::new(1).at(Purpose::Dropout, 0);
-    assert_eq!(host(without.forward(batch(), Some(&mut rng))), plain);
-    assert_ne!(host(with.forward(batch(), Some(&mut rng))), plain);
+    assert_eq!(host(without.forward(batch(), &mut Pass::training(&mut rng, 1.0))), plain);
+    assert_ne!(host(with.forward(batch(), &mut Pass::training(&mut rng, 1.0))), plain);
 }

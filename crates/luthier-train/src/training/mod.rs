@@ -13,7 +13,7 @@ use luthier_core::{Direction, Ending, Metrics, Purpose, Streams};
 
 use crate::loss::Loss;
 use crate::metric::{Metric, Predicted};
-use crate::model::{Network, Signal, host};
+use crate::model::{Network, Pass, Signal, host};
 use crate::prepared::Prepared;
 use crate::schedule::Progress;
 use crate::settings::TrainingConfig;
@@ -201,7 +201,8 @@ impl Run {
             let (inputs, targets) = data.batch(rows);
             let batch = Signal::new(inputs, rows.len(), data.shape(), &device);
             let mut dropout = streams.at(Purpose::Dropout, self.step);
-            let outputs = self.network.forward(batch, Some(&mut dropout));
+            let mut pass = Pass::training(&mut dropout, 1.0);
+            let outputs = self.network.forward(batch, &mut pass);
             let on_host = host(outputs.clone().inner());
             // The graph is freed by going backward, so that is done even if the loss is not finite.
             let gradients = loss.of_batch(outputs, &targets).backward();
@@ -218,7 +219,7 @@ impl Run {
             let train = &self.setup.config.train;
             rate = train.optimizer.learning_rate() * train.schedule.learning_rate.factor(&progress);
             let network = std::mem::replace(&mut self.network, Network::empty());
-            self.network = self.optimizer.step(rate, network, gradients);
+            self.network = self.optimizer.step(rate, network, gradients).with_running(pass.running);
             predicted.outputs.extend(on_host);
             predicted.targets.extend(targets);
             self.step += 1;
@@ -291,5 +292,5 @@ pub(crate) fn predict(
 /// The outputs for one batch of encoded examples.
 pub(crate) fn forward(network: &Network, inputs: Vec<f32>, batch: usize, device: &Device) -> Vec<f32> {
     let batch = Signal::new(inputs, batch, network.input(), device);
-    host(network.forward(batch, None))
+    host(network.forward(batch, &mut Pass::evaluation()))
 }

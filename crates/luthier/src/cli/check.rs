@@ -62,7 +62,7 @@ pub(crate) fn run(args: &FileArgs) -> Result<(), Failure> {
         weights: weights(&stages),
         layers: stages
             .into_iter()
-            .map(|stage| Stage { layer: stage.torch, shape: stage.shape.dims(), weights: stage.weights })
+            .map(|stage| Stage { layer: stage.layer, shape: stage.shape.dims(), weights: stage.weights })
             .collect(),
         largest,
     };

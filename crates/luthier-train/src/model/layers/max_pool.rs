@@ -4,9 +4,10 @@ use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use luthier_core::config::bounds;
 
+use crate::model::Signal;
+use crate::model::builder::{Builder, Outline};
+use crate::model::stage::Operation;
 use crate::shape::Shape;
-
-use super::{Builder, Operation, Signal};
 
 luthier_core::settings! {
     /// The maximum over windows of an image. Pixels that fill no window are left out.
@@ -24,11 +25,11 @@ impl MaxPoolLayer {
         self.stride.unwrap_or(self.max_pool)
     }
 
-    pub(super) fn build(&self, builder: &mut Builder<'_>) -> Result<(), String> {
-        let Shape::Image { channels, height, width } = builder.shape else {
+    pub(crate) fn build(&self, builder: &mut Builder<'_>) -> Result<(), String> {
+        let Shape::Image { channels, height, width } = builder.shape() else {
             return Err(format!(
                 "pooling needs images [channels, height, width], and here come vectors of {}",
-                builder.shape.size()
+                builder.shape().size()
             ));
         };
         let size = |pixels: usize| Some(pixels.checked_sub(self.max_pool)? / self.stride() + 1);
@@ -39,15 +40,12 @@ impl MaxPoolLayer {
             ));
         };
         let torch = format!("nn.MaxPool2d({}, stride={})", self.max_pool, self.stride());
-        builder.plain(
-            Operation::MaxPool(self.clone()),
-            torch,
-            Shape::Image { channels, height: rows, width: columns },
-        );
+        let outline = Outline::torch(torch, Shape::Image { channels, height: rows, width: columns });
+        builder.plain(Operation::MaxPool(self.clone()), outline);
         Ok(())
     }
 
-    pub(super) fn forward(&self, signal: Signal) -> Signal {
+    pub(crate) fn forward(&self, signal: Signal) -> Signal {
         let Signal::Image(images) = signal else {
             unreachable!("the builder puts pooling behind images only")
         };

@@ -6,9 +6,12 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use luthier_core::config::{Decode, Kind, Node, Problems, bounds};
 
+use crate::model::builder::{Builder, Outline};
+use crate::model::init::Fill;
+use crate::model::stage::Stage;
+use crate::model::weights::{Layout, Role};
+use crate::model::{Activation, Signal};
 use crate::shape::Shape;
-
-use super::{Activation, Builder, Signal, Stage};
 
 luthier_core::settings! {
     /// A two-dimensional convolution.
@@ -63,7 +66,7 @@ impl Padding {
 
 /// Weights `[filters, channels, kernel, kernel]` and biases `[filters]`.
 #[derive(Module, Debug)]
-pub(super) struct Conv {
+pub(crate) struct Conv {
     weight: Param<Tensor<4>>,
     bias: Param<Tensor<1>>,
     #[module(skip)]
@@ -71,11 +74,11 @@ pub(super) struct Conv {
 }
 
 impl ConvLayer {
-    pub(super) fn build(&self, builder: &mut Builder<'_>) -> Result<(), String> {
-        let Shape::Image { channels, height, width } = builder.shape else {
+    pub(crate) fn build(&self, builder: &mut Builder<'_>) -> Result<(), String> {
+        let Shape::Image { channels, height, width } = builder.shape() else {
             return Err(format!(
                 "a convolution needs images [channels, height, width], and here come vectors of {}",
-                builder.shape.size()
+                builder.shape().size()
             ));
         };
         if self.padding == Padding::Same && self.stride != 1 {
@@ -97,26 +100,29 @@ impl ConvLayer {
         let torch =
             format!("nn.Conv2d({channels}, {filters}, {kernel}, stride={}, padding={padding})", self.stride);
         let fan_in = channels * kernel * kernel;
-        builder.weighted(
-            torch,
-            Shape::Image { channels: filters, height: rows, width: columns },
-            (fan_in + 1) * filters,
-            |builder| {
-                // As PyTorch's nn.Conv2d: U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for weights and biases.
-                let bound = 1.0 / (fan_in as f64).sqrt();
-                let mut rng = builder.init_stream();
-                let weight = builder.uniform([filters, channels, kernel, kernel], bound, &mut rng);
-                let bias = builder.uniform([filters], bound, &mut rng);
-                Stage::Conv(Conv { weight, bias, layer: self.clone() })
-            },
-        );
+        let shape = Shape::Image { channels: filters, height: rows, width: columns };
+        let outline = Outline::torch(torch, shape).multiply_adds(fan_in * shape.size());
+        builder.weighted(outline, |builder| {
+            // As PyTorch's nn.Conv2d: U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for weights and biases.
+            let fill = Fill::Uniform(1.0 / (fan_in as f64).sqrt());
+            let mut rng = builder.init_stream();
+            let weight = builder.parameter(
+                "weight",
+                [filters, channels, kernel, kernel],
+                (Role::Weight, Layout::Same),
+                fill.clone(),
+                &mut rng,
+            );
+            let bias = builder.parameter("bias", [filters], (Role::Bias, Layout::Same), fill, &mut rng);
+            Stage::Conv(Conv { weight, bias, layer: self.clone() })
+        });
         builder.activation(self.activation);
         Ok(())
     }
 }
 
 impl Conv {
-    pub(super) fn forward(&self, signal: Signal) -> Signal {
+    pub(crate) fn forward(&self, signal: Signal) -> Signal {
         let Signal::Image(images) = signal else {
             unreachable!("the builder puts convolutions behind images only")
         };

@@ -4,7 +4,9 @@ use burn::tensor::{Tensor, TensorData};
 use luthier_core::Rng;
 use luthier_core::config::bounds;
 
-use super::{Builder, Operation, Signal};
+use crate::model::Signal;
+use crate::model::builder::{Builder, Outline};
+use crate::model::stage::Operation;
 
 luthier_core::settings! {
     /// Sets each unit to zero with a probability while training.
@@ -16,21 +18,21 @@ luthier_core::settings! {
 }
 
 impl DropoutLayer {
-    pub(super) fn build(&self, builder: &mut Builder<'_>) {
-        let shape = builder.shape;
-        builder.plain(Operation::Dropout(self.dropout), format!("nn.Dropout({:?})", self.dropout), shape);
+    pub(crate) fn build(&self, builder: &mut Builder<'_>) -> Result<(), String> {
+        let outline = Outline::torch(format!("nn.Dropout({:?})", self.dropout), builder.shape());
+        builder.plain(Operation::Dropout(self.dropout), outline);
+        Ok(())
     }
 }
 
 /// Drops units by draws from `rng`. The mask is drawn on the host and enters as data: Burn's own
 /// generator is one for the whole process.
-pub(super) fn forward(signal: Signal, rate: f64, rng: &mut Rng) -> Signal {
-    if rate == 0.0 {
-        return signal;
-    }
+pub(crate) fn forward(signal: Signal, rate: f64, rng: &mut Rng) -> Signal {
     match signal {
         Signal::Flat(tensor) => Signal::Flat(masked(tensor, rate, rng)),
         Signal::Image(tensor) => Signal::Image(masked(tensor, rate, rng)),
+        Signal::Sequence { values, mask } => Signal::Sequence { values: masked(values, rate, rng), mask },
+        Signal::Tokens(tokens) => Signal::Tokens(tokens),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, activation};
 
-use super::Signal;
+use crate::model::Signal;
 
 luthier_core::settings! {
     /// An activation on its own.
@@ -37,7 +37,8 @@ luthier_core::kinds! {
 }
 
 impl Activation {
-    pub(super) fn torch(self) -> &'static str {
+    /// It as a module of PyTorch.
+    pub(crate) fn torch(self) -> String {
         match self {
             Self::None => "nn.Identity()",
             Self::Relu => "nn.ReLU()",
@@ -48,16 +49,11 @@ impl Activation {
             Self::Sigmoid => "nn.Sigmoid()",
             Self::Tanh => "nn.Tanh()",
         }
+        .to_owned()
     }
 
-    pub(super) fn forward(self, signal: Signal) -> Signal {
-        match signal {
-            Signal::Flat(tensor) => Signal::Flat(self.apply(tensor)),
-            Signal::Image(tensor) => Signal::Image(self.apply(tensor)),
-        }
-    }
-
-    fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+    /// It, applied to each number.
+    pub(crate) fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::None => x,
             Self::Relu => activation::relu(x),
@@ -68,5 +64,15 @@ impl Activation {
             Self::Sigmoid => activation::sigmoid(x),
             Self::Tanh => activation::tanh(x),
         }
+    }
+}
+
+/// `function`, applied to each unit.
+pub(crate) fn forward(function: Activation, signal: Signal) -> Signal {
+    match signal {
+        Signal::Flat(tensor) => Signal::Flat(function.apply(tensor)),
+        Signal::Image(tensor) => Signal::Image(function.apply(tensor)),
+        Signal::Sequence { values, mask } => Signal::Sequence { values: function.apply(values), mask },
+        Signal::Tokens(tokens) => Signal::Tokens(tokens),
     }
 }
