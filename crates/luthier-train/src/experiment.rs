@@ -169,7 +169,7 @@ impl Experiment {
             TrainingConfig::read(&node, "the model's study file").map_err(|error| error.to_string())?;
         let data = self.prepare(config.data.transforms())?;
         let metrics = with_threads(threads, || model.evaluate_rows(&data, &self.split.test))?;
-        Ok(Some(metrics))
+        metrics.map(Some).map_err(|error| error.to_string())
     }
 
     fn run(&self, setup: Setup, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {
@@ -195,7 +195,7 @@ impl Experiment {
                 return Ok(Evaluation::Paused);
             }
             let handle = &*trial;
-            match run.train_epoch(&|| handle.interrupted().is_some()) {
+            match run.train_epoch(&|| handle.interrupted().is_some()).map_err(|error| error.to_string())? {
                 Epoch::Interrupted => return Ok(Evaluation::Paused),
                 Epoch::Diverged { step } => {
                     let epoch = run.epoch() + 1;

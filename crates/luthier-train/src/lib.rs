@@ -8,6 +8,7 @@
 //! [`Experiment`] is the way in: a study file's template with its data, as an
 //! [`Objective`](luthier_core::Objective).
 
+mod batch;
 pub mod data;
 mod experiment;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::batch::Batch;
 use crate::data::{DataError, Dataset, Inputs, Preprocessor, Split, TransformConfig};
 use crate::metric::target_numbers;
 use crate::shape::Shape;
@@ -27,7 +28,7 @@ impl Prepared {
     ) -> Result<Self, DataError> {
         let preprocessor = Preprocessor::fit(&dataset, &split.train, transforms)?;
         let table = match &dataset.inputs {
-            Inputs::Table(_) => Some(preprocessor.encode_all(&dataset.inputs)),
+            Inputs::Table(_) => Some(preprocessor.encode_all(&dataset.inputs)?),
             Inputs::Images(_) => None,
         };
         let rows: Vec<usize> = (0..dataset.len()).collect();
@@ -57,7 +58,10 @@ impl Prepared {
     }
 
     /// The encoded inputs and targets of `rows`.
-    pub(crate) fn batch(&self, rows: &[usize]) -> (Vec<f32>, Vec<f32>) {
+    ///
+    /// # Errors
+    /// Images on disk that can no longer be read.
+    pub(crate) fn batch(&self, rows: &[usize]) -> Result<Batch, DataError> {
         let size: usize = self.shape.size();
         let mut inputs = Vec::with_capacity(rows.len() * size);
         match &self.table {
@@ -66,8 +70,8 @@ impl Prepared {
                     inputs.extend_from_slice(&table[row * size..(row + 1) * size]);
                 }
             }
-            None => self.preprocessor.encode(&self.dataset.inputs, rows, &mut inputs),
+            None => self.preprocessor.encode(&self.dataset.inputs, rows, &mut inputs)?,
         }
-        (inputs, rows.iter().map(|row| self.targets[*row]).collect())
+        Ok(Batch::new(inputs, rows.iter().map(|row| self.targets[*row]).collect()))
     }
 }

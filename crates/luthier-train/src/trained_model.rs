@@ -219,30 +219,35 @@ impl TrainedModel {
         &self.preprocessor
     }
 
-    fn outputs_for(&self, inputs: &Inputs) -> Vec<f32> {
+    fn outputs_for(&self, inputs: &Inputs) -> Result<Vec<f32>, DataError> {
         let rows: Vec<usize> = (0..inputs.len()).collect();
         let mut outputs = Vec::new();
         for rows in rows.chunks(BATCH) {
             let mut encoded = Vec::new();
-            self.preprocessor.encode(inputs, rows, &mut encoded);
+            self.preprocessor.encode(inputs, rows, &mut encoded)?;
             outputs.extend(forward(&self.network, encoded, rows.len(), &self.device));
         }
-        outputs
+        Ok(outputs)
     }
 
     /// Predicts for each row of `inputs`, which the model's own [`Preprocessor`] has read. `flags` holds
     /// what reading found, one entry a row, or none at all.
-    pub fn predict(&self, inputs: &Inputs, flags: &[RowFlags]) -> Vec<Prediction> {
-        let outputs = self.outputs_for(inputs);
+    ///
+    /// # Errors
+    ///
+    /// Images on disk that can no longer be read.
+    pub fn predict(&self, inputs: &Inputs, flags: &[RowFlags]) -> Result<Vec<Prediction>, DataError> {
+        let outputs = self.outputs_for(inputs)?;
         let width = self.outputs();
-        outputs
+        let predictions = outputs
             .chunks_exact(width)
             .enumerate()
             .map(|(row, outputs)| Prediction {
                 answer: self.answer(outputs),
                 flags: flags.get(row).map(|row| row.flags.clone()).unwrap_or_default(),
             })
-            .collect()
+            .collect();
+        Ok(predictions)
     }
 
     fn answer(&self, outputs: &[f32]) -> Answer {
@@ -260,24 +265,32 @@ impl TrainedModel {
     }
 
     /// Every metric on rows with their targets.
-    pub fn evaluate(&self, inputs: &Inputs, targets: &Targets) -> Metrics {
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TrainedModel::predict`].
+    pub fn evaluate(&self, inputs: &Inputs, targets: &Targets) -> Result<Metrics, DataError> {
         let rows: Vec<usize> = (0..targets.len()).collect();
         let predicted = Predicted {
-            outputs: self.outputs_for(inputs),
+            outputs: self.outputs_for(inputs)?,
             targets: target_numbers(&self.preprocessor.encode_targets(targets, &rows)),
         };
         let mut metrics = Metrics::default();
         predicted.measure("", self.loss, &self.preprocessor, &mut metrics);
-        metrics
+        Ok(metrics)
     }
 
     /// Every metric on the given rows of prepared data.
-    pub(crate) fn evaluate_rows(&self, data: &crate::prepared::Prepared, rows: &[usize]) -> Metrics {
+    pub(crate) fn evaluate_rows(
+        &self,
+        data: &crate::prepared::Prepared,
+        rows: &[usize],
+    ) -> Result<Metrics, DataError> {
         let mut metrics = Metrics::default();
-        if let Some(predicted) = crate::training::predict(&self.network, data, rows, &self.device, &|| false)
+        if let Some(predicted) = crate::training::predict(&self.network, data, rows, &self.device, &|| false)?
         {
             predicted.measure("", self.loss, &self.preprocessor, &mut metrics);
         }
-        metrics
+        Ok(metrics)
     }
 }

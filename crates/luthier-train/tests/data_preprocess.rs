@@ -50,7 +50,7 @@ fn tables_are_encoded_as_scikit_learn_does() {
         let preprocessor = Preprocessor::fit(&data, &train, &config).expect("valid");
         let InputEncoding::Table { columns, .. } = &preprocessor.inputs else { panic!("a table") };
         let features = preprocessor.features();
-        let encoded = preprocessor.encode_all(&data.inputs);
+        let encoded = preprocessor.encode_all(&data.inputs).expect("a table");
         let at = |feature: &str| features.iter().position(|name| name == feature).expect("a feature");
         for (i, column) in fixture["columns"].as_array().expect("a list").iter().enumerate() {
             let column = column.as_str().expect("a name");

@@ -26,7 +26,7 @@ pub(super) fn read_images(path: &Path) -> Result<Images, DataError> {
         ));
     }
     let pixels = file.rest(&[count, height, width])?;
-    Ok(Images { pixels, channels: 1, height, width })
+    Ok(Images::new(pixels, 1, height, width))
 }
 
 /// Reads labels from 0 to `classes - 1`.

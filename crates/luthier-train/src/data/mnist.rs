@@ -92,7 +92,7 @@ fn find(folder: &Path, name: &str) -> Option<PathBuf> {
 
 fn read(paths: &[PathBuf; 4]) -> Result<Dataset, DataError> {
     let [images, labels, test_images, test_labels] = paths;
-    let (mut inputs, mut targets) = read_pair(images, labels)?;
+    let (inputs, mut targets) = read_pair(images, labels)?;
     let (test_inputs, test_targets) = read_pair(test_images, test_labels)?;
     if (inputs.height, inputs.width) != (test_inputs.height, test_inputs.width) {
         let (height, width) = (inputs.height, inputs.width);
@@ -105,7 +105,7 @@ fn read(paths: &[PathBuf; 4]) -> Result<Dataset, DataError> {
         ));
     }
     let given_test = Some(test_inputs.len());
-    inputs.pixels.extend(test_inputs.pixels);
+    let inputs = inputs.followed_by(test_inputs);
     targets.extend(test_targets);
     Ok(Dataset {
         name: "mnist".into(),

@@ -12,7 +12,7 @@
 //! let split = config.split(&data)?;
 //! let preprocessor = Preprocessor::fit(&data, &split.train, &TransformConfig::default())?;
 //! let mut batch = Vec::new();
-//! preprocessor.encode(&data.inputs, &split.train[..32], &mut batch);
+//! preprocessor.encode(&data.inputs, &split.train[..32], &mut batch)?;
 //! assert_eq!(batch.len(), 32 * preprocessor.input_shape().size());
 //! # Ok::<(), luthier_train::data::DataError>(())
 //! ```
@@ -21,6 +21,7 @@ mod classification;
 mod download;
 mod error;
 mod idx;
+mod images;
 mod mnist;
 mod preprocess;
 mod raw_csv;
@@ -31,6 +32,7 @@ mod table_csv;
 
 pub use classification::ClassificationSource;
 pub use error::DataError;
+pub use images::Images;
 pub use preprocess::{
     CategoricalEncoding, ColumnEncoding, EncodedTargets, Flag, ImageEncoding, Impute, InputEncoding, NewRows,
     NumericEncoding, Preprocessor, RowFlags, TargetEncoding, TransformConfig,
@@ -123,19 +125,6 @@ pub enum ColumnValues {
     },
 }
 
-/// Images of 8 bits a channel, stored row by row as `[channel][y][x]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Images {
-    /// The pixels of all images, one image after the other.
-    pub pixels: Vec<u8>,
-    /// 1 for grey, 3 for red, green, blue.
-    pub channels: usize,
-    /// Pixels from top to bottom.
-    pub height: usize,
-    /// Pixels from left to right.
-    pub width: usize,
-}
-
 /// The target of every row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Targets {
@@ -169,23 +158,6 @@ impl Inputs {
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-}
-
-impl Images {
-    /// The number of images.
-    pub fn len(&self) -> usize {
-        self.pixels.len().checked_div(self.size()).unwrap_or(0)
-    }
-
-    /// Whether there is no image.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The number of bytes of one image.
-    pub fn size(&self) -> usize {
-        self.channels * self.height * self.width
     }
 }
 
@@ -224,8 +196,11 @@ impl Dataset {
     }
 
     /// 16 hexadecimal digits that change when any value, name, class or shape changes. The name of the
-    /// data itself does not count, so a file may be moved.
-    pub fn fingerprint(&self) -> String {
+    /// data itself does not count, so a file may be moved. Images on disk are all read for it.
+    ///
+    /// # Errors
+    /// Those of [`Images::read`].
+    pub fn fingerprint(&self) -> Result<String, DataError> {
         let mut hash = ContentHash(Sha256::new());
         match &self.inputs {
             Inputs::Table(table) => {
@@ -238,7 +213,9 @@ impl Dataset {
                 for size in [images.channels, images.height, images.width] {
                     hash.number(size as u64);
                 }
-                hash.bytes(&images.pixels);
+                hash.number((images.len() * images.size()) as u64);
+                let rows: Vec<usize> = (0..images.len()).collect();
+                images.for_each(&rows, |pixels| hash.0.update(pixels))?;
             }
         }
         match &self.targets {
@@ -256,7 +233,7 @@ impl Dataset {
         }
         hash.number(self.given_test.map_or(u64::MAX, |rows| rows as u64));
         let digest = hash.0.finalize();
-        digest[..8].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        Ok(digest[..8].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
     }
 
     /// What the data holds, for people: rows, columns by kind, missing values, classes or the range of the target.

@@ -11,6 +11,8 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use luthier_core::{Direction, Ending, Metrics, Purpose, Streams};
 
+use crate::batch::Batch;
+use crate::data::DataError;
 use crate::loss::Loss;
 use crate::metric::{Metric, Predicted};
 use crate::model::{Network, Pass, Signal, host};
@@ -183,7 +185,11 @@ impl Run {
     }
 
     /// Trains and measures one epoch. `interrupted` is asked before each step.
-    pub fn train_epoch(&mut self, interrupted: &dyn Fn() -> bool) -> Epoch {
+    ///
+    /// # Errors
+    ///
+    /// Data on disk that can no longer be read.
+    pub fn train_epoch(&mut self, interrupted: &dyn Fn() -> bool) -> Result<Epoch, DataError> {
         let data = Arc::clone(&self.setup.data);
         let train = &self.setup.config.train;
         let (loss, batch_size) = (self.setup.loss(), train.batch_size);
@@ -196,9 +202,9 @@ impl Run {
         let mut rate = 0.0;
         for rows in order.chunks(batch_size) {
             if interrupted() {
-                return Epoch::Interrupted;
+                return Ok(Epoch::Interrupted);
             }
-            let (inputs, targets) = data.batch(rows);
+            let Batch { inputs, targets, .. } = data.batch(rows)?;
             let batch = Signal::new(inputs, rows.len(), data.shape(), &device);
             let mut dropout = streams.at(Purpose::Dropout, self.step);
             let mut pass = Pass::training(&mut dropout, 1.0);
@@ -209,7 +215,7 @@ impl Run {
             let gradients = GradientsParams::from_grads(gradients, &self.network);
             let sum: f64 = loss.each(&on_host, &targets).sum();
             if !sum.is_finite() {
-                return Epoch::Diverged { step: self.step + 1 };
+                return Ok(Epoch::Diverged { step: self.step + 1 });
             }
             let progress = Progress {
                 step: self.step,
@@ -230,20 +236,20 @@ impl Run {
         predicted.measure("train_", loss, data.preprocessor(), &mut metrics);
         let started = Instant::now();
         let Some(validation) =
-            predict(&network, &data, &data.split().validation, &self.setup.device, interrupted)
+            predict(&network, &data, &data.split().validation, &self.setup.device, interrupted)?
         else {
-            return Epoch::Interrupted;
+            return Ok(Epoch::Interrupted);
         };
         self.seconds_per_example = started.elapsed().as_secs_f64() / validation.targets.len().max(1) as f64;
         validation.measure("val_", loss, data.preprocessor(), &mut metrics);
         metrics.insert("learning_rate", rate);
         let value = metrics.get(&self.setup.objective.name()).unwrap_or(f64::NAN);
         if !value.is_finite() || !metrics.get("val_loss").is_some_and(f64::is_finite) {
-            return Epoch::Diverged { step: self.step };
+            return Ok(Epoch::Diverged { step: self.step });
         }
         self.epoch += 1;
         self.keep_best(value, &metrics, network);
-        Epoch::Measured { value, metrics }
+        Ok(Epoch::Measured { value, metrics })
     }
 
     fn keep_best(&mut self, value: f64, metrics: &Metrics, network: Network) {
@@ -276,17 +282,17 @@ pub(crate) fn predict(
     rows: &[usize],
     device: &Device,
     interrupted: &dyn Fn() -> bool,
-) -> Option<Predicted> {
+) -> Result<Option<Predicted>, DataError> {
     let mut predicted = Predicted::default();
     for rows in rows.chunks(EVALUATION_BATCH) {
         if interrupted() {
-            return None;
+            return Ok(None);
         }
-        let (inputs, targets) = data.batch(rows);
+        let Batch { inputs, targets, .. } = data.batch(rows)?;
         predicted.outputs.extend(forward(network, inputs, rows.len(), device));
         predicted.targets.extend(targets);
     }
-    Some(predicted)
+    Ok(Some(predicted))
 }
 
 /// The outputs for one batch of encoded examples.

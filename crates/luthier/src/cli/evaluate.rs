@@ -54,7 +54,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     if inputs.is_empty() {
         return Err(Failure::failed(format!("{} has no rows", args.data.display())));
     }
-    let measured = Evaluated { rows: inputs.len(), metrics: model.evaluate(&inputs, &targets) };
+    let measured = Evaluated { rows: inputs.len(), metrics: model.evaluate(&inputs, &targets)? };
     if args.json {
         return print_json(&measured);
     }

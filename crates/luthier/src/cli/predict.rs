@@ -72,7 +72,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
 fn predict(model: &TrainedModel, path: &Path) -> Result<Vec<Prediction>, Failure> {
     if model.preprocessor().features().is_empty() {
         let inputs = read_images(model, path)?;
-        return Ok(model.predict(&inputs, &[]));
+        return Ok(model.predict(&inputs, &[])?);
     }
     let rows = if path.as_os_str() == "-" {
         model.preprocessor().read_csv_from("standard input", std::io::stdin().lock())?
@@ -82,7 +82,7 @@ fn predict(model: &TrainedModel, path: &Path) -> Result<Vec<Prediction>, Failure
     for notice in &rows.notices {
         tell(&format!("note: {notice}"));
     }
-    Ok(model.predict(&rows.inputs, &rows.flags))
+    Ok(model.predict(&rows.inputs, &rows.flags)?)
 }
 
 /// Images from an IDX file or from a picture, told apart by the first bytes.

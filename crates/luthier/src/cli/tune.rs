@@ -73,7 +73,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<(), Failure> {
     let file = StudyFile::open(&args.file.file, &sets(args))?;
     let loaded = with_progress(|progress| file.load(device, progress))?;
     let storage = storage_of(&file, &args.storage)?;
-    let data = loaded.experiment.dataset().fingerprint();
+    let data = loaded.experiment.dataset().fingerprint()?;
     let study = open_study(&storage, &file, &loaded, &data)?;
     let ledger = Ledger::open(Arc::clone(&storage), study)?;
     if !args.force {

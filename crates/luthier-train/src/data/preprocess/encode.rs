@@ -1,6 +1,6 @@
 //! Encoding rows and targets, and decoding predictions.
 
-use super::super::{Column, ColumnValues, Images, Inputs, Table, Targets};
+use super::super::{Column, ColumnValues, DataError, Images, Inputs, Table, Targets};
 use super::{
     CategoricalEncoding, ColumnEncoding, ImageEncoding, InputEncoding, Preprocessor, TargetEncoding,
 };
@@ -21,13 +21,17 @@ impl Preprocessor {
     /// Images are looked up pixel by pixel, which is quick enough for every batch; a table is better
     /// encoded once, by [`Preprocessor::encode_all`].
     ///
+    /// # Errors
+    /// Those of [`Images::read`]: images on disk that can no longer be read.
+    ///
     /// # Panics
     /// If `inputs` has another kind, other columns or another size than the training data, or fewer rows.
-    pub fn encode(&self, inputs: &Inputs, rows: &[usize], out: &mut Vec<f32>) {
+    pub fn encode(&self, inputs: &Inputs, rows: &[usize], out: &mut Vec<f32>) -> Result<(), DataError> {
         match (&self.inputs, inputs) {
             (InputEncoding::Images(encoding), Inputs::Images(images)) => encoding.encode(images, rows, out),
             (InputEncoding::Table { columns, standardize }, Inputs::Table(table)) => {
                 encode_table(columns, *standardize, table, rows, out);
+                Ok(())
             }
             _ => panic!("the inputs are of another kind than those of training"),
         }
@@ -35,13 +39,16 @@ impl Preprocessor {
 
     /// All rows, encoded one after the other.
     ///
+    /// # Errors
+    /// As [`Preprocessor::encode`].
+    ///
     /// # Panics
     /// As [`Preprocessor::encode`].
-    pub fn encode_all(&self, inputs: &Inputs) -> Vec<f32> {
+    pub fn encode_all(&self, inputs: &Inputs) -> Result<Vec<f32>, DataError> {
         let rows: Vec<usize> = (0..inputs.len()).collect();
         let mut out = Vec::with_capacity(rows.len() * self.input_shape().size());
-        self.encode(inputs, &rows, &mut out);
-        out
+        self.encode(inputs, &rows, &mut out)?;
+        Ok(out)
     }
 
     /// The targets of `rows` as the model learns them.
@@ -80,7 +87,7 @@ impl Preprocessor {
 }
 
 impl ImageEncoding {
-    fn encode(&self, images: &Images, rows: &[usize], out: &mut Vec<f32>) {
+    fn encode(&self, images: &Images, rows: &[usize], out: &mut Vec<f32>) -> Result<(), DataError> {
         let size = (self.channels, self.height, self.width);
         assert_eq!(
             (images.channels, images.height, images.width),
@@ -90,12 +97,14 @@ impl ImageEncoding {
         let lookups: Vec<[f32; 256]> = (0..self.channels).map(|channel| self.lookup(channel)).collect();
         let plane = self.height * self.width;
         out.reserve(rows.len() * images.size());
+        let mut image = vec![0; images.size()];
         for row in rows {
-            let image = &images.pixels[row * images.size()..(row + 1) * images.size()];
+            images.read(*row, &mut image)?;
             for (pixels, lookup) in image.chunks_exact(plane).zip(&lookups) {
                 out.extend(pixels.iter().map(|pixel| lookup[usize::from(*pixel)]));
             }
         }
+        Ok(())
     }
 
     /// The encoded value of each of the 256 pixel values.

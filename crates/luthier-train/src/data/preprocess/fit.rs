@@ -37,7 +37,7 @@ impl Preprocessor {
                 }
                 InputEncoding::Table { columns, standardize: config.standardize }
             }
-            Inputs::Images(images) => InputEncoding::Images(of_images(images, train, config.standardize)),
+            Inputs::Images(images) => InputEncoding::Images(of_images(images, train, config.standardize)?),
         };
         let targets = targets(&data.targets, train, config.standardize_target, &mut notices);
         let target_name = match &data.targets {
@@ -140,35 +140,31 @@ fn no_value(name: &str) -> DataError {
     DataError::Encoding(format!("the column `{name}` has no value in any training row; list it under `drop`"))
 }
 
-fn of_images(images: &Images, train: &[usize], standardize: bool) -> ImageEncoding {
+fn of_images(images: &Images, train: &[usize], standardize: bool) -> Result<ImageEncoding, DataError> {
     let plane = images.height * images.width;
-    let (mean, std) = (0..images.channels)
-        .map(|channel| {
-            // Whole numbers, so that the sums are exact in any order.
-            let mut counts = [0_u64; 256];
-            for row in train {
-                let start = (row * images.channels + channel) * plane;
-                for pixel in &images.pixels[start..start + plane] {
-                    counts[usize::from(*pixel)] += 1;
-                }
-            }
-            let n = counts.iter().sum::<u64>() as f64;
-            let average = |f: &dyn Fn(f64) -> f64| {
-                counts
-                    .iter()
-                    .enumerate()
-                    .map(|(pixel, count)| *count as f64 * f(pixel as f64 / 255.0))
-                    .sum::<f64>()
-                    / n
-            };
-            let mean = average(&|x| x);
-            let is_constant = counts.iter().filter(|count| **count > 0).count() == 1;
-            let std = if is_constant { 0.0 } else { average(&|x| (x - mean) * (x - mean)).sqrt() };
-            (mean, divisor(std))
-        })
-        .unzip();
+    // Whole numbers, so that the sums are exact in any order.
+    let mut counts = vec![[0_u64; 256]; images.channels];
+    images.for_each(train, |pixels| {
+        for (pixels, counts) in pixels.chunks_exact(plane).zip(&mut counts) {
+            pixels.iter().for_each(|pixel| counts[usize::from(*pixel)] += 1);
+        }
+    })?;
+    let (mean, std) = counts.iter().map(moments_of_pixels).unzip();
     let (channels, height, width) = (images.channels, images.height, images.width);
-    ImageEncoding { channels, height, width, mean, std, standardize }
+    Ok(ImageEncoding { channels, height, width, mean, std, standardize })
+}
+
+/// Mean and divisor of pixels in `[0, 1]`, of which `counts` has how many there are of each of the 256 values.
+fn moments_of_pixels(counts: &[u64; 256]) -> (f64, f64) {
+    let n = counts.iter().sum::<u64>() as f64;
+    let average = |f: &dyn Fn(f64) -> f64| {
+        let terms = counts.iter().enumerate();
+        terms.map(|(pixel, count)| *count as f64 * f(pixel as f64 / 255.0)).sum::<f64>() / n
+    };
+    let mean = average(&|x| x);
+    let is_constant = counts.iter().filter(|count| **count > 0).count() == 1;
+    let std = if is_constant { 0.0 } else { average(&|x| (x - mean) * (x - mean)).sqrt() };
+    (mean, divisor(std))
 }
 
 fn targets(

@@ -185,7 +185,7 @@ impl Preprocessor {
             let mixed = image.to_rgb8().into_raw();
             (0..3).flat_map(|channel| mixed.iter().skip(channel).step_by(3).copied()).collect()
         };
-        Ok(Inputs::Images(Images { pixels, channels: encoding.channels, height, width }))
+        Ok(Inputs::Images(Images::new(pixels, encoding.channels, height, width)))
     }
 
     /// Reads a file of images in the IDX format, packed in gzip or not.

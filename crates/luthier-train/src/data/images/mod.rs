@@ -1,0 +1,132 @@
+//! Images and where their pixels are kept: in memory, in files that are decoded at each use, or in an
+//! array on disk that is read by position.
+//!
+//! Where they are kept changes no number: the same pixels come out of each.
+
+mod positioned;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::DataError;
+
+/// Images that are decoded at once when many are visited.
+const CHUNK: usize = 64;
+
+/// Images of one size, 8 bits a channel, in the order `[channel][y][x]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Images {
+    /// 1 for grey, 3 for red, green, blue.
+    pub channels: usize,
+    /// Pixels from top to bottom.
+    pub height: usize,
+    /// Pixels from left to right.
+    pub width: usize,
+    store: Store,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Store {
+    /// All pixels, one image after the other.
+    Memory(Arc<Vec<u8>>),
+    /// One after the other.
+    Joined(Arc<(Images, Images)>),
+}
+
+impl Images {
+    /// Images in memory: `pixels` holds one after the other, each as `[channel][y][x]`. What is left over
+    /// at the end is ignored.
+    pub fn new(pixels: Vec<u8>, channels: usize, height: usize, width: usize) -> Self {
+        Self { channels, height, width, store: Store::Memory(Arc::new(pixels)) }
+    }
+
+    /// The number of images.
+    pub fn len(&self) -> usize {
+        match &self.store {
+            Store::Memory(pixels) => pixels.len().checked_div(self.size()).unwrap_or(0),
+            Store::Joined(parts) => parts.0.len() + parts.1.len(),
+        }
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of bytes of one image.
+    pub fn size(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// Whether the pixels are in memory, so that reading them costs next to nothing and cannot fail.
+    pub fn in_memory(&self) -> bool {
+        match &self.store {
+            Store::Memory(_) => true,
+            Store::Joined(parts) => parts.0.in_memory() && parts.1.in_memory(),
+        }
+    }
+
+    /// Writes the pixels of image `row` to `out`, which holds [`Images::size`] bytes. Several threads may
+    /// read at the same time.
+    ///
+    /// # Errors
+    /// [`DataError`] if the image is on disk and can no longer be read there.
+    ///
+    /// # Panics
+    /// If there is no such row, or `out` has another size.
+    pub fn read(&self, row: usize, out: &mut [u8]) -> Result<(), DataError> {
+        assert_eq!(out.len(), self.size(), "an image of another size is asked for");
+        match &self.store {
+            Store::Memory(pixels) => {
+                out.copy_from_slice(&pixels[row * self.size()..(row + 1) * self.size()]);
+                Ok(())
+            }
+            Store::Joined(parts) => match row.checked_sub(parts.0.len()) {
+                None => parts.0.read(row, out),
+                Some(row) => parts.1.read(row, out),
+            },
+        }
+    }
+
+    /// Calls `visit` with the pixels of each of `rows`, in this order. Images on disk are read and decoded
+    /// a few at a time, on all threads of the current pool.
+    ///
+    /// # Errors
+    /// Those of [`Images::read`].
+    pub fn for_each(&self, rows: &[usize], mut visit: impl FnMut(&[u8])) -> Result<(), DataError> {
+        let size = self.size();
+        if let Store::Memory(pixels) = &self.store {
+            rows.iter().for_each(|row| visit(&pixels[row * size..(row + 1) * size]));
+            return Ok(());
+        }
+        let mut buffer = vec![0; CHUNK.min(rows.len()) * size];
+        for rows in rows.chunks(CHUNK) {
+            let buffer = &mut buffer[..rows.len() * size];
+            let read =
+                rows.par_iter().zip(buffer.par_chunks_mut(size)).map(|(row, out)| self.read(*row, out));
+            // The first in the order of the rows, not of the threads.
+            read.collect::<Vec<_>>().into_iter().collect::<Result<(), DataError>>()?;
+            buffer.chunks_exact(size).for_each(&mut visit);
+        }
+        Ok(())
+    }
+
+    /// These images, then `others`, which have to be of the same size.
+    ///
+    /// # Panics
+    /// If they are not.
+    #[must_use]
+    pub fn followed_by(self, others: Self) -> Self {
+        let size = |images: &Self| (images.channels, images.height, images.width);
+        assert_eq!(size(&self), size(&others), "images of two sizes");
+        let store = match (&self.store, &others.store) {
+            (Store::Memory(first), Store::Memory(second)) => {
+                Store::Memory(Arc::new([first.as_slice(), second.as_slice()].concat()))
+            }
+            _ => return Self { store: Store::Joined(Arc::new((self.clone(), others))), ..self },
+        };
+        Self { store, ..self }
+    }
+}
