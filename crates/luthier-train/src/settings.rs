@@ -6,7 +6,7 @@ use crate::data::{Impute, Source, SplitConfig, TransformConfig};
 use crate::loss::Loss;
 use crate::model::ModelConfig;
 use crate::optimizer::OptimizerConfig;
-use crate::schedule::{Constant, Schedule, Schedules};
+use crate::schedule::Schedules;
 
 luthier_core::settings! {
     /// The section `[data]`.
@@ -50,7 +50,7 @@ luthier_core::settings! {
         /// What training makes small: "cross_entropy" for classes and "mse" for numbers if left out.
         loss: Option<Loss> = None;
         /// How values change while training.
-        schedule: Schedules = Schedules { learning_rate: Schedule::Constant(Constant { warmup: 0.0 }) };
+        schedule: Schedules = Schedules::default();
         /// When to stop before the last epoch.
         early_stopping: Option<EarlyStopping> = None;
     }

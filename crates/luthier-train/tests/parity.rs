@@ -26,7 +26,7 @@ fn schedules_are_those_of_pytorch() {
         let factors = case["factors"].as_array().expect("a list");
         assert_eq!(factors.len() as u64, (epochs * steps_per_epoch).div_ceil(3));
         for (step, expected) in (0..).step_by(3).zip(factors) {
-            let found = schedule.factor(&Progress { step, steps_per_epoch, epochs });
+            let found = schedule.value(1.0, &Progress::new(step, steps_per_epoch, epochs), 1.0);
             let expected = expected.as_f64().expect("a number");
             assert!((found - expected).abs() <= 1e-9, "{text}: {found} at step {step}, expected {expected}");
         }

@@ -217,13 +217,9 @@ impl Run {
             if !sum.is_finite() {
                 return Ok(Epoch::Diverged { step: self.step + 1 });
             }
-            let progress = Progress {
-                step: self.step,
-                steps_per_epoch: self.setup.steps_per_epoch(),
-                epochs: self.setup.config.train.epochs,
-            };
             let train = &self.setup.config.train;
-            rate = train.optimizer.learning_rate() * train.schedule.learning_rate.factor(&progress);
+            let progress = Progress::new(self.step, self.setup.steps_per_epoch(), train.epochs);
+            rate = train.schedule.learning_rate.value(train.optimizer.learning_rate(), &progress, 1.0);
             let network = std::mem::replace(&mut self.network, Network::empty());
             self.network = self.optimizer.step(rate, network, gradients).with_running(pass.running);
             predicted.outputs.extend(on_host);
