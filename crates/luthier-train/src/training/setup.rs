@@ -1,0 +1,90 @@
+//! What a run is given.
+
+use std::fmt;
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use luthier_core::Direction;
+
+use crate::loss::BoundLoss;
+use crate::metric::MetricName;
+use crate::model::{Model, ModelConfig, Network};
+use crate::prepared::Prepared;
+use crate::settings::TrainingConfig;
+use crate::shape::Shape;
+
+/// What a model is built from.
+#[derive(Debug, Clone, Copy)]
+pub struct Blueprint<'a> {
+    /// The section `[model]`.
+    pub config: &'a ModelConfig,
+    /// The shape of one example.
+    pub input: Shape,
+    /// How many numbers come out of the model for each example.
+    pub outputs: usize,
+    /// The seed of the trial, for initial weights.
+    pub seed: u64,
+    /// Where to compute, with automatic differentiation.
+    pub device: &'a Device,
+}
+
+/// Builds a model, or says why the configuration makes no sense.
+pub(crate) type Build<M> = Arc<dyn Fn(&Blueprint<'_>) -> Result<M, String> + Send + Sync>;
+
+/// All that a run is given.
+pub struct Setup<M: Model = Network> {
+    /// How to train.
+    pub config: TrainingConfig,
+    /// What to train on.
+    pub data: Arc<Prepared>,
+    /// What to judge by.
+    pub objective: MetricName,
+    /// Which way it is good.
+    pub direction: Direction,
+    /// The seed of every draw.
+    pub seed: u64,
+    /// Where to compute.
+    pub device: Device,
+    /// The sections `[data]`, `[model]` and `[train]` as text, which a checkpoint keeps; see
+    /// [`Run::resume`](super::Run::resume). Empty where there is no file.
+    pub file: String,
+    pub(crate) build: Build<M>,
+}
+
+impl<M: Model> Clone for Setup<M> {
+    fn clone(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            data: Arc::clone(&self.data),
+            objective: self.objective,
+            direction: self.direction,
+            seed: self.seed,
+            device: self.device.clone(),
+            file: self.file.clone(),
+            build: Arc::clone(&self.build),
+        }
+    }
+}
+
+impl<M: Model> fmt::Debug for Setup<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup").field("config", &self.config).field("seed", &self.seed).finish_non_exhaustive()
+    }
+}
+
+impl<M: Model> Setup<M> {
+    /// The loss of training, with the weights that the training rows give its classes.
+    pub(crate) fn loss(&self) -> Result<BoundLoss, String> {
+        let targets = &self.data.dataset().targets;
+        let loss = self.config.train.loss.clone().unwrap_or_else(|| crate::loss::Loss::for_targets(targets));
+        loss.bind(targets, &self.data.split().train)
+    }
+
+    /// The model before the first step.
+    pub(crate) fn model(&self) -> Result<M, String> {
+        let outputs = self.loss()?.outputs();
+        let device = self.device.clone().autodiff();
+        let input = self.data.shape();
+        (self.build)(&Blueprint { config: &self.config.model, input, outputs, seed: self.seed, device: &device })
+    }
+}
