@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use luthier_core::{Direction, Ending, Metrics, Purpose, Streams};
 
 use crate::loss::Loss;
 use crate::metric::{Metric, Predicted};
 use crate::model::{Network, Signal, host};
+use crate::optimizer::gradients::{read_gradients, read_weights, write_weights};
+use crate::optimizer::parameter::parameters;
+use crate::optimizer::{Optimizer, StepSettings};
 use crate::prepared::Prepared;
 use crate::schedule::Progress;
 use crate::settings::TrainingConfig;
@@ -90,7 +92,7 @@ impl Setup {
 pub struct Run {
     setup: Setup,
     network: Network,
-    optimizer: ModuleOptimizer,
+    optimizer: Optimizer,
     epoch: u64,
     step: u64,
     best: Option<Best>,
@@ -137,7 +139,7 @@ impl Run {
     /// Why the configuration makes no sense on this data.
     pub fn new(setup: Setup) -> Result<Self, String> {
         let network = setup.network()?;
-        let optimizer = setup.config.train.optimizer.init();
+        let optimizer = setup.config.train.optimizer.init(&parameters(&network));
         Ok(Self { setup, network, optimizer, epoch: 0, step: 0, best: None, seconds_per_example: 0.0 })
     }
 
@@ -204,8 +206,7 @@ impl Run {
             let outputs = self.network.forward(batch, Some(&mut dropout));
             let on_host = host(outputs.clone().inner());
             // The graph is freed by going backward, so that is done even if the loss is not finite.
-            let gradients = loss.of_batch(outputs, &targets).backward();
-            let gradients = GradientsParams::from_grads(gradients, &self.network);
+            let gradients = read_gradients(&self.network, &loss.of_batch(outputs, &targets).backward());
             let sum: f64 = loss.each(&on_host, &targets).sum();
             if !sum.is_finite() {
                 return Epoch::Diverged { step: self.step + 1 };
@@ -218,7 +219,13 @@ impl Run {
             let train = &self.setup.config.train;
             rate = train.optimizer.learning_rate() * train.schedule.learning_rate.factor(&progress);
             let network = std::mem::replace(&mut self.network, Network::empty());
-            self.network = self.optimizer.step(rate, network, gradients);
+            let settings = StepSettings {
+                learning_rate: rate,
+                weight_decay: train.optimizer.weight_decay(),
+                rates: None,
+            };
+            let weights = self.optimizer.step(&settings, read_weights(&network), gradients);
+            self.network = write_weights(network, weights);
             predicted.outputs.extend(on_host);
             predicted.targets.extend(targets);
             self.step += 1;
