@@ -29,7 +29,7 @@ pub use burn::tensor::Device;
 pub use experiment::Experiment;
 pub use loss::Loss;
 pub use metric::Metric;
-pub use optimizer::{AdamConfig, OptimizerConfig, SgdConfig};
+pub use optimizer::{AdamConfig, AdamWConfig, DecayOn, OptimizerConfig, SgdConfig};
 pub use prepared::Prepared;
 pub use settings::{DataConfig, EarlyStopping, TrainConfig, TrainingConfig};
 pub use shape::Shape;

@@ -197,23 +197,16 @@ struct State {
     tensors: BTreeMap<String, Vec<u8>>,
 }
 
-/// The state of a run, without that of its optimizer: Burn writes it in any order. The weights after
-/// further epochs show what it was.
+/// The state of a run.
 fn state(run: &Run) -> State {
     let bytes = run.checkpoint().expect("a checkpoint");
     let (_, metadata) = SafeTensors::read_metadata(&bytes).expect("a header");
     let entries = metadata.metadata().as_ref().expect("a header of ours");
     let tensors = SafeTensors::deserialize(&bytes).expect("tensors");
-    let tensors: BTreeMap<String, Vec<u8>> = tensors
-        .iter()
-        .filter(|(name, _)| *name != "optimizer")
-        .map(|(name, tensor)| (name.to_owned(), tensor.data().to_vec()))
-        .collect();
+    let tensors: BTreeMap<String, Vec<u8>> =
+        tensors.iter().map(|(name, tensor)| (name.to_owned(), tensor.data().to_vec())).collect();
     assert!(tensors.keys().any(|name| name.starts_with("now.")));
-    let mut header: serde_json::Value =
-        serde_json::from_str(&entries["luthier_checkpoint"]).expect("a header");
-    let fingerprint = header.as_object_mut().and_then(|header| header.remove("optimizer_state"));
-    assert!(fingerprint.is_some());
+    let header: serde_json::Value = serde_json::from_str(&entries["luthier_checkpoint"]).expect("a header");
     State { header, tensors }
 }
 

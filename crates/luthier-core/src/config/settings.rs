@@ -5,6 +5,9 @@
 /// Each key has its documentation, its type, perhaps a default (`=`) and perhaps a [`Bound`] (after a
 /// comma). The struct implements [`Decode`] and [`Documented`].
 ///
+/// Rules that join several keys stand behind the braces, as `check Self::check`: a function of the settings,
+/// the [`Node`], its path and the [`Problems`] to add to.
+///
 /// ```
 /// use luthier_core::config::{bounds, Decode, Node, Problems};
 ///
@@ -31,7 +34,7 @@ macro_rules! settings {
         $(#[$meta:meta])*
         pub struct $name:ident {
             $( $(#[doc = $doc:literal])* $field:ident : $type:ty $(= $default:expr)? $(, $bound:expr)? ; )*
-        }
+        } $(check $check:expr)?
     ) => {
         $(#[$meta])*
         pub struct $name {
@@ -57,7 +60,14 @@ macro_rules! settings {
                 if problems.iter().count() > before {
                     return None;
                 }
-                Some(Self { $( $field: $field?, )* })
+                let settings = Self { $( $field: $field?, )* };
+                $(
+                    $check(&settings, node, path, problems);
+                    if problems.iter().count() > before {
+                        return None;
+                    }
+                )?
+                Some(settings)
             }
         }
 

@@ -1,107 +1,110 @@
-//! Adam (Kingma and Ba 2015), as `torch.optim.Adam`.
+//! Adam (Kingma and Ba 2015), as `torch.optim.Adam`, with AMSGrad (Reddi, Kale and Kumar 2018).
 //!
 //! With gradient g, weights w, rate γ, decays β1 and β2, step t and weight decay λ:
 //!
 //! ```text
-//! g ← g + λ w
+//! g ← g + λ w                        (coupled; decoupled: w ← w - γ λ w)
 //! m ← β1 m + (1 - β1) g
 //! v ← β2 v + (1 - β2) g²
-//! w ← w - γ / (1 - β1^t) · m / (sqrt(v) / sqrt(1 - β2^t) + ε)
+//! u ← v                              (AMSGrad: u ← max(u, v))
+//! w ← w - γ / (1 - β1^t) · m / (sqrt(u) / sqrt(1 - β2^t) + ε)
 //! ```
 
-use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use luthier_core::config::bounds;
+
+use super::DecayOn;
+use super::rule::{Memory, Now, Place, Rule, Slot};
 
 luthier_core::settings! {
     /// Adam.
     #[derive(Debug, Clone, PartialEq)]
     pub struct AdamConfig {
-        /// Step size.
+        /// Step size γ. Search it between 1e-5 and 1e-1 on a logarithmic scale.
         learning_rate: f64 = 1e-3, bounds::POSITIVE;
-        /// Decay of the mean of gradients.
+        /// Decay β1 of the mean of gradients; 0.8 to 0.99.
         beta1: f64 = 0.9, bounds::BELOW_ONE;
-        /// Decay of the mean of squared gradients.
+        /// Decay β2 of the mean of squared gradients; 0.9 to 0.9999.
         beta2: f64 = 0.999, bounds::BELOW_ONE;
-        /// Added to the root of the mean square.
+        /// Number ε that is added to the root of the mean square; 1e-8 to 1e-3.
         epsilon: f64 = 1e-8, bounds::POSITIVE;
-        /// L2 penalty, added to the gradient.
+        /// Divide by the largest mean square so far instead of the present one (AMSGrad).
+        amsgrad: bool = false;
+        /// Weight decay λ; 1e-6 to 1e-2.
         weight_decay: f64 = 0.0, bounds::NOT_NEGATIVE;
+        /// Shrink the weights by themselves (`AdamW`) instead of adding the decay to the gradient (L2).
+        decoupled: bool = false;
+        /// What decays: "all" parameters, or "weights" without biases and normalisation.
+        weight_decay_on: DecayOn = DecayOn::All;
     }
 }
 
-#[derive(Debug, Clone)]
+luthier_core::settings! {
+    /// `AdamW` (Loshchilov and Hutter 2019), as `torch.optim.AdamW`: Adam with decoupled weight decay.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct AdamWConfig {
+        /// Step size γ. Search it between 1e-5 and 1e-1 on a logarithmic scale.
+        learning_rate: f64 = 1e-3, bounds::POSITIVE;
+        /// Decay β1 of the mean of gradients; 0.8 to 0.99.
+        beta1: f64 = 0.9, bounds::BELOW_ONE;
+        /// Decay β2 of the mean of squared gradients; 0.9 to 0.9999.
+        beta2: f64 = 0.999, bounds::BELOW_ONE;
+        /// Number ε that is added to the root of the mean square; 1e-8 to 1e-3.
+        epsilon: f64 = 1e-8, bounds::POSITIVE;
+        /// Divide by the largest mean square so far instead of the present one (AMSGrad).
+        amsgrad: bool = false;
+        /// Weight decay λ: each step takes the share γ λ off the weights; 1e-4 to 0.3.
+        weight_decay: f64 = 1e-2, bounds::NOT_NEGATIVE;
+        /// What decays: "all" parameters, or "weights" without biases and normalisation.
+        weight_decay_on: DecayOn = DecayOn::All;
+    }
+}
+
+/// What Adam's step needs beside the rate.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Adam {
-    config: AdamConfig,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    pub amsgrad: bool,
 }
 
-impl Adam {
-    pub(super) fn new(config: &AdamConfig) -> Self {
-        Self { config: config.clone() }
+impl AdamConfig {
+    pub(super) fn rule(&self) -> Adam {
+        Adam { beta1: self.beta1, beta2: self.beta2, epsilon: self.epsilon, amsgrad: self.amsgrad }
     }
 }
 
-/// The moments of one tensor.
-#[derive(Debug, Clone)]
-pub(super) struct AdamState<const D: usize> {
-    time: u64,
-    mean: Tensor<D>,
-    square: Tensor<D>,
-}
-
-impl<const D: usize> RecordState for AdamState<D> {
-    fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
-        out.push_scalar(prefix, "time", self.time.into());
-        out.push_tensor(prefix, "mean", self.mean.to_data());
-        out.push_tensor(prefix, "square", self.square.to_data());
-    }
-
-    fn state_unflatten(prefix: &str, source: &mut StateSource, device: &Device) -> Option<Self> {
-        Some(Self {
-            time: source.take_scalar(prefix, "time")?.try_into().ok()?,
-            mean: Tensor::from_data(source.take_tensor(prefix, "mean")?, device),
-            square: Tensor::from_data(source.take_tensor(prefix, "square")?, device),
-        })
+impl AdamWConfig {
+    pub(super) fn rule(&self) -> Adam {
+        Adam { beta1: self.beta1, beta2: self.beta2, epsilon: self.epsilon, amsgrad: self.amsgrad }
     }
 }
 
-impl Optimizer for Adam {
-    type State<const D: usize> = AdamState<D>;
-
-    fn step<const D: usize>(
-        &self,
-        rate: LearningRate,
-        weights: Tensor<D>,
-        mut gradient: Tensor<D>,
-        state: Option<Self::State<D>>,
-    ) -> (Tensor<D>, Option<Self::State<D>>) {
-        let AdamConfig { beta1, beta2, epsilon, weight_decay, .. } = self.config;
-        if weight_decay > 0.0 {
-            gradient = gradient + weights.clone().mul_scalar(weight_decay);
+impl Rule for Adam {
+    fn slots(&self, _: &Place) -> Vec<Slot> {
+        let mut slots = vec![Slot::zeros("mean"), Slot::zeros("square")];
+        if self.amsgrad {
+            slots.push(Slot::zeros("largest"));
         }
-        let new_mean = gradient.clone().mul_scalar(1.0 - beta1);
-        let new_square = gradient.square().mul_scalar(1.0 - beta2);
-        let state = match state {
-            Some(state) => AdamState {
-                time: state.time + 1,
-                mean: state.mean.mul_scalar(beta1) + new_mean,
-                square: state.square.mul_scalar(beta2) + new_square,
-            },
-            None => AdamState { time: 1, mean: new_mean, square: new_square },
+        slots
+    }
+
+    fn step(&self, now: &Now<'_>, memory: &mut Memory, weights: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
+        let square = memory.follow(1, gradient.clone().square(), 1.0 - self.beta2);
+        let mean = memory.follow(0, gradient, 1.0 - self.beta1);
+        let square = if self.amsgrad {
+            let largest = memory.tensors[2].clone().max_pair(square);
+            memory.tensors[2] = largest.clone();
+            largest
+        } else {
+            square
         };
-        let time = state.time as f64;
-        let first = 1.0 - libm::pow(beta1, time);
-        let second = libm::sqrt(1.0 - libm::pow(beta2, time));
-        let denominator = state.square.clone().sqrt().div_scalar(second).add_scalar(epsilon);
-        let step = state.mean.clone().div(denominator).mul_scalar(rate / first);
-        (weights - step, Some(state))
-    }
-
-    fn to_device<const D: usize>(state: Self::State<D>, device: &Device) -> Self::State<D> {
-        AdamState {
-            time: state.time,
-            mean: state.mean.to_device(device),
-            square: state.square.to_device(device),
-        }
+        let time = now.time as f64;
+        let first = 1.0 - libm::pow(self.beta1, time);
+        let second = libm::sqrt(1.0 - libm::pow(self.beta2, time));
+        // The formula above with the numerator and the denominator multiplied by `second`.
+        let step = mean / square.sqrt().add_scalar(self.epsilon * second);
+        weights - step.mul_scalar(now.rate * second / first)
     }
 }

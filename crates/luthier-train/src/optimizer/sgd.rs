@@ -1,87 +1,77 @@
-//! Stochastic gradient descent with momentum, as `torch.optim.SGD` with a dampening of 0.
+//! Stochastic gradient descent with momentum, as `torch.optim.SGD`.
 //!
-//! With gradient g, weights w, rate γ, momentum μ and weight decay λ:
+//! With gradient g, weights w, rate γ, momentum μ, dampening τ and weight decay λ:
 //!
 //! ```text
-//! g ← g + λ w
-//! b ← μ b + g            (the first time b ← g)
+//! g ← g + λ w            (coupled; decoupled: w ← w - γ λ w)
+//! b ← μ b + (1 - τ) g    (the first time b ← g)
 //! w ← w - γ b            (Nesterov: w - γ (g + μ b))
 //! ```
 
-use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
-use burn::tensor::{Device, Tensor};
-use luthier_core::config::bounds;
+use burn::tensor::Tensor;
+use luthier_core::config::{Node, Problem, Problems, bounds};
+
+use super::DecayOn;
+use super::rule::{Memory, Now, Place, Rule, Slot};
 
 luthier_core::settings! {
     /// Stochastic gradient descent.
     #[derive(Debug, Clone, PartialEq)]
     pub struct SgdConfig {
-        /// Step size.
+        /// Step size γ. Search it between 1e-4 and 1 on a logarithmic scale.
         learning_rate: f64 = 1e-3, bounds::POSITIVE;
-        /// Share of the last step that is taken again.
+        /// Momentum μ: the share of the last step that is taken again; 0.5 to 0.99, or 0 for none.
         momentum: f64 = 0.0, bounds::BELOW_ONE;
-        /// Look ahead by one step of momentum (Nesterov 1983).
+        /// Dampening τ: the share of a gradient that is kept out of the momentum; 0 for Nesterov's.
+        dampening: f64 = 0.0, bounds::SHARE;
+        /// Look ahead by one step of momentum (Nesterov 1983). It needs a momentum.
         nesterov: bool = false;
-        /// L2 penalty, added to the gradient.
+        /// Weight decay λ; 1e-6 to 1e-2.
         weight_decay: f64 = 0.0, bounds::NOT_NEGATIVE;
-    }
+        /// Shrink the weights by themselves (SGDW, Loshchilov and Hutter 2019) instead of adding the
+        /// decay to the gradient (L2). They differ where there is momentum.
+        decoupled: bool = false;
+        /// What decays: "all" parameters, or "weights" without biases and normalisation.
+        weight_decay_on: DecayOn = DecayOn::All;
+    } check Self::check
 }
 
-#[derive(Debug, Clone)]
-pub(super) struct Sgd {
-    momentum: f64,
-    nesterov: bool,
-    weight_decay: f64,
-}
-
-impl Sgd {
-    pub(super) fn new(config: &SgdConfig) -> Self {
-        Self { momentum: config.momentum, nesterov: config.nesterov, weight_decay: config.weight_decay }
-    }
-}
-
-/// The momentum buffer of one tensor.
-#[derive(Debug, Clone)]
-pub(super) struct SgdState<const D: usize> {
-    buffer: Tensor<D>,
-}
-
-impl<const D: usize> RecordState for SgdState<D> {
-    fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
-        out.push_tensor(prefix, "buffer", self.buffer.to_data());
-    }
-
-    fn state_unflatten(prefix: &str, source: &mut StateSource, device: &Device) -> Option<Self> {
-        Some(Self { buffer: Tensor::from_data(source.take_tensor(prefix, "buffer")?, device) })
-    }
-}
-
-impl Optimizer for Sgd {
-    type State<const D: usize> = SgdState<D>;
-
-    fn step<const D: usize>(
-        &self,
-        rate: LearningRate,
-        weights: Tensor<D>,
-        mut gradient: Tensor<D>,
-        state: Option<Self::State<D>>,
-    ) -> (Tensor<D>, Option<Self::State<D>>) {
-        if self.weight_decay > 0.0 {
-            gradient = gradient + weights.clone().mul_scalar(self.weight_decay);
+impl SgdConfig {
+    fn check(&self, node: &Node, path: &str, problems: &mut Problems) {
+        if !self.nesterov || (self.momentum > 0.0 && self.dampening == 0.0) {
+            return;
         }
+        let line = node.get("nesterov").map_or(node.line, |node| node.line);
+        problems.push(Problem {
+            line: (line > 0).then_some(line),
+            path: format!("{path}.nesterov"),
+            expected: "false, or a momentum above 0 and a dampening of 0 beside it".to_owned(),
+            found: format!("true, with momentum {} and dampening {}", self.momentum, self.dampening),
+            help: Some("Nesterov's step looks ahead along the momentum; set `momentum = 0.9`".to_owned()),
+        });
+    }
+}
+
+impl Rule for SgdConfig {
+    fn slots(&self, _: &Place) -> Vec<Slot> {
+        if self.momentum == 0.0 { Vec::new() } else { vec![Slot::zeros("momentum")] }
+    }
+
+    fn step(&self, now: &Now<'_>, memory: &mut Memory, weights: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
         if self.momentum == 0.0 {
-            return (weights - gradient.mul_scalar(rate), None);
+            return weights - gradient.mul_scalar(now.rate);
         }
-        let buffer = match state {
-            Some(state) => state.buffer.mul_scalar(self.momentum) + gradient.clone(),
-            None => gradient.clone(),
+        let buffer = if now.time == 1 {
+            gradient.clone()
+        } else {
+            let damped = match self.dampening {
+                0.0 => gradient.clone(),
+                dampening => gradient.clone().mul_scalar(1.0 - dampening),
+            };
+            memory.tensors[0].clone().mul_scalar(self.momentum) + damped
         };
-        let step =
-            if self.nesterov { gradient + buffer.clone().mul_scalar(self.momentum) } else { buffer.clone() };
-        (weights - step.mul_scalar(rate), Some(SgdState { buffer }))
-    }
-
-    fn to_device<const D: usize>(state: Self::State<D>, device: &Device) -> Self::State<D> {
-        SgdState { buffer: state.buffer.to_device(device) }
+        memory.tensors[0] = buffer.clone();
+        let step = if self.nesterov { gradient + buffer.mul_scalar(self.momentum) } else { buffer };
+        weights - step.mul_scalar(now.rate)
     }
 }

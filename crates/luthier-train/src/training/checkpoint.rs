@@ -7,14 +7,14 @@
 use std::collections::HashMap;
 
 use burn::module::Module;
-use burn::tensor::Bytes;
-use luthier_core::{Metrics, fingerprint};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use luthier_core::Metrics;
+use safetensors::tensor::SafeTensors;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Best, Run, Setup};
 use crate::model::{Network, Weights};
+use crate::optimizer::{OptimizerState, Scalars};
 use crate::weights_file::{to_bytes, weights_of};
 
 const VERSION: u32 = 1;
@@ -40,8 +40,8 @@ struct Header {
     seed: u64,
     /// The kind of the optimizer, whose state no other kind can take up.
     optimizer: String,
-    /// The fingerprint of that state: Burn panics on some that were altered.
-    optimizer_state: String,
+    /// The numbers that it remembers; its tensors are beside the weights.
+    optimizer_state: Scalars,
     epoch: u64,
     step: u64,
     best: Option<BestHeader>,
@@ -92,12 +92,12 @@ impl Run {
     /// Only if the tensors cannot be written as safetensors, which no run has led to.
     pub fn checkpoint(&self) -> Result<Vec<u8>, CheckpointError> {
         let broken = |error: &dyn std::fmt::Display| CheckpointError::Broken(error.to_string());
-        let optimizer = self.optimizer.into_bytes().map_err(|error| broken(&error))?;
+        let OptimizerState { tensors: moments, scalars } = self.optimizer.state();
         let header = Header {
             version: VERSION,
             seed: self.setup.seed,
             optimizer: self.setup.config.train.optimizer.kind().to_owned(),
-            optimizer_state: fingerprint(&optimizer),
+            optimizer_state: scalars,
             epoch: self.epoch,
             step: self.step,
             best: self.best.as_ref().map(|best| BestHeader {
@@ -113,10 +113,12 @@ impl Run {
             tensors.extend(named("best", best.network.weights()));
         }
         let header = serde_json::to_string(&header).map_err(|error| broken(&error))?;
-        let extra =
-            TensorView::new(Dtype::U8, vec![optimizer.len()], &optimizer).map_err(|error| broken(&error))?;
-        to_bytes(&tensors, &[("optimizer", extra)], HashMap::from([(HEADER.to_owned(), header)]))
-            .map_err(|error| broken(&error))
+        tensors.extend(moments.into_iter().map(|(name, values)| Weights {
+            name: format!("optimizer.{name}"),
+            shape: vec![values.len()],
+            values,
+        }));
+        to_bytes(&tensors, &[], HashMap::from([(HEADER.to_owned(), header)])).map_err(|error| broken(&error))
     }
 
     /// Takes a run up from its checkpoint.
@@ -138,17 +140,6 @@ impl Run {
             return Err(CheckpointError::Version(header.version));
         }
         header.check(&setup)?;
-        let optimizer = tensors.tensor("optimizer").map_err(|error| broken(&error))?;
-        if fingerprint(optimizer.data()) != header.optimizer_state {
-            return Err(CheckpointError::Broken("the optimizer's state was altered".to_owned()));
-        }
-        let optimizer = setup
-            .config
-            .train
-            .optimizer
-            .init()
-            .from_bytes(Bytes::from_bytes_vec(optimizer.data().to_vec()))
-            .map_err(|error| broken(&error))?;
         let mut run = Self::new(setup).map_err(CheckpointError::Other)?;
         let take = |prefix: &str, network: Network| -> Result<Network, CheckpointError> {
             let weights = weights_of(&tensors, &format!("{prefix}.")).map_err(|error| broken(&error))?;
@@ -167,7 +158,10 @@ impl Run {
         };
         let network = std::mem::replace(&mut run.network, Network::empty());
         run.network = take("now", network)?;
-        run.optimizer = optimizer;
+        let moments = weights_of(&tensors, "optimizer.").map_err(|error| broken(&error))?;
+        let moments = moments.into_iter().map(|moment| (moment.name, moment.values)).collect();
+        let state = OptimizerState { tensors: moments, scalars: header.optimizer_state };
+        run.optimizer.restore(state, &run.setup.device).map_err(CheckpointError::Other)?;
         run.epoch = header.epoch;
         run.step = header.step;
         Ok(run)

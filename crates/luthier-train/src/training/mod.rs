@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use luthier_core::{Direction, Ending, Metrics, Purpose, Streams};
 
-use crate::batch::Batch;
-use crate::data::DataError;
 use crate::loss::Loss;
 use crate::metric::{Metric, Predicted};
-use crate::model::{Network, Pass, Signal, host};
+use crate::model::{Network, Signal, host};
+use crate::optimizer::gradients::{read_gradients, read_weights, write_weights};
+use crate::optimizer::parameter::parameters;
+use crate::optimizer::{Optimizer, StepSettings};
 use crate::prepared::Prepared;
 use crate::schedule::Progress;
 use crate::settings::TrainingConfig;
@@ -92,7 +92,7 @@ impl Setup {
 pub struct Run {
     setup: Setup,
     network: Network,
-    optimizer: ModuleOptimizer,
+    optimizer: Optimizer,
     epoch: u64,
     step: u64,
     best: Option<Best>,
@@ -139,7 +139,7 @@ impl Run {
     /// Why the configuration makes no sense on this data.
     pub fn new(setup: Setup) -> Result<Self, String> {
         let network = setup.network()?;
-        let optimizer = setup.config.train.optimizer.init();
+        let optimizer = setup.config.train.optimizer.init(&parameters(&network));
         Ok(Self { setup, network, optimizer, epoch: 0, step: 0, best: None, seconds_per_example: 0.0 })
     }
 
@@ -185,11 +185,7 @@ impl Run {
     }
 
     /// Trains and measures one epoch. `interrupted` is asked before each step.
-    ///
-    /// # Errors
-    ///
-    /// Data on disk that can no longer be read.
-    pub fn train_epoch(&mut self, interrupted: &dyn Fn() -> bool) -> Result<Epoch, DataError> {
+    pub fn train_epoch(&mut self, interrupted: &dyn Fn() -> bool) -> Epoch {
         let data = Arc::clone(&self.setup.data);
         let train = &self.setup.config.train;
         let (loss, batch_size) = (self.setup.loss(), train.batch_size);
@@ -202,26 +198,34 @@ impl Run {
         let mut rate = 0.0;
         for rows in order.chunks(batch_size) {
             if interrupted() {
-                return Ok(Epoch::Interrupted);
+                return Epoch::Interrupted;
             }
-            let Batch { inputs, targets, .. } = data.batch(rows)?;
+            let (inputs, targets) = data.batch(rows);
             let batch = Signal::new(inputs, rows.len(), data.shape(), &device);
             let mut dropout = streams.at(Purpose::Dropout, self.step);
-            let mut pass = Pass::training(&mut dropout, 1.0);
-            let outputs = self.network.forward(batch, &mut pass);
+            let outputs = self.network.forward(batch, Some(&mut dropout));
             let on_host = host(outputs.clone().inner());
             // The graph is freed by going backward, so that is done even if the loss is not finite.
-            let gradients = loss.of_batch(outputs, &targets).backward();
-            let gradients = GradientsParams::from_grads(gradients, &self.network);
+            let gradients = read_gradients(&self.network, &loss.of_batch(outputs, &targets).backward());
             let sum: f64 = loss.each(&on_host, &targets).sum();
             if !sum.is_finite() {
-                return Ok(Epoch::Diverged { step: self.step + 1 });
+                return Epoch::Diverged { step: self.step + 1 };
             }
+            let progress = Progress {
+                step: self.step,
+                steps_per_epoch: self.setup.steps_per_epoch(),
+                epochs: self.setup.config.train.epochs,
+            };
             let train = &self.setup.config.train;
-            let progress = Progress::new(self.step, self.setup.steps_per_epoch(), train.epochs);
-            rate = train.schedule.learning_rate.value(train.optimizer.learning_rate(), &progress, 1.0);
+            rate = train.optimizer.learning_rate() * train.schedule.learning_rate.factor(&progress);
             let network = std::mem::replace(&mut self.network, Network::empty());
-            self.network = self.optimizer.step(rate, network, gradients).with_running(pass.running);
+            let settings = StepSettings {
+                learning_rate: rate,
+                weight_decay: train.optimizer.weight_decay(),
+                rates: None,
+            };
+            let weights = self.optimizer.step(&settings, read_weights(&network), gradients);
+            self.network = write_weights(network, weights);
             predicted.outputs.extend(on_host);
             predicted.targets.extend(targets);
             self.step += 1;
@@ -232,20 +236,20 @@ impl Run {
         predicted.measure("train_", loss, data.preprocessor(), &mut metrics);
         let started = Instant::now();
         let Some(validation) =
-            predict(&network, &data, &data.split().validation, &self.setup.device, interrupted)?
+            predict(&network, &data, &data.split().validation, &self.setup.device, interrupted)
         else {
-            return Ok(Epoch::Interrupted);
+            return Epoch::Interrupted;
         };
         self.seconds_per_example = started.elapsed().as_secs_f64() / validation.targets.len().max(1) as f64;
         validation.measure("val_", loss, data.preprocessor(), &mut metrics);
         metrics.insert("learning_rate", rate);
         let value = metrics.get(&self.setup.objective.name()).unwrap_or(f64::NAN);
         if !value.is_finite() || !metrics.get("val_loss").is_some_and(f64::is_finite) {
-            return Ok(Epoch::Diverged { step: self.step });
+            return Epoch::Diverged { step: self.step };
         }
         self.epoch += 1;
         self.keep_best(value, &metrics, network);
-        Ok(Epoch::Measured { value, metrics })
+        Epoch::Measured { value, metrics }
     }
 
     fn keep_best(&mut self, value: f64, metrics: &Metrics, network: Network) {
@@ -278,21 +282,21 @@ pub(crate) fn predict(
     rows: &[usize],
     device: &Device,
     interrupted: &dyn Fn() -> bool,
-) -> Result<Option<Predicted>, DataError> {
+) -> Option<Predicted> {
     let mut predicted = Predicted::default();
     for rows in rows.chunks(EVALUATION_BATCH) {
         if interrupted() {
-            return Ok(None);
+            return None;
         }
-        let Batch { inputs, targets, .. } = data.batch(rows)?;
+        let (inputs, targets) = data.batch(rows);
         predicted.outputs.extend(forward(network, inputs, rows.len(), device));
         predicted.targets.extend(targets);
     }
-    Ok(Some(predicted))
+    Some(predicted)
 }
 
 /// The outputs for one batch of encoded examples.
 pub(crate) fn forward(network: &Network, inputs: Vec<f32>, batch: usize, device: &Device) -> Vec<f32> {
     let batch = Signal::new(inputs, batch, network.input(), device);
-    host(network.forward(batch, &mut Pass::evaluation()))
+    host(network.forward(batch, None))
 }

@@ -1,0 +1,67 @@
+//! What an optimizer knows of each tensor of a network.
+
+/// A tensor of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Parameter {
+    /// Its name in a PyTorch state dict.
+    pub name: String,
+    /// Its shape in PyTorch's layout.
+    pub shape: Vec<usize>,
+    /// What it is.
+    pub role: Role,
+    /// The stage that it belongs to.
+    pub stage: usize,
+    /// Whether it is a matrix that is kept as `[in, out]` here, where PyTorch has `[out, in]`. `shape`
+    /// is PyTorch's; the values are in the order of the matrix that is kept.
+    pub transposed: bool,
+}
+
+/// What a tensor of a network is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A matrix or filters.
+    Weight,
+    /// Biases.
+    Bias,
+    /// Scale or shift of a normalisation.
+    #[allow(dead_code, reason = "the first networks have none")]
+    Norm,
+    /// A table of vectors.
+    #[allow(dead_code, reason = "the first networks have none")]
+    Embedding,
+    /// Running statistics, which are not trained.
+    #[allow(dead_code, reason = "the first networks have none")]
+    Running,
+}
+
+impl Parameter {
+    /// The number of its values.
+    pub(crate) fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it multiplies what flows through the network: matrices, filters and embeddings, but no
+    /// biases and no scales.
+    pub(crate) fn is_weight(&self) -> bool {
+        matches!(self.role, Role::Weight | Role::Embedding)
+    }
+}
+
+/// The parameters of a model, as optimizers see them.
+pub(crate) fn parameters(of: &[crate::model::Parameter]) -> Vec<Parameter> {
+    let role = |role: crate::model::Role| match role {
+        crate::model::Role::Weight => Role::Weight,
+        crate::model::Role::Bias => Role::Bias,
+        crate::model::Role::Norm => Role::Norm,
+        crate::model::Role::Embedding => Role::Embedding,
+        crate::model::Role::Running => Role::Running,
+    };
+    let parameter = |parameter: &crate::model::Parameter| Parameter {
+        name: parameter.name.clone(),
+        shape: parameter.layout.shape(&parameter.shape),
+        role: role(parameter.role),
+        stage: parameter.stage,
+        transposed: parameter.layout == crate::model::Layout::Transposed,
+    };
+    of.iter().map(parameter).collect()
+}
