@@ -1,23 +1,31 @@
-//! Checkpoints: a run as bytes.
+//! Checkpoints: a run as a value, in memory or as bytes.
 //!
-//! The format is safetensors with a header of our own: the current weights, those of the best epoch,
-//! the optimizer's state, and where the run stands. Random streams are addressed by seed, epoch and
-//! step, so they need no place in it.
+//! The bytes are in the safetensors format with a header of our own: the weights as they are and those of
+//! the best measurement, what optimizer, averages, schedules, batch size and early stopping remember,
+//! where the run stands, and what was predicted since the last measurement. Random streams are addressed
+//! by seed and position, so they need no place in it.
 
 use std::collections::HashMap;
 
-use burn::module::Module;
-use luthier_core::Metrics;
+use luthier_core::{Ending, Metrics};
 use safetensors::tensor::SafeTensors;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::{Best, Run, Setup};
-use crate::model::{Network, Weights};
-use crate::optimizer::{OptimizerState, Scalars};
+use super::best::{Best, BestAt};
+use super::measure::{Segment, SegmentAt};
+use super::{Position, Run, Setup};
+use crate::batch_size::BatchSizer;
+use crate::model::Weights;
+use crate::optimizer::{Ema, OptimizerState, Scalars};
+use crate::penalty::PenaltyState;
+use crate::schedule::Reactions;
+use crate::stopping::Stopper;
+use crate::trainable::Model;
 use crate::weights_file::{to_bytes, weights_of};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: &str = "luthier_checkpoint";
 
 /// Why a checkpoint cannot be taken up.
@@ -34,140 +42,293 @@ pub enum CheckpointError {
     Other(String),
 }
 
-#[derive(Serialize, Deserialize)]
+/// A run at one moment. It can be kept in memory, or written with [`Checkpoint::to_bytes`].
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    header: Header,
+    /// Everything that is numbers: `now.NAME`, `best.NAME`, `average.N`, `optimizer.NAME`, `outputs` and
+    /// `targets`.
+    tensors: Vec<Weights>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Header {
     version: u32,
+    /// The sections of the study file that it was made with.
+    file: String,
     seed: u64,
+    horizon: u64,
+    at: Position,
     /// The kind of the optimizer, whose state no other kind can take up.
     optimizer: String,
-    /// The numbers that it remembers; its tensors are beside the weights.
-    optimizer_state: Scalars,
-    epoch: u64,
-    step: u64,
-    best: Option<BestHeader>,
+    scalars: Scalars,
+    averages: Option<u64>,
+    penalties: PenaltyState,
+    reactions: Reactions,
+    sizer: BatchSizer,
+    stopper: Stopper,
+    last: Metrics,
+    segment: SegmentAt,
+    best: Option<BestAt>,
+    ending: Option<Ending>,
+    seconds: f64,
 }
 
-#[derive(Serialize, Deserialize)]
-struct BestHeader {
-    epoch: u64,
-    value: f64,
-    improved: u64,
-    reference: f64,
-    metrics: Metrics,
-}
-
-impl Header {
-    /// Whether it can be of a run with this setup.
-    fn check(&self, setup: &Setup) -> Result<(), CheckpointError> {
-        let other = |reason: String| Err(CheckpointError::Other(reason));
-        if self.seed != setup.seed {
-            return other(format!("its seed is {}, not {}", self.seed, setup.seed));
-        }
-        let optimizer = setup.config.train.optimizer.kind();
-        if self.optimizer != optimizer {
-            return other(format!("its optimizer is {}, not {optimizer}", self.optimizer));
-        }
-        let (epoch, step) = (self.epoch, self.step);
-        let expected = u128::from(epoch) * u128::from(setup.steps_per_epoch());
-        if u128::from(step) != expected {
-            return other(format!("it stands at step {step} after epoch {epoch}, expected step {expected}"));
-        }
-        match &self.best {
-            Some(best) if best.epoch > epoch || best.improved > epoch => {
-                Err(CheckpointError::Broken(format!(
-                    "it stands after epoch {epoch}, and its best epochs are {} and {}",
-                    best.epoch, best.improved
-                )))
-            }
-            _ => Ok(()),
-        }
+impl Checkpoint {
+    /// The sections `[data]`, `[model]` and `[train]` that it was made with.
+    pub fn file(&self) -> &str {
+        &self.header.file
     }
-}
 
-impl Run {
-    /// The run as bytes. Call it between epochs.
+    /// Where the run stood.
+    pub fn position(&self) -> Position {
+        self.header.at
+    }
+
+    /// The seed of the run's draws.
+    pub fn seed(&self) -> u64 {
+        self.header.seed
+    }
+
+    /// The number of the best report and its value.
+    pub fn best(&self) -> Option<(u64, f64)> {
+        self.header.best.as_ref().map(|best| (best.report, best.value))
+    }
+
+    /// It as bytes; equal checkpoints have equal bytes.
     ///
     /// # Errors
     ///
     /// Only if the tensors cannot be written as safetensors, which no run has led to.
-    pub fn checkpoint(&self) -> Result<Vec<u8>, CheckpointError> {
-        let broken = |error: &dyn std::fmt::Display| CheckpointError::Broken(error.to_string());
-        let OptimizerState { tensors: moments, scalars } = self.optimizer.state();
-        let header = Header {
-            version: VERSION,
-            seed: self.setup.seed,
-            optimizer: self.setup.config.train.optimizer.kind().to_owned(),
-            optimizer_state: scalars,
-            epoch: self.epoch,
-            step: self.step,
-            best: self.best.as_ref().map(|best| BestHeader {
-                epoch: best.epoch,
-                value: best.value,
-                improved: best.improved,
-                reference: best.reference,
-                metrics: best.metrics.clone(),
-            }),
-        };
-        let mut tensors = named("now", self.network.valid().weights());
-        if let Some(best) = &self.best {
-            tensors.extend(named("best", best.network.weights()));
-        }
-        let header = serde_json::to_string(&header).map_err(|error| broken(&error))?;
-        tensors.extend(moments.into_iter().map(|(name, values)| Weights {
-            name: format!("optimizer.{name}"),
-            shape: vec![values.len()],
-            values,
-        }));
-        to_bytes(&tensors, &[], HashMap::from([(HEADER.to_owned(), header)])).map_err(|error| broken(&error))
+    pub fn to_bytes(&self) -> Result<Vec<u8>, CheckpointError> {
+        let header = serde_json::to_string(&self.header).map_err(broken)?;
+        let entries = HashMap::from([(HEADER.to_owned(), header.clone())]);
+        let mut bytes = to_bytes(&self.tensors, &[], entries).map_err(broken)?;
+        let digest = Sha256::digest(&bytes);
+        bytes.extend_from_slice(&digest);
+        Ok(bytes)
     }
 
-    /// Takes a run up from its checkpoint.
+    /// A checkpoint from its bytes.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError`] if the bytes are not a checkpoint of a run with this setup.
-    pub fn resume(setup: Setup, bytes: &[u8]) -> Result<Self, CheckpointError> {
-        let broken = |error: &dyn std::fmt::Display| CheckpointError::Broken(error.to_string());
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| broken(&error))?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(|error| broken(&error))?;
-        let header = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|entries| entries.get(HEADER))
-            .ok_or_else(|| CheckpointError::Broken(format!("it has no entry `{HEADER}`")))?;
-        let header: Header = serde_json::from_str(header).map_err(|error| broken(&error))?;
-        if header.version != VERSION {
-            return Err(CheckpointError::Version(header.version));
+    /// [`CheckpointError::Broken`] if they are none, were cut off or altered, and
+    /// [`CheckpointError::Version`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CheckpointError> {
+        let say = |reason: &str| CheckpointError::Broken(reason.to_owned());
+        let (content, digest) = bytes
+            .split_at_checked(bytes.len().saturating_sub(32))
+            .filter(|(content, _)| !content.is_empty())
+            .ok_or_else(|| say("it is empty"))?;
+        if Sha256::digest(content).as_slice() != digest {
+            return Err(say("its checksum does not fit; it was cut off or altered"));
         }
-        header.check(&setup)?;
+        let (_, metadata) = SafeTensors::read_metadata(content).map_err(broken)?;
+        let header = metadata.metadata().as_ref().and_then(|entries| entries.get(HEADER));
+        let header = header.ok_or_else(|| say("it has no entry `luthier_checkpoint`"))?;
+        // The version first: the rest of another version's header may look different.
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let Versioned { version } = serde_json::from_str(header).map_err(broken)?;
+        if version != VERSION {
+            return Err(CheckpointError::Version(version));
+        }
+        let header = serde_json::from_str(header).map_err(broken)?;
+        let tensors = SafeTensors::deserialize(content).map_err(broken)?;
+        Ok(Self { header, tensors: weights_of(&tensors, "").map_err(broken)? })
+    }
+
+    /// The tensors whose names begin with `prefix`, without it.
+    fn under(&self, prefix: &str) -> Vec<Weights> {
+        let named = |it: &Weights| {
+            let name = it.name.strip_prefix(prefix)?.to_owned();
+            Some(Weights { name, shape: it.shape.clone(), values: it.values.clone() })
+        };
+        self.tensors.iter().filter_map(named).collect()
+    }
+
+    fn values(&self, name: &str) -> Vec<f32> {
+        self.tensors.iter().find(|it| it.name == name).map(|it| it.values.clone()).unwrap_or_default()
+    }
+}
+
+fn broken(error: impl std::fmt::Display) -> CheckpointError {
+    CheckpointError::Broken(error.to_string())
+}
+
+fn flat(name: String, values: Vec<f32>) -> Weights {
+    Weights { name, shape: vec![values.len()], values }
+}
+
+fn named(prefix: &str, weights: Vec<Weights>) -> impl Iterator<Item = Weights> {
+    weights.into_iter().map(move |it| Weights { name: format!("{prefix}.{}", it.name), ..it })
+}
+
+impl<M: Model> Run<M> {
+    /// The run as a value.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let state = &self.state;
+        let OptimizerState { tensors: memories, scalars } = state.optimizer.state();
+        let mut tensors: Vec<Weights> = named("now", state.model.valid().weights()).collect();
+        if let Some(best) = &state.best {
+            tensors.extend(named("best", best.model.weights()));
+        }
+        tensors.extend(memories.into_iter().map(|(name, values)| flat(format!("optimizer.{name}"), values)));
+        if let Some(ema) = &state.ema {
+            let averages = ema.weights().into_iter().enumerate();
+            tensors.extend(averages.map(|(i, it)| flat(format!("average.{i}"), crate::model::host(it))));
+        }
+        tensors.push(flat("outputs".to_owned(), state.segment.predicted.outputs.clone()));
+        tensors.push(flat("targets".to_owned(), state.segment.predicted.targets.clone()));
+        let header = Header {
+            version: VERSION,
+            file: self.setup.file.clone(),
+            seed: self.setup.seed,
+            horizon: state.horizon,
+            at: state.at,
+            optimizer: self.setup.config.train.optimizer.kind().to_owned(),
+            scalars,
+            averages: state.ema.as_ref().map(Ema::updates),
+            penalties: state.penalties.state(),
+            reactions: state.reactions.clone(),
+            sizer: state.sizer.clone(),
+            stopper: state.stopper.clone(),
+            last: state.last.clone(),
+            segment: state.segment.at,
+            best: state.best.as_ref().map(|best| best.at.clone()),
+            ending: state.ending.clone(),
+            seconds: state.seconds,
+        };
+        Checkpoint { header, tensors }
+    }
+
+    /// Takes a run up from its checkpoint: it goes on as if it had never stopped.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Other`] with what differs if the checkpoint is not of a run with this setup.
+    pub fn resume(setup: Setup<M>, checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
+        let other = |reason: String| Err(CheckpointError::Other(reason));
+        let header = &checkpoint.header;
+        if header.seed != setup.seed {
+            return other(format!("its seed is {}, not {}", header.seed, setup.seed));
+        }
+        let optimizer = setup.config.train.optimizer.kind();
+        if header.optimizer != optimizer {
+            return other(format!("its optimizer is {}, not {optimizer}", header.optimizer));
+        }
+        if let Some(difference) = difference(&header.file, &setup.file) {
+            return other(difference);
+        }
+        Self::continue_from(setup, checkpoint)
+    }
+
+    /// Continues a run, finished or not, to more epochs: those of `setup`. Schedules stay stretched over
+    /// the epochs that the run was begun with and hold their last value, unless they have a `horizon`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Run::resume`], and if there are fewer epochs than the run has had.
+    pub fn extend(setup: Setup<M>, checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
+        let (epochs, done) = (setup.config.train.epochs, checkpoint.header.at.epoch);
+        if epochs <= done && checkpoint.header.ending.is_some() {
+            let reason = format!("it has had {done} epochs, so {epochs} do not lengthen it; ask for more");
+            return Err(CheckpointError::Other(reason));
+        }
+        let mut run = Self::resume(setup, checkpoint)?;
+        run.state.ending = None;
+        Ok(run)
+    }
+
+    /// Continues a checkpoint under other hyperparameters: those of `setup`. The weights have to fit; the
+    /// optimizer keeps its state if it is of the same kind. Its draws from here on are those of the seed
+    /// of `setup`; [`Checkpoint::fork_seed`] gives a good one.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Other`] if the weights do not fit.
+    pub fn fork(setup: Setup<M>, checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
+        let mut forked = checkpoint.clone();
+        let same = forked.header.optimizer == setup.config.train.optimizer.kind();
+        if !same {
+            forked.tensors.retain(|it| !it.name.starts_with("optimizer."));
+            forked.header.scalars = Scalars::default();
+        }
+        // What was measured under the old values says nothing of the new ones.
+        forked.header.reactions = Reactions::default();
+        forked.header.stopper = Stopper::default();
+        let rows = setup.data.split().train.len();
+        forked.header.sizer = BatchSizer::new(&setup.config.train.batch_size, rows);
+        forked.header.ending = None;
+        Self::continue_from(setup, &forked)
+    }
+
+    fn continue_from(setup: Setup<M>, checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
+        let Checkpoint { header, .. } = checkpoint;
+        let device = setup.device.clone();
         let mut run = Self::new(setup).map_err(CheckpointError::Other)?;
-        let take = |prefix: &str, network: Network| -> Result<Network, CheckpointError> {
-            let weights = weights_of(&tensors, &format!("{prefix}.")).map_err(|error| broken(&error))?;
-            network.with_weights(&weights).map_err(CheckpointError::Other)
-        };
-        run.best = match header.best {
-            None => None,
-            Some(best) => Some(Best {
-                epoch: best.epoch,
-                value: best.value,
-                improved: best.improved,
-                reference: best.reference,
-                metrics: best.metrics,
-                network: take("best", run.network.valid())?,
-            }),
-        };
-        let network = std::mem::replace(&mut run.network, Network::empty());
-        run.network = take("now", network)?;
-        let moments = weights_of(&tensors, "optimizer.").map_err(|error| broken(&error))?;
-        let moments = moments.into_iter().map(|moment| (moment.name, moment.values)).collect();
-        let state = OptimizerState { tensors: moments, scalars: header.optimizer_state };
-        run.optimizer.restore(state, &run.setup.device).map_err(CheckpointError::Other)?;
-        run.epoch = header.epoch;
-        run.step = header.step;
+        let model = run.state.model.clone();
+        if let Some(best) = &header.best {
+            let weights = checkpoint.under("best.");
+            let model = model.valid().with_weights(&weights).map_err(CheckpointError::Other)?;
+            run.state.best = Some(Best { at: best.clone(), model });
+        }
+        let weights = checkpoint.under("now.");
+        run.state.model = model.with_weights(&weights).map_err(CheckpointError::Other)?;
+        let state = &mut run.state;
+        if !header.scalars.is_empty() {
+            let memories = checkpoint.under("optimizer.");
+            let tensors = memories.into_iter().map(|it| (it.name, it.values)).collect();
+            let memory = OptimizerState { tensors, scalars: header.scalars.clone() };
+            state.optimizer.restore(memory, &device).map_err(CheckpointError::Other)?;
+        }
+        if let (Some(ema), Some(updates)) = (&mut state.ema, header.averages) {
+            let averages = checkpoint.under("average.").into_iter().map(|it| it.values).collect();
+            ema.restore(averages, updates, &device).map_err(CheckpointError::Other)?;
+        }
+        state.horizon = header.horizon;
+        state.at = header.at;
+        state.penalties.restore(&header.penalties);
+        state.reactions = header.reactions.clone();
+        state.sizer = header.sizer.clone();
+        state.stopper = header.stopper.clone();
+        state.last = header.last.clone();
+        state.segment = Segment { at: header.segment, ..Segment::default() };
+        state.segment.predicted.outputs = checkpoint.values("outputs");
+        state.segment.predicted.targets = checkpoint.values("targets");
+        state.ending = header.ending.clone();
+        state.seconds = header.seconds;
         Ok(run)
     }
 }
 
-fn named(prefix: &str, weights: Vec<Weights>) -> Vec<Weights> {
-    weights.into_iter().map(|w| Weights { name: format!("{prefix}.{}", w.name), ..w }).collect()
+impl Checkpoint {
+    /// A seed for a run that is forked from this checkpoint: it follows from the checkpoint's own seed and
+    /// from where it stands.
+    pub fn fork_seed(&self) -> u64 {
+        luthier_core::trial_seed(self.header.seed ^ 0x666f_726b, self.header.at.step)
+    }
+}
+
+/// The first line that is not in both files, limits aside.
+fn difference(then: &str, now: &str) -> Option<String> {
+    if then.is_empty() || now.is_empty() {
+        return None;
+    }
+    let lines = |text: &str| -> Vec<String> {
+        let limits = |line: &&str| !line.trim_start().starts_with("epochs ");
+        text.lines().filter(limits).map(str::to_owned).collect()
+    };
+    let (then, now) = (lines(then), lines(now));
+    let gone = then.iter().find(|line| !now.contains(line));
+    let new = now.iter().find(|line| !then.contains(line));
+    match (gone, new) {
+        (None, None) => None,
+        (Some(gone), Some(new)) => Some(format!("it says `{gone}`, and the file says `{new}`")),
+        (Some(gone), None) => Some(format!("it says `{gone}`, and the file does not")),
+        (None, Some(new)) => Some(format!("the file says `{new}`, and it does not")),
+    }
 }

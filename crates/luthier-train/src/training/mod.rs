@@ -1,302 +1,364 @@
-//! The training loop. A run is a value: its state is all there is to it, so it can be set down as a
-//! checkpoint after any epoch and taken up again, here or elsewhere, bit for bit.
+//! The training loop. A run is a value: its state is all there is to it, so it can be set down after
+//! any step and taken up again, lengthened or branched, here or elsewhere, bit for bit.
 
+mod best;
 mod checkpoint;
+mod hook;
+mod measure;
+mod position;
+mod setup;
+mod step;
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use burn::module::Module;
 use burn::tensor::Device;
 use luthier_core::{Direction, Ending, Metrics, Purpose, Streams};
 
-use crate::loss::Loss;
-use crate::metric::{Metric, Predicted};
-use crate::model::{Network, Signal, host};
-use crate::optimizer::gradients::{read_gradients, read_weights, write_weights};
+use crate::batch_size::BatchSizer;
+use crate::data::DataError;
+use crate::loss::BoundLoss;
+use crate::metric::{MetricName, MetricSet};
+use crate::model::{Network, Parameter, Signal, host};
+use crate::optimizer::gradients::read_weights;
 use crate::optimizer::parameter::parameters;
-use crate::optimizer::{Optimizer, StepSettings};
+use crate::optimizer::{Ema, Optimizer};
+use crate::penalty::Penalties;
 use crate::prepared::Prepared;
-use crate::schedule::Progress;
-use crate::settings::TrainingConfig;
+use crate::schedule::{Reactions, Reading};
+use crate::shape::Shape;
+use crate::stopping::{Stopper, Verdict};
+use crate::trainable::Model;
 
-pub use checkpoint::CheckpointError;
+use best::Best;
+use measure::{EVALUATION_BATCH, Segment};
+use step::Stepped;
 
-/// Examples in a step of evaluation. It is one number for all, so that results do not depend on it.
-const EVALUATION_BATCH: usize = 256;
-
-/// The metric that a training is judged by, as it is named in a study file: `val_` and a metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ObjectiveMetric(pub Metric);
-
-impl ObjectiveMetric {
-    /// Its name, such as `val_accuracy`.
-    pub fn name(self) -> String {
-        format!("val_{}", self.0.kind())
-    }
-
-    /// The metric of this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        let metric = name.strip_prefix("val_")?;
-        let all = [Metric::Loss, Metric::Accuracy, Metric::Rmse, Metric::Mae, Metric::R2];
-        all.into_iter().find(|known| known.kind() == metric).map(Self)
-    }
-
-    /// Which way it is good.
-    pub fn direction(self) -> Direction {
-        self.0.direction()
-    }
-}
-
-/// All that a run is given.
-#[derive(Debug, Clone)]
-pub struct Setup {
-    /// How to train.
-    pub config: TrainingConfig,
-    /// What to train on.
-    pub data: Arc<Prepared>,
-    /// What to judge by.
-    pub objective: ObjectiveMetric,
-    /// Which way it is good.
-    pub direction: Direction,
-    /// The seed of every draw.
-    pub seed: u64,
-    /// Where to compute.
-    pub device: Device,
-}
-
-impl Setup {
-    /// The loss of training.
-    pub fn loss(&self) -> Loss {
-        self.config.train.loss.unwrap_or_else(|| Loss::for_targets(&self.data.dataset().targets))
-    }
-
-    /// The network before the first step.
-    ///
-    /// # Errors
-    ///
-    /// Why the configuration makes no sense on this data.
-    pub fn network(&self) -> Result<Network, String> {
-        let outputs = self.loss().outputs(&self.data.dataset().targets)?;
-        let device = self.device.clone().autodiff();
-        Network::new(&self.config.model, self.data.shape(), outputs, self.seed, &device)
-            .map_err(|error| error.to_string())
-    }
-
-    fn steps_per_epoch(&self) -> u64 {
-        self.data.split().train.len().div_ceil(self.config.train.batch_size) as u64
-    }
-}
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use hook::{Hook, MEASURED_TIMES, Report};
+pub(crate) use measure::predict;
+pub use position::Position;
+pub(crate) use setup::Build;
+pub use setup::{Blueprint, Setup};
 
 /// A training that is under way.
-pub struct Run {
-    setup: Setup,
-    network: Network,
+pub struct Run<M: Model = Network> {
+    setup: Setup<M>,
+    state: State<M>,
+    work: Work,
+}
+
+/// What a checkpoint holds.
+struct State<M> {
+    /// Epochs that the schedules are stretched over: those that the run was begun with.
+    horizon: u64,
+    at: Position,
+    model: M,
     optimizer: Optimizer,
-    epoch: u64,
-    step: u64,
-    best: Option<Best>,
+    ema: Option<Ema>,
+    penalties: Penalties,
+    reactions: Reactions,
+    sizer: BatchSizer,
+    stopper: Stopper,
+    /// What was measured last.
+    last: Metrics,
+    /// What has happened since.
+    segment: Segment,
+    best: Option<Best<M>>,
+    ending: Option<Ending>,
+    /// Seconds of training and measuring.
+    seconds: f64,
+}
+
+/// What follows from the setup and the state.
+struct Work {
+    loss: BoundLoss,
+    metrics: MetricSet,
+    /// `weights`, `flops` and `bytes`.
+    costs: Metrics,
+    /// The epoch for which the next two hold.
+    epoch: Option<u64>,
+    order: Vec<usize>,
+    frozen: Vec<bool>,
+    /// A factor on the learning rate of each parameter, where there are any.
+    rates: Option<Vec<f64>>,
+    features: Option<Features>,
     /// The last validation, in seconds an example.
     seconds_per_example: f64,
 }
 
-/// The best epoch so far.
-struct Best {
-    epoch: u64,
-    value: f64,
-    /// The last epoch that was better than the one before by more than the smallest change.
-    improved: u64,
-    /// The value that the next improvement is measured against.
-    reference: f64,
-    metrics: Metrics,
-    network: Network,
+/// What the frozen beginning of a model gives for each row, computed once.
+struct Features {
+    shape: Shape,
+    /// Row after row.
+    values: Vec<f32>,
 }
 
-/// What an epoch came to.
+/// What [`Run::advance`] came to.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Epoch {
-    /// It was trained and measured.
-    Measured {
-        /// The value of the objective.
-        value: f64,
-        /// Everything that was measured, `train_loss`, `val_loss` and so on, and the `learning_rate`.
-        metrics: Metrics,
-    },
-    /// The loss became NaN or infinite at this step, counted from 1 over the whole training.
+pub enum Advance {
+    /// The model was measured.
+    Report(Report),
+    /// The hook asked for a pause. The run may be set down, or go on.
+    Paused,
+    /// There is nothing left to do.
+    Ended(Ending),
+    /// The loss became NaN or infinite before anything was measured.
     Diverged {
-        /// The step.
+        /// The epoch, counted from 1.
+        epoch: u64,
+        /// The step, counted from 1 over the whole training.
         step: u64,
     },
-    /// It was broken off. The run is of no use any more; take it up from its last checkpoint.
-    Interrupted,
 }
 
-impl Run {
-    /// A run before its first epoch.
+impl<M: Model> Run<M> {
+    /// A run before its first step.
     ///
     /// # Errors
     ///
     /// Why the configuration makes no sense on this data.
-    pub fn new(setup: Setup) -> Result<Self, String> {
-        let network = setup.network()?;
-        let optimizer = setup.config.train.optimizer.init(&parameters(&network));
-        Ok(Self { setup, network, optimizer, epoch: 0, step: 0, best: None, seconds_per_example: 0.0 })
+    pub fn new(setup: Setup<M>) -> Result<Self, String> {
+        let model = setup.model()?;
+        let train = &setup.config.train;
+        let found = model.parameters();
+        let places = parameters(&found);
+        let optimizer = train.optimizer.init(&places);
+        let ema = train.ema.as_ref().map(|config| Ema::new(config, read_weights(&model.valid())));
+        let penalties = Penalties::new(&train.regularize, &places)?;
+        let sizer = BatchSizer::new(&train.batch_size, setup.data.split().train.len());
+        let state = State {
+            horizon: train.epochs,
+            at: Position::default(),
+            optimizer,
+            ema,
+            penalties,
+            reactions: Reactions::default(),
+            sizer,
+            stopper: Stopper::default(),
+            last: Metrics::default(),
+            segment: Segment::default(),
+            best: None,
+            ending: None,
+            seconds: 0.0,
+            model,
+        };
+        Self::with_state(setup, state)
     }
 
-    /// Epochs that are done.
-    pub fn epoch(&self) -> u64 {
-        self.epoch
+    fn with_state(setup: Setup<M>, state: State<M>) -> Result<Self, String> {
+        let train = &setup.config.train;
+        let found = state.model.parameters();
+        let count = |values: usize| values as f64;
+        let weights: usize = found.iter().filter(|it| it.is_trained()).map(Parameter::len).sum();
+        let all: usize = found.iter().map(Parameter::len).sum();
+        let mut costs = Metrics::default();
+        costs.insert("weights", count(weights));
+        costs.insert("bytes", 4.0 * count(all));
+        if let Some(flops) = state.model.flops() {
+            costs.insert("flops", flops as f64);
+        }
+        let mut names = vec![setup.objective.name()];
+        names.extend(train.metrics.iter().map(ToString::to_string));
+        names.extend(train.monitors().map(str::to_owned));
+        let metrics = MetricSet::new(setup.data.preprocessor().task(), &names)?;
+        let rates = setup.config.model.transfer.rates(&found);
+        let work = Work {
+            loss: setup.loss()?,
+            metrics,
+            costs,
+            epoch: None,
+            order: Vec::new(),
+            frozen: vec![false; found.len()],
+            rates: rates.iter().any(|rate| *rate != 1.0).then_some(rates),
+            features: None,
+            seconds_per_example: 0.0,
+        };
+        Ok(Self { setup, state, work })
     }
 
-    /// The best epoch so far and its value.
-    pub fn best(&self) -> Option<(u64, f64)> {
-        self.best.as_ref().map(|best| (best.epoch, best.value))
+    /// Trains until the next measurement, and measures. `hook` is called on the way; pass `&mut ()` for
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// Data on disk that can no longer be read. The run may be asked again.
+    pub fn advance(&mut self, hook: &mut dyn Hook) -> Result<Advance, DataError> {
+        let examples = self.setup.data.split().train.len() as u64;
+        let every = self.setup.config.train.validate_every;
+        loop {
+            if let Some(ending) = self.ending() {
+                return Ok(Advance::Ended(ending));
+            }
+            let at = self.state.at;
+            let last = at.epoch >= self.setup.config.train.epochs;
+            if at.is_due(every, examples) || last {
+                return self.measure(hook);
+            }
+            if hook.pauses() {
+                return Ok(Advance::Paused);
+            }
+            self.begin_epoch()?;
+            if let Stepped::NotFinite = self.step(hook)? {
+                return Ok(self.diverged());
+            }
+        }
+    }
+
+    /// Draws the order of an epoch, freezes and thaws, and computes what is computed once.
+    fn begin_epoch(&mut self) -> Result<(), DataError> {
+        let epoch = self.state.at.epoch;
+        if self.work.epoch == Some(epoch) {
+            return Ok(());
+        }
+        let data = Arc::clone(&self.setup.data);
+        self.work.order.clone_from(&data.split().train);
+        Streams::new(self.setup.seed).at(Purpose::Order, epoch).shuffle(&mut self.work.order);
+        let transfer = &self.setup.config.model.transfer;
+        let frozen = transfer.frozen_at(epoch, &self.state.model.parameters());
+        if frozen != self.work.frozen {
+            self.replace(|model| model.frozen(&frozen));
+            self.work.features = Features::of(&self.state.model.valid(), &data, &self.setup.device)?;
+            self.work.frozen = frozen;
+        }
+        self.work.epoch = Some(epoch);
+        Ok(())
+    }
+
+    /// Puts another model in the place of the model.
+    fn replace(&mut self, change: impl FnOnce(M) -> M) {
+        let model = self.state.model.clone();
+        self.state.model = change(model);
+    }
+
+    /// The end of a training whose loss is no longer a number: the best weights count, if there are any.
+    fn diverged(&mut self) -> Advance {
+        let Position { epoch, step, .. } = self.state.at;
+        let (epoch, step) = (epoch + 1, step + 1);
+        if self.state.best.is_none() {
+            return Advance::Diverged { epoch, step };
+        }
+        let ending = Ending::Diverged { epoch, step };
+        self.state.ending = Some(ending.clone());
+        Advance::Ended(ending)
+    }
+
+    /// What follows from a measurement: values that react, and whether to stop.
+    fn conclude(&mut self, report: &Report) {
+        let train = &self.setup.config.train;
+        let objective = (self.setup.objective, self.setup.direction);
+        let reading = |name: &str| reading(&report.metrics, name, objective);
+        let state = &mut self.state;
+        state.last = report.metrics.clone();
+        state.reactions.observe(&train.schedule, &reading);
+        state.sizer.observe_report(&reading);
+        let loss = |part: &str| report.metrics.get(&format!("{part}_loss")).unwrap_or(f64::NAN);
+        state.penalties.observe(loss("train"), loss("val"));
+        if let Some(stopping) = &train.early_stopping {
+            let name = self.setup.objective.name();
+            match state.stopper.observe(stopping, &name, &reading, state.seconds) {
+                Verdict::Continue => {}
+                Verdict::LowerRate(factor) => state.reactions.lower_rate(factor),
+                Verdict::GrowBatch { factor, max } => state.sizer.grow(factor, max),
+                Verdict::Stop(cause) => {
+                    state.ending = Some(Ending::EarlyStopped { epoch: state.at.epoch, cause: cause.to_string() });
+                }
+            }
+        }
+        if state.at.epoch >= train.epochs {
+            state.ending = Some(Ending::Full);
+        }
+    }
+
+    /// How the run has ended, if it has nothing left to train.
+    pub fn ending(&self) -> Option<Ending> {
+        self.state.ending.clone()
+    }
+
+    /// Where it stands.
+    pub fn position(&self) -> Position {
+        self.state.at
     }
 
     /// All that the run was given.
-    pub fn setup(&self) -> &Setup {
+    pub fn setup(&self) -> &Setup<M> {
         &self.setup
+    }
+
+    /// The number and the value of the best report so far.
+    pub fn best(&self) -> Option<(u64, f64)> {
+        self.state.best.as_ref().map(|best| (best.at.report, best.at.value))
+    }
+
+    /// What was measured in the best report.
+    pub fn best_metrics(&self) -> Option<&Metrics> {
+        self.state.best.as_ref().map(|best| &best.at.metrics)
+    }
+
+    /// The model that counts, without gradients: that of the best report, or the last one where early
+    /// stopping says `restore_best = false`.
+    pub fn final_model(&self) -> Option<M> {
+        let best = self.state.best.as_ref()?;
+        let diverged = matches!(self.state.ending, Some(Ending::Diverged { .. }));
+        let restore = self.setup.config.train.early_stopping.as_ref().is_none_or(|it| it.restore_best);
+        Some(if restore || diverged { best.model.clone() } else { self.measured() })
+    }
+
+    /// The size of a step that was measured for `batch_size = "auto"`, once it was.
+    pub fn measured_batch_size(&self) -> Option<usize> {
+        self.state.sizer.measured()
+    }
+
+    /// The loss, with the weights of the classes.
+    pub(crate) fn loss(&self) -> &BoundLoss {
+        &self.work.loss
     }
 
     /// How long the last validation took, in seconds an example.
     pub fn seconds_per_example(&self) -> f64 {
-        self.seconds_per_example
-    }
-
-    /// What was measured at the best epoch.
-    pub fn best_metrics(&self) -> Option<&Metrics> {
-        self.best.as_ref().map(|best| &best.metrics)
-    }
-
-    /// The network of the best epoch, without gradients.
-    pub fn best_network(&self) -> Option<&Network> {
-        self.best.as_ref().map(|best| &best.network)
-    }
-
-    /// How the run has ended, if it has no epoch left to train.
-    pub fn ending(&self) -> Option<Ending> {
-        if let (Some(stopping), Some(best)) = (&self.setup.config.train.early_stopping, &self.best)
-            && self.epoch - best.improved >= stopping.patience
-            && self.epoch < self.setup.config.train.epochs
-        {
-            return Some(Ending::EarlyStopped { epoch: self.epoch, patience: stopping.patience });
-        }
-        (self.epoch >= self.setup.config.train.epochs).then_some(Ending::Full)
-    }
-
-    /// Trains and measures one epoch. `interrupted` is asked before each step.
-    pub fn train_epoch(&mut self, interrupted: &dyn Fn() -> bool) -> Epoch {
-        let data = Arc::clone(&self.setup.data);
-        let train = &self.setup.config.train;
-        let (loss, batch_size) = (self.setup.loss(), train.batch_size);
-        let streams = Streams::new(self.setup.seed);
-        let device = self.setup.device.clone().autodiff();
-        let mut order = data.split().train.clone();
-        streams.at(Purpose::Order, self.epoch).shuffle(&mut order);
-
-        let mut predicted = Predicted::default();
-        let mut rate = 0.0;
-        for rows in order.chunks(batch_size) {
-            if interrupted() {
-                return Epoch::Interrupted;
-            }
-            let (inputs, targets) = data.batch(rows);
-            let batch = Signal::new(inputs, rows.len(), data.shape(), &device);
-            let mut dropout = streams.at(Purpose::Dropout, self.step);
-            let outputs = self.network.forward(batch, Some(&mut dropout));
-            let on_host = host(outputs.clone().inner());
-            // The graph is freed by going backward, so that is done even if the loss is not finite.
-            let gradients = read_gradients(&self.network, &loss.of_batch(outputs, &targets).backward());
-            let sum: f64 = loss.each(&on_host, &targets).sum();
-            if !sum.is_finite() {
-                return Epoch::Diverged { step: self.step + 1 };
-            }
-            let progress = Progress {
-                step: self.step,
-                steps_per_epoch: self.setup.steps_per_epoch(),
-                epochs: self.setup.config.train.epochs,
-            };
-            let train = &self.setup.config.train;
-            rate = train.optimizer.learning_rate() * train.schedule.learning_rate.factor(&progress);
-            let network = std::mem::replace(&mut self.network, Network::empty());
-            let settings = StepSettings {
-                learning_rate: rate,
-                weight_decay: train.optimizer.weight_decay(),
-                rates: None,
-            };
-            let weights = self.optimizer.step(&settings, read_weights(&network), gradients);
-            self.network = write_weights(network, weights);
-            predicted.outputs.extend(on_host);
-            predicted.targets.extend(targets);
-            self.step += 1;
-        }
-
-        let network = self.network.valid();
-        let mut metrics = Metrics::default();
-        predicted.measure("train_", loss, data.preprocessor(), &mut metrics);
-        let started = Instant::now();
-        let Some(validation) =
-            predict(&network, &data, &data.split().validation, &self.setup.device, interrupted)
-        else {
-            return Epoch::Interrupted;
-        };
-        self.seconds_per_example = started.elapsed().as_secs_f64() / validation.targets.len().max(1) as f64;
-        validation.measure("val_", loss, data.preprocessor(), &mut metrics);
-        metrics.insert("learning_rate", rate);
-        let value = metrics.get(&self.setup.objective.name()).unwrap_or(f64::NAN);
-        if !value.is_finite() || !metrics.get("val_loss").is_some_and(f64::is_finite) {
-            return Epoch::Diverged { step: self.step };
-        }
-        self.epoch += 1;
-        self.keep_best(value, &metrics, network);
-        Epoch::Measured { value, metrics }
-    }
-
-    fn keep_best(&mut self, value: f64, metrics: &Metrics, network: Network) {
-        let direction = self.setup.direction;
-        let epoch = self.epoch;
-        let min_delta =
-            self.setup.config.train.early_stopping.as_ref().map_or(0.0, |stopping| stopping.min_delta);
-        let Some(best) = &mut self.best else {
-            let metrics = metrics.clone();
-            self.best = Some(Best { epoch, value, improved: epoch, reference: value, metrics, network });
-            return;
-        };
-        if direction.loss(value) < direction.loss(best.reference) - min_delta {
-            best.improved = epoch;
-            best.reference = value;
-        }
-        if direction.better(value, best.value) {
-            best.epoch = epoch;
-            best.value = value;
-            best.metrics = metrics.clone();
-            best.network = network;
-        }
+        self.work.seconds_per_example
     }
 }
 
-/// The outputs of `network` for `rows`, or nothing if it was interrupted.
-pub(crate) fn predict(
-    network: &Network,
-    data: &Prepared,
-    rows: &[usize],
-    device: &Device,
-    interrupted: &dyn Fn() -> bool,
-) -> Option<Predicted> {
-    let mut predicted = Predicted::default();
-    for rows in rows.chunks(EVALUATION_BATCH) {
-        if interrupted() {
-            return None;
-        }
-        let (inputs, targets) = data.batch(rows);
-        predicted.outputs.extend(forward(network, inputs, rows.len(), device));
-        predicted.targets.extend(targets);
-    }
-    Some(predicted)
+/// A metric of a report with its direction.
+fn reading(metrics: &Metrics, name: &str, objective: (MetricName, Direction)) -> Option<Reading> {
+    let value = metrics.get(name)?;
+    let direction = match MetricName::parse(name) {
+        Some(metric) if metric == objective.0 => objective.1,
+        Some(metric) => metric.direction(),
+        None => Direction::Minimize,
+    };
+    Some(Reading { value, direction })
 }
 
-/// The outputs for one batch of encoded examples.
-pub(crate) fn forward(network: &Network, inputs: Vec<f32>, batch: usize, device: &Device) -> Vec<f32> {
-    let batch = Signal::new(inputs, batch, network.input(), device);
-    host(network.forward(batch, None))
+/// Features are kept if they take no more memory than this; else they are computed again and again.
+const MOST_FEATURES: usize = 2 << 30;
+
+impl Features {
+    /// Those of all rows of training and validation, if the model has any and the data is always the same.
+    fn of<M: Model>(model: &M, data: &Prepared, device: &Device) -> Result<Option<Self>, DataError> {
+        let Some(shape) = model.features().filter(|_| !data.augments()) else { return Ok(None) };
+        let rows = data.dataset().len();
+        if rows * shape.size() * 4 > MOST_FEATURES {
+            return Ok(None);
+        }
+        let mut values = vec![0.0; rows * shape.size()];
+        for part in [&data.split().train, &data.split().validation] {
+            for rows in part.chunks(EVALUATION_BATCH) {
+                let batch = data.batch(rows)?;
+                let signal = Signal::new(batch.inputs, rows.len(), data.shape(), device);
+                let found = host(model.forward_features(signal).flat());
+                for (row, features) in rows.iter().zip(found.chunks_exact(shape.size())) {
+                    values[row * shape.size()..(row + 1) * shape.size()].copy_from_slice(features);
+                }
+            }
+        }
+        Ok(Some(Self { shape, values }))
+    }
+
+    /// Those of `rows`.
+    fn signal(&self, rows: &[usize], device: &Device) -> Signal {
+        let size = self.shape.size();
+        let values = rows.iter().flat_map(|row| &self.values[row * size..(row + 1) * size]).copied();
+        Signal::new(values.collect(), rows.len(), self.shape, device)
+    }
 }
