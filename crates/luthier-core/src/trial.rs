@@ -34,6 +34,11 @@ impl Metrics {
         self.0.get(name).map(|number| number.0)
     }
 
+    /// Takes `name` out.
+    pub fn remove(&mut self, name: &str) -> Option<f64> {
+        self.0.shift_remove(name).map(|number| number.0)
+    }
+
     /// Names and values in the order in which they were set.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().map(|(name, number)| (name.as_str(), number.0))
@@ -191,10 +196,10 @@ pub enum Ending {
     Full,
     /// Early stopping ended it.
     EarlyStopped {
-        /// The last epoch.
+        /// Epochs that were done.
         epoch: u64,
-        /// Epochs without an improvement.
-        patience: u64,
+        /// Why, in words.
+        cause: String,
     },
     /// The loss became NaN or infinite; the best epoch before that counts.
     Diverged {
@@ -209,9 +214,7 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full => write!(f, "ran its whole length"),
-            Self::EarlyStopped { epoch, patience } => {
-                write!(f, "stopped early after epoch {epoch}: no improvement for {patience} epochs")
-            }
+            Self::EarlyStopped { epoch, cause } => write!(f, "stopped early after epoch {epoch}: {cause}"),
             Self::Diverged { epoch, step } => {
                 write!(f, "diverged at step {step} (epoch {epoch}); the best epoch before that counts")
             }

@@ -8,46 +8,73 @@ use burn::tensor::Device;
 use luthier_core::config::{Kind, Node, Problems, Template};
 use luthier_core::{
     Abilities, Decision, Direction, Ending, Evaluation, FailCause, Metrics, Objective, ObjectiveError,
-    Params, Space, TrialHandle,
+    Params, Space, TrialHandle, TrialId,
 };
 
 use crate::data::{Dataset, Split, TransformConfig};
-use crate::model::{StageSummary, summarize};
+use crate::folds::Folds;
+use crate::metric::MetricName;
+use crate::model::{Network, StageSummary, summarize};
 use crate::prepared::Prepared;
 use crate::settings::TrainingConfig;
-use crate::trained_model::TrainedModel;
-use crate::training::{Epoch, ObjectiveMetric, Run, Setup};
+use crate::trainable::Model;
+use crate::trained_model::{ModelCard, TrainedModel};
+use crate::training::{
+    Advance, Blueprint, Build, Checkpoint, Hook, MEASURED_TIMES, Report, Run, Setup,
+};
 
 /// A study file's template, its data and what its trials are judged by.
-pub struct Experiment {
+pub struct Experiment<M: Model = Network> {
     template: Template,
     dataset: Arc<Dataset>,
-    split: Arc<Split>,
-    objective: ObjectiveMetric,
+    /// One, or one for each fold; all have the same test rows.
+    splits: Vec<Arc<Split>>,
+    build: Build<M>,
+    objective: MetricName,
     direction: Direction,
     device: Device,
     threads: usize,
     /// Transforms may be searched; each setting of them is fitted once.
-    prepared: Mutex<Vec<(TransformConfig, Arc<Prepared>)>>,
+    prepared: Mutex<Vec<Known>>,
     /// The slowest validation so far, in seconds an example, as bits.
     seconds_per_example: AtomicU64,
 }
 
+/// Transforms, the number of the split, and what they make of the data.
+type Known = (TransformConfig, usize, Arc<Prepared>);
+
 impl Experiment {
     /// An experiment. Its template's sections `[data]`, `[model]` and `[train]` are those of a
-    /// [`TrainingConfig`].
+    /// [`TrainingConfig`]. There is one split, or one for each fold of a cross-validation.
     pub fn new(
         template: Template,
         dataset: Dataset,
-        split: Split,
-        objective: ObjectiveMetric,
+        splits: Vec<Split>,
+        objective: MetricName,
         direction: Direction,
         device: Device,
+    ) -> Self {
+        Self::with_model(template, dataset, splits, objective, direction, device, |plan| plan.network())
+    }
+}
+
+impl<M: Model> Experiment<M> {
+    /// An experiment with a model of the caller's own: `build` makes it, and [`Model`] says what it has to
+    /// do. The section `[model]` may be left out then.
+    pub fn with_model(
+        template: Template,
+        dataset: Dataset,
+        splits: Vec<Split>,
+        objective: MetricName,
+        direction: Direction,
+        device: Device,
+        build: impl Fn(&Blueprint<'_>) -> Result<M, String> + Send + Sync + 'static,
     ) -> Self {
         Self {
             template,
             dataset: Arc::new(dataset),
-            split: Arc::new(split),
+            splits: splits.into_iter().map(Arc::new).collect(),
+            build: Arc::new(build),
             objective,
             direction,
             device,
@@ -74,9 +101,14 @@ impl Experiment {
         &self.dataset
     }
 
-    /// The rows of each part.
+    /// The rows of each part; of the first fold, if there are folds.
     pub fn split(&self) -> &Split {
-        &self.split
+        &self.splits[0]
+    }
+
+    /// The number of trainings that a trial consists of: 1, or that of the folds.
+    pub fn folds(&self) -> usize {
+        self.splits.len()
     }
 
     /// The file with its ranges filled in and the seed of the trial: what repeats the trial.
@@ -91,29 +123,36 @@ impl Experiment {
         Ok(file)
     }
 
-    /// All that a training with these parameters is given.
+    /// All that a training with these parameters is given; of the first fold, if there are folds.
     ///
     /// # Errors
     ///
     /// Why they make no sense.
-    pub fn setup(&self, params: &Params, seed: u64) -> Result<Setup, String> {
+    pub fn setup(&self, params: &Params, seed: u64) -> Result<Setup<M>, String> {
+        self.setup_of(params, seed, 0)
+    }
+
+    fn setup_of(&self, params: &Params, seed: u64, fold: usize) -> Result<Setup<M>, String> {
         let file = self.template.fill(params)?;
         let config =
             TrainingConfig::read(&file, "the study file").map_err(|problems| problems.to_string())?;
-        let data = self.prepare(config.data.transforms())?;
+        let data = self.prepare(&config, fold)?;
         let (objective, direction, device) = (self.objective, self.direction, self.device.clone());
-        Ok(Setup { config, data, objective, direction, seed, device })
+        let (build, file) = (Arc::clone(&self.build), sections(&file));
+        Ok(Setup { config, data, objective, direction, seed, device, file, build })
     }
 
-    fn prepare(&self, transforms: TransformConfig) -> Result<Arc<Prepared>, String> {
+    fn prepare(&self, config: &TrainingConfig, fold: usize) -> Result<Arc<Prepared>, String> {
+        let transforms = config.data.transforms();
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, data)) = prepared.iter().find(|(known, _)| *known == transforms) {
+        let known = prepared.iter().find(|(known, of, _)| *known == transforms && *of == fold);
+        if let Some((_, _, data)) = known {
             return Ok(Arc::clone(data));
         }
-        let data = Prepared::new(Arc::clone(&self.dataset), Arc::clone(&self.split), &transforms)
+        let data = Prepared::new(Arc::clone(&self.dataset), Arc::clone(&self.splits[fold]), &transforms)
             .map_err(|error| error.to_string())?;
         let data = Arc::new(data);
-        prepared.push((transforms, Arc::clone(&data)));
+        prepared.push((transforms, fold, Arc::clone(&data)));
         Ok(data)
     }
 
@@ -160,95 +199,202 @@ impl Experiment {
     ///
     /// A message if the file is not a model of this experiment.
     pub fn test(&self, model: &[u8], threads: usize) -> Result<Option<Metrics>, String> {
-        if self.split.test.is_empty() {
+        if self.splits[0].test.is_empty() {
             return Ok(None);
         }
         let model = TrainedModel::from_bytes(model, self.device.clone())?;
         let node = Node::parse(model.file(), "the model's study file").map_err(|error| error.to_string())?;
         let config =
             TrainingConfig::read(&node, "the model's study file").map_err(|error| error.to_string())?;
-        let data = self.prepare(config.data.transforms())?;
-        let metrics = with_threads(threads, || model.evaluate_rows(&data, &self.split.test))?;
+        let data = self.prepare(&config, 0)?;
+        let metrics = with_threads(threads, || model.evaluate_rows(&data, &self.splits[0].test))?;
         metrics.map(Some).map_err(|error| error.to_string())
     }
 
-    fn run(&self, setup: Setup, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {
-        let mut run = match trial.checkpoint()? {
-            None => match Run::new(setup) {
-                Ok(run) => run,
-                Err(reason) => return Ok(Evaluation::Infeasible(reason)),
-            },
-            Some(bytes) => Run::resume(setup, &bytes).map_err(|error| ObjectiveError {
-                message: format!(
-                    "trial {} cannot go on from its checkpoint; remove the checkpoint and it starts again",
-                    trial.id()
-                ),
-                source: Some(Box::new(error)),
-            })?,
-        };
+    /// Trains one run to its end, to `until` or to an interruption. Its reports go to `trial`, or nowhere
+    /// if it is one of several folds.
+    fn train(
+        &self,
+        mut run: Run<M>,
+        trial: &mut dyn TrialHandle,
+        folds: Option<&Folds>,
+    ) -> Result<Trained<M>, ObjectiveError> {
         loop {
-            if let Some(ending) = run.ending() {
-                return self.complete(&run, trial, ending);
-            }
-            if trial.until().is_some_and(|until| run.epoch() >= until) {
-                self.save(&run, trial)?;
-                return Ok(Evaluation::Paused);
+            if folds.is_none() && trial.until().is_some_and(|until| run.position().report >= until) {
+                self.save(&run, trial, folds)?;
+                return Ok(Trained::Not(Evaluation::Paused));
             }
             let handle = &*trial;
-            match run.train_epoch(&|| handle.interrupted().is_some()).map_err(|error| error.to_string())? {
-                Epoch::Interrupted => return Ok(Evaluation::Paused),
-                Epoch::Diverged { step } => {
-                    let epoch = run.epoch() + 1;
-                    return match run.best() {
-                        Some(_) => self.complete(&run, trial, Ending::Diverged { epoch, step }),
-                        None => Ok(Evaluation::Failed(FailCause::Diverged { epoch, step })),
-                    };
+            let mut hook = Pauses(|| handle.interrupted().is_some() || handle.wants_checkpoint());
+            let advance = run.advance(&mut hook).map_err(|error| ObjectiveError {
+                message: format!("trial {} cannot read its data", handle.id()),
+                source: Some(Box::new(error)),
+            })?;
+            match advance {
+                Advance::Ended(ending) => return Ok(Trained::To(ending, Box::new(run))),
+                Advance::Diverged { epoch, step } => {
+                    return Ok(Trained::Not(Evaluation::Failed(FailCause::Diverged { epoch, step })));
                 }
-                Epoch::Measured { value, metrics } => {
+                Advance::Paused => {
+                    self.save(&run, trial, folds)?;
+                    if trial.interrupted().is_some() {
+                        return Ok(Trained::Not(Evaluation::Paused));
+                    }
+                }
+                Advance::Report(report) => {
                     // The bits of numbers that are not negative have the order of the numbers.
                     let seconds = run.seconds_per_example().to_bits();
                     self.seconds_per_example.fetch_max(seconds, Ordering::Relaxed);
-                    if let Decision::Stop(reason) = trial.report(run.epoch(), value, metrics)? {
-                        return Ok(Evaluation::Stopped(reason));
+                    if folds.is_some() {
+                        continue;
                     }
-                    if trial.wants_checkpoint() && run.ending().is_none() {
-                        self.save(&run, trial)?;
+                    let Report { number, value, metrics } = report;
+                    if let Decision::Stop(reason) = trial.report(number, value, metrics)? {
+                        return Ok(Trained::Not(Evaluation::Stopped(reason)));
                     }
                 }
             }
         }
     }
 
-    #[allow(clippy::unused_self, reason = "a step of the run, beside `complete`")]
-    fn save(&self, run: &Run, trial: &mut dyn TrialHandle) -> Result<(), ObjectiveError> {
-        let checkpoint = run.checkpoint().map_err(|error| ObjectiveError {
+    fn save(
+        &self,
+        run: &Run<M>,
+        trial: &mut dyn TrialHandle,
+        folds: Option<&Folds>,
+    ) -> Result<(), ObjectiveError> {
+        let checkpoint = run.checkpoint().to_bytes().map_err(|error| ObjectiveError {
             message: format!("cannot write the checkpoint of trial {}", trial.id()),
             source: Some(Box::new(error)),
         })?;
-        trial.save_checkpoint(checkpoint)
+        trial.save_checkpoint(match folds {
+            None => checkpoint,
+            Some(folds) => folds.to_bytes(&checkpoint),
+        })
     }
 
-    fn complete(
+    /// The model of a run as a file.
+    fn model(&self, run: &Run<M>, trial: &dyn TrialHandle) -> Result<Option<Vec<u8>>, ObjectiveError> {
+        let Some(model) = run.final_model() else { return Ok(None) };
+        let setup = run.setup();
+        let mut file = self.file(trial.params(), trial.seed())?;
+        if let Some(measured) = run.measured_batch_size() {
+            file.set("train.batch_size", Node::new(Kind::Int(measured as i64)))?;
+        }
+        let mut metrics = run.best_metrics().cloned().unwrap_or_default();
+        // The same model has the same bytes.
+        MEASURED_TIMES.iter().for_each(|name| metrics.remove(name));
+        let card = ModelCard {
+            file: file.to_toml(),
+            loss: run.loss().clone(),
+            preprocessor: setup.data.preprocessor().clone(),
+            metrics,
+        };
+        Ok(Some(card.with_weights(&model.weights(), setup.data.shape())?))
+    }
+
+    fn taken_up(
         &self,
-        run: &Run,
-        trial: &dyn TrialHandle,
-        ending: Ending,
-    ) -> Result<Evaluation, ObjectiveError> {
-        let (Some((step, value)), Some(network)) = (run.best(), run.best_network()) else {
+        setup: Setup<M>,
+        checkpoint: Option<&[u8]>,
+        id: TrialId,
+    ) -> Result<Result<Run<M>, String>, ObjectiveError> {
+        let Some(bytes) = checkpoint else { return Ok(Run::new(setup)) };
+        let run = Checkpoint::from_bytes(bytes).and_then(|checkpoint| Run::resume(setup, &checkpoint));
+        run.map(Ok).map_err(|error| ObjectiveError {
+            message: format!(
+                "trial {id} cannot go on from its checkpoint; remove the checkpoint and it starts again"
+            ),
+            source: Some(Box::new(error)),
+        })
+    }
+
+    fn run(&self, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {
+        let setup = match self.setup(trial.params(), trial.seed()) {
+            Ok(setup) => setup,
+            Err(reason) => return Ok(Evaluation::Infeasible(reason)),
+        };
+        let checkpoint = trial.checkpoint()?;
+        let run = match self.taken_up(setup, checkpoint.as_deref(), trial.id())? {
+            Ok(run) => run,
+            Err(reason) => return Ok(Evaluation::Infeasible(reason)),
+        };
+        let (ending, run) = match self.train(run, trial, None)? {
+            Trained::To(ending, run) => (ending, run),
+            Trained::Not(evaluation) => return Ok(evaluation),
+        };
+        let Some((step, value)) = run.best() else {
             return Ok(Evaluation::Failed(FailCause::NotFinite));
         };
-        let setup = run.setup();
-        let file = self.file(trial.params(), trial.seed())?.to_toml();
-        let model = TrainedModel::new(
-            network.clone(),
-            setup.data.preprocessor().clone(),
-            setup.loss(),
-            file,
-            run.best_metrics().cloned().unwrap_or_default(),
-            self.device.clone(),
-        );
-        Ok(Evaluation::Complete { value, step: Some(step), ending, model: Some(model.to_bytes()?) })
+        Ok(Evaluation::Complete { value, step: Some(step), ending, model: self.model(&run, trial)? })
     }
+
+    /// Trains on each fold in turn. Each fold is a report: the mean of the values so far.
+    fn cross_validate(&self, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {
+        let (mut folds, mut checkpoint) = match trial.checkpoint()? {
+            None => (Folds::default(), None),
+            Some(bytes) => {
+                let (folds, run) = Folds::from_bytes(&bytes)?;
+                (folds, (!run.is_empty()).then_some(run))
+            }
+        };
+        while folds.done() < self.folds() {
+            if trial.until().is_some_and(|until| folds.done() as u64 >= until) {
+                trial.save_checkpoint(folds.to_bytes(&[]))?;
+                return Ok(Evaluation::Paused);
+            }
+            let setup = match self.setup_of(trial.params(), trial.seed(), folds.done()) {
+                Ok(setup) => setup,
+                Err(reason) => return Ok(Evaluation::Infeasible(reason)),
+            };
+            let run = match self.taken_up(setup, checkpoint.take().as_deref(), trial.id())? {
+                Ok(run) => run,
+                Err(reason) => return Ok(Evaluation::Infeasible(reason)),
+            };
+            let run = match self.train(run, trial, Some(&folds))? {
+                Trained::To(_, run) => run,
+                Trained::Not(evaluation) => return Ok(evaluation),
+            };
+            let (Some((_, value)), Some(model)) = (run.best(), self.model(&run, trial)?) else {
+                return Ok(Evaluation::Failed(FailCause::NotFinite));
+            };
+            folds.add(value, run.best_metrics().cloned().unwrap_or_default(), model);
+            let (mean, metrics) = folds.mean();
+            if let Decision::Stop(reason) = trial.report(folds.done() as u64, mean, metrics)? {
+                return Ok(Evaluation::Stopped(reason));
+            }
+        }
+        let (value, _) = folds.mean();
+        let (step, model) = (Some(folds.done() as u64), Some(folds.into_typical()));
+        Ok(Evaluation::Complete { value, step, ending: Ending::Full, model })
+    }
+}
+
+/// A run that has ended, or what its trial came to instead.
+enum Trained<M: Model> {
+    To(Ending, Box<Run<M>>),
+    Not(Evaluation),
+}
+
+/// Pauses a run when the closure says so.
+struct Pauses<F>(F);
+
+impl<F: Fn() -> bool> Hook for Pauses<F> {
+    fn pauses(&mut self) -> bool {
+        (self.0)()
+    }
+}
+
+/// The sections that make a training, as text.
+fn sections(file: &Node) -> String {
+    let mut kept = Node::new(Kind::Table(indexmap::IndexMap::new()));
+    for section in ["data", "model", "train"] {
+        if let Some(node) = file.get(section) {
+            // A section stands at the top, so there is a place for it.
+            let _ = kept.set(section, node.clone());
+        }
+    }
+    kept.to_toml()
 }
 
 /// Runs `work` with so many threads for its mathematics.
@@ -258,7 +404,7 @@ fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Res
     pool.map(|pool| pool.install(work)).map_err(|error| format!("cannot start {threads} threads: {error}"))
 }
 
-impl Objective for Experiment {
+impl<M: Model> Objective for Experiment<M> {
     fn abilities(&self) -> Abilities {
         Abilities { reports: true, pauses: true }
     }
@@ -266,14 +412,10 @@ impl Objective for Experiment {
     fn wrap_up(&self) -> Duration {
         // Half as much again as the slowest validation so far makes us expect, and a moment to write.
         let seconds = f64::from_bits(self.seconds_per_example.load(Ordering::Relaxed));
-        Duration::from_secs_f64(1.5 * seconds * self.split.test.len() as f64 + 0.5)
+        Duration::from_secs_f64(1.5 * seconds * self.splits[0].test.len() as f64 + 0.5)
     }
 
     fn evaluate(&self, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {
-        let setup = match self.setup(trial.params(), trial.seed()) {
-            Ok(setup) => setup,
-            Err(reason) => return Ok(Evaluation::Infeasible(reason)),
-        };
-        with_threads(self.threads, || self.run(setup, trial))?
+        with_threads(self.threads, || if self.folds() > 1 { self.cross_validate(trial) } else { self.run(trial) })?
     }
 }

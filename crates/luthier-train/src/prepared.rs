@@ -74,4 +74,31 @@ impl Prepared {
         }
         Ok(Batch::new(inputs, rows.iter().map(|row| self.targets[*row]).collect()))
     }
+
+    /// The targets of `rows`.
+    pub(crate) fn targets(&self, rows: &[usize]) -> Vec<f32> {
+        rows.iter().map(|row| self.targets[*row]).collect()
+    }
+
+    /// Whether examples change from one time to the next while training.
+    pub(crate) fn augments(&self) -> bool {
+        !self.augmentation.is_none()
+    }
+
+    /// The batch of `rows` to train on: augmented, with `strength` as a factor and draws from `rng`.
+    ///
+    /// # Errors
+    /// As [`Prepared::batch`].
+    pub(crate) fn training_batch(
+        &self,
+        rows: &[usize],
+        strength: f64,
+        rng: &mut Rng,
+    ) -> Result<Batch, DataError> {
+        let mut batch = self.batch(rows)?;
+        if self.augments() {
+            self.augmentation.apply(&mut batch, self.shape, strength, rng);
+        }
+        Ok(batch)
+    }
 }

@@ -1,12 +1,15 @@
 //! The sections `[data]` and `[train]` of a study file, and the three sections of a training together.
 
-use luthier_core::config::{Decode, Fields, Node, Problems, bounds, defaults};
+use luthier_core::config::{Decode, Fields, Kind, Node, Problems, bounds, defaults};
 
+use crate::batch_size::BatchSizeConfig;
 use crate::data::{Impute, Source, SplitConfig, TransformConfig};
 use crate::loss::Loss;
 use crate::model::ModelConfig;
-use crate::optimizer::OptimizerConfig;
+use crate::optimizer::{EmaConfig, GradientClip, OptimizerConfig};
+use crate::penalty::Penalties;
 use crate::schedule::Schedules;
+use crate::stopping::EarlyStopping;
 
 luthier_core::settings! {
     /// The section `[data]`.
@@ -43,27 +46,90 @@ luthier_core::settings! {
     pub struct TrainConfig {
         /// Passes over the training data.
         epochs: u64, bounds::COUNT;
-        /// Examples in a step of the optimizer.
-        batch_size: usize = 32, bounds::AT_LEAST_ONE;
+        /// Examples in a step of the optimizer: a number such as 32, "full" for all of them, "auto" for the
+        /// best throughput, { random = [16, 64] }, { grow = { … } } or { noise_scale = { … } }.
+        batch_size: BatchSizeConfig = BatchSizeConfig::Fixed(32);
+        /// Batches whose gradients are averaged before a step: a batch that is larger than the memory.
+        accumulate: usize = 1, bounds::AT_LEAST_ONE;
         /// How weights follow their gradients.
         optimizer: OptimizerConfig;
         /// What training makes small: "cross_entropy" for classes and "mse" for numbers if left out.
         loss: Option<Loss> = None;
         /// How values change while training.
         schedule: Schedules = Schedules::default();
+        /// A limit on gradients: { norm = 1.0 } for all of them together, or { value = 0.5 } for each.
+        gradient_clip: Option<GradientClip> = None;
+        /// Penalties on the weights, beside the optimizer's own `weight_decay`: one table or a list.
+        regularize: Penalties = Penalties::none();
+        /// The largest norm of the weights that lead to a unit.
+        max_norm: Option<f64> = None, bounds::POSITIVE;
+        /// Measure and hand over an exponential moving average of the weights: { decay = 0.999 }.
+        ema: Option<EmaConfig> = None;
         /// When to stop before the last epoch.
         early_stopping: Option<EarlyStopping> = None;
+        /// How often the model is measured on the validation examples, reported, compared and saved: a
+        /// number of epochs, which may be a part of one such as 0.25, or { steps = 500 }.
+        validate_every: Every = Every::Epochs(1.0);
+        /// Metrics to measure beside the usual ones, such as ["f1_macro", "auroc"].
+        metrics: Vec<String> = Vec::new();
+        /// Which checkpoints `luthier train --checkpoint` keeps.
+        checkpoints: CheckpointRule = defaults();
     }
 }
 
 luthier_core::settings! {
-    /// Stops a training whose objective no longer gets better.
+    /// Which checkpoints of a training are kept, beside the last one and the best one.
     #[derive(Debug, Clone, PartialEq)]
-    pub struct EarlyStopping {
-        /// Epochs without an improvement that are waited for.
-        patience: u64, bounds::COUNT;
-        /// The smallest change that is an improvement.
-        min_delta: f64 = 0.0, bounds::NOT_NEGATIVE;
+    pub struct CheckpointRule {
+        /// Reports between two checkpoints that are kept; none if left out.
+        every: Option<u64> = None, bounds::COUNT;
+        /// How many of these are kept; older ones are removed.
+        keep: usize = 3, bounds::AT_LEAST_ONE;
+    }
+}
+
+/// How often a model is measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Every {
+    /// Every so many epochs, or parts of one.
+    Epochs(f64),
+    /// Every so many steps of the optimizer.
+    Steps(u64),
+}
+
+impl Decode for Every {
+    const EXPECTED: &'static str = "a number of epochs such as 1 or 0.25, or { steps = 500 }";
+
+    fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
+        let read = match &node.kind {
+            Kind::Int(epochs @ 1..) => Some(Self::Epochs(*epochs as f64)),
+            Kind::Float(epochs) if *epochs > 0.0 && epochs.is_finite() => Some(Self::Epochs(*epochs)),
+            Kind::Table(table) if table.len() == 1 => match table.get("steps").map(|steps| &steps.kind) {
+                Some(Kind::Int(steps @ 1..)) => Some(Self::Steps(*steps as u64)),
+                _ => None,
+            },
+            _ => None,
+        };
+        if read.is_none() {
+            problems.add(node.line, path, Self::EXPECTED, node.describe());
+        }
+        read
+    }
+}
+
+impl TrainConfig {
+    /// The metrics that schedules and early stopping depend on, each with the key that names it.
+    pub fn monitors(&self) -> Vec<(String, String)> {
+        let schedules = self.schedule.monitors().into_iter();
+        let mut monitors: Vec<(String, String)> =
+            schedules.map(|(key, name)| (format!("train.schedule.{key}"), name.to_owned())).collect();
+        let stopping = self.early_stopping.iter().flat_map(EarlyStopping::monitors);
+        monitors.extend(stopping.map(|name| ("train.early_stopping".to_owned(), name.to_owned())));
+        let sizes = self.batch_size.monitors().into_iter();
+        monitors.extend(sizes.map(|name| ("train.batch_size".to_owned(), name.to_owned())));
+        let columns = self.metrics.iter();
+        monitors.extend(columns.map(|name| ("train.metrics".to_owned(), format!("val_{name}"))));
+        monitors
     }
 }
 

@@ -1,28 +1,37 @@
 //! Measuring a model: on the examples of training as they pass, and on those of validation.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::Device;
-use luthier_core::{Metrics, Purpose, Streams};
+use luthier_core::Metrics;
+use serde::{Deserialize, Serialize};
 
 use super::best::{Best, BestAt};
 use super::{Advance, Hook, Report, Run};
 use crate::batch::Batch;
 use crate::data::DataError;
 use crate::metric::Predicted;
-use crate::model::{Model, Pass, Signal, host};
-use crate::optimizer::gradients::{read_weights, write_weights};
+use crate::model::{Pass, Signal, host};
+use crate::optimizer::gradients::write_weights;
 use crate::prepared::Prepared;
 use crate::settings::Every;
+use crate::trainable::Model;
 
 /// Examples in a step of evaluation. It is one number for all, so that results do not depend on it.
-const EVALUATION_BATCH: usize = 256;
+pub(super) const EVALUATION_BATCH: usize = 256;
 
 /// What has happened since the last measurement.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Segment {
     /// The outputs of the training examples, with their targets.
     pub(super) predicted: Predicted,
+    pub(super) at: SegmentAt,
+}
+
+/// The numbers among it.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct SegmentAt {
     /// Seconds of training, without those of measuring.
     pub(super) seconds: f64,
     /// The last step's.
@@ -40,9 +49,9 @@ pub(super) struct Segment {
 impl<M: Model> Run<M> {
     /// The model as it is measured and handed over: without gradients, with averaged weights where they
     /// are averaged.
-    fn measured(&self) -> M {
-        let model = self.model.valid();
-        match &self.ema {
+    pub(super) fn measured(&self) -> M {
+        let model = self.state.model.valid();
+        match &self.state.ema {
             Some(ema) => write_weights(model, ema.weights()),
             None => model,
         }
@@ -50,7 +59,7 @@ impl<M: Model> Run<M> {
 
     /// Measures the model, and draws the conclusions.
     pub(super) fn measure(&mut self, hook: &mut dyn Hook) -> Result<Advance, DataError> {
-        let data = std::sync::Arc::clone(&self.setup.data);
+        let data = Arc::clone(&self.setup.data);
         let model = self.measured();
         let started = Instant::now();
         let rows = &data.split().validation;
@@ -58,43 +67,46 @@ impl<M: Model> Run<M> {
         else {
             return Ok(Advance::Paused);
         };
-        self.work.seconds_per_example = started.elapsed().as_secs_f64() / rows.len().max(1) as f64;
+        let seconds = started.elapsed().as_secs_f64();
+        self.work.seconds_per_example = seconds / rows.len().max(1) as f64;
 
-        let segment = std::mem::take(&mut self.segment);
-        let mut metrics = Metrics::default();
-        self.metrics.measure("train_", &segment.predicted, &self.loss, &mut metrics);
-        self.metrics.measure("val_", &validation, &self.loss, &mut metrics);
-        self.costs.add_to(&mut metrics);
-        let examples = segment.predicted.targets.len() as f64;
+        let Segment { predicted, at } = std::mem::take(&mut self.state.segment);
+        self.state.seconds += at.seconds + seconds;
+        let mut metrics = self.work.costs.clone();
+        self.work.metrics.measure("train_", &predicted, &self.work.loss, data.preprocessor(), &mut metrics);
+        self.work.metrics.measure("val_", &validation, &self.work.loss, data.preprocessor(), &mut metrics);
+        let examples = predicted.targets.len() as f64;
         for (name, value) in [
-            ("learning_rate", segment.learning_rate),
-            ("batch_size", segment.batch_size as f64),
-            ("gradient_norm", segment.gradient_norm),
-            ("update_ratio", segment.update_ratio),
-            ("seconds", segment.seconds),
-            ("examples_per_second", examples / segment.seconds.max(1e-9)),
+            ("learning_rate", at.learning_rate),
+            ("batch_size", at.batch_size as f64),
+            ("gradient_norm", at.gradient_norm),
+            ("update_ratio", at.update_ratio),
+            ("seconds", at.seconds + seconds),
+            ("examples_per_second", examples / at.seconds.max(1e-9)),
             ("latency_ms", 1e3 * self.work.seconds_per_example),
         ] {
             metrics.insert(name, value);
         }
-        if self.penalties.is_some() {
-            metrics.insert("penalty", segment.penalty);
+        if self.state.penalties.any() {
+            metrics.insert("penalty", at.penalty);
         }
+        let here = self.state.at;
         if self.setup.config.train.validate_every != Every::Epochs(1.0) {
             let examples = data.split().train.len() as f64;
-            metrics.insert("epoch", self.at.epoch as f64 + self.at.example as f64 / examples);
-            metrics.insert("step", self.at.step as f64);
+            metrics.insert("epoch", here.epoch as f64 + here.example as f64 / examples);
+            metrics.insert("step", here.step as f64);
         }
         let value = metrics.get(&self.setup.objective.name()).unwrap_or(f64::NAN);
         if !value.is_finite() || !metrics.get("val_loss").is_some_and(f64::is_finite) {
             return Ok(self.diverged());
         }
-        self.at.report += 1;
-        if Best::is_beaten_by(self.best.as_ref(), value, self.setup.direction) {
-            let at = BestAt { report: self.at.report, value, metrics: metrics.clone() };
-            self.best = Some(Best { at, model });
+        self.state.at.report += 1;
+        let number = self.state.at.report;
+        if Best::is_beaten_by(self.state.best.as_ref(), value, self.setup.direction) {
+            let at = BestAt { report: number, value, metrics: metrics.clone() };
+            self.state.best = Some(Best { at, model });
         }
-        let report = Report { number: self.at.report, value, metrics };
+        let report = Report { number, value, metrics };
         self.conclude(&report);
         hook.after_report(&report);
         Ok(Advance::Report(report))

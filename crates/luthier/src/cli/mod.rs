@@ -2,6 +2,7 @@
 
 mod best;
 mod check;
+mod checkpoints;
 mod delete;
 mod evaluate;
 mod failure;

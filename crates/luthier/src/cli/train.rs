@@ -1,6 +1,6 @@
 //! `luthier train`: one training run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
@@ -10,9 +10,10 @@ use luthier_core::{
     trial_seed,
 };
 use luthier_runner::Interrupt;
-use luthier_train::device;
+use luthier_train::{Checkpoint, Experiment, Run, device};
 use serde::Serialize;
 
+use super::checkpoints::Checkpoints;
 use super::output::{metrics, number, print, print_json, seconds, tell};
 use super::place::with_progress;
 use super::{Failure, FileArgs, tune};
@@ -24,6 +25,15 @@ pub(crate) struct TrainArgs {
     /// Threads for the mathematics; the result does not depend on it
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Train for so many epochs, in place of the file's number; more than a resumed run has had lengthen it
+    #[arg(long, value_name = "N")]
+    epochs: Option<u64>,
+    /// Write checkpoints to this folder: last, best, and those that [train] checkpoints asks for
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+    /// Go on from a checkpoint: a folder of --checkpoint, or one file of it. With --set, under other values
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
     /// Write the model to this file
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
@@ -58,6 +68,9 @@ struct Alone {
     rows: Vec<Row>,
     json: bool,
     interrupt: Interrupt,
+    /// What it goes on from.
+    resumed: Option<Vec<u8>>,
+    checkpoints: Option<Checkpoints>,
 }
 
 impl TrialHandle for Alone {
@@ -77,9 +90,12 @@ impl TrialHandle for Alone {
         None
     }
 
-    fn report(&mut self, step: u64, _value: f64, metrics: Metrics) -> Result<Decision, ObjectiveError> {
+    fn report(&mut self, step: u64, value: f64, metrics: Metrics) -> Result<Decision, ObjectiveError> {
         if !self.json {
             tell(&format!("epoch {step}: {}", self::metrics(&metrics)));
+        }
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.reported(step, value);
         }
         self.rows.push(Row { epoch: step, metrics });
         Ok(Decision::Continue)
@@ -90,29 +106,47 @@ impl TrialHandle for Alone {
     }
 
     fn checkpoint(&mut self) -> Result<Option<Vec<u8>>, ObjectiveError> {
-        Ok(None)
+        Ok(self.resumed.take())
     }
 
     fn wants_checkpoint(&self) -> bool {
-        false
+        self.checkpoints.as_ref().is_some_and(Checkpoints::is_due)
     }
 
-    fn save_checkpoint(&mut self, _checkpoint: Vec<u8>) -> Result<(), ObjectiveError> {
-        Ok(())
+    fn save_checkpoint(&mut self, checkpoint: Vec<u8>) -> Result<(), ObjectiveError> {
+        match &mut self.checkpoints {
+            Some(checkpoints) => Ok(checkpoints.save(&checkpoint)?),
+            None => Ok(()),
+        }
     }
 }
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let started = Instant::now();
     let device = device(&args.file.device).map_err(Failure::usage)?;
-    let file = StudyFile::open(&args.file.file, &args.file.sets)?;
+    let mut sets = args.file.sets.clone();
+    sets.extend(args.epochs.map(|epochs| format!("train.epochs={epochs}")));
+    let file = StudyFile::open(&args.file.file, &sets)?;
     refuse_ranges(&file, &args.file)?;
     let loaded = with_progress(|progress| file.load(device, progress))?;
     let experiment = loaded.experiment.with_threads(args.threads);
     let seed = file.trial.as_ref().map_or_else(|| trial_seed(file.search.seed, 0), |trial| trial.seed);
+    let (seed, resumed) = match &args.resume {
+        None => (seed, None),
+        Some(path) => resume(&experiment, path, seed, !args.file.sets.is_empty())?,
+    };
+    let rule = experiment.setup(&Params::new(), seed).map_err(Failure::usage)?.config.train.checkpoints;
+    let folder = args.checkpoint.as_ref().or(args.resume.as_ref().filter(|path| path.is_dir()));
+    let checkpoints = folder.map(|folder| Checkpoints::new(folder, &rule, loaded.direction)).transpose()?;
     let interrupt = Interrupt::default();
-    tune::stop_on_signals(&interrupt, "stopping after this batch; nothing is kept of an unfinished run")?;
-    let mut trial = Alone { params: Params::new(), seed, rows: Vec::new(), json: args.file.json, interrupt };
+    let message = match folder {
+        Some(folder) => format!("stopping after this batch; --resume {} goes on from there", folder.display()),
+        None => "stopping after this batch; nothing is kept of an unfinished run without --checkpoint".to_owned(),
+    };
+    tune::stop_on_signals(&interrupt, &message)?;
+    let params = Params::new();
+    let (rows, json) = (Vec::new(), args.file.json);
+    let mut trial = Alone { params, seed, rows, json, interrupt, resumed, checkpoints };
     let (value, epoch, ending, model) = match experiment.evaluate(&mut trial)? {
         Evaluation::Complete { value, step, ending, model } => (value, step, ending, model),
         Evaluation::Paused => return Err(Failure::Interrupted),
@@ -154,6 +188,34 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         text += &format!("wrote {}\n", path.display());
     }
     print(&text)
+}
+
+/// The seed and the checkpoint that a run goes on with: as it was, lengthened, or forked where values were
+/// changed.
+fn resume(
+    experiment: &Experiment,
+    path: &Path,
+    seed: u64,
+    changed: bool,
+) -> Result<(u64, Option<Vec<u8>>), Failure> {
+    let (path, bytes) = Checkpoints::read(path)?;
+    let named = |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", path.display()));
+    if experiment.folds() > 1 {
+        // Folds are resumed as they were, and only so.
+        return Ok((seed, Some(bytes)));
+    }
+    let checkpoint = Checkpoint::from_bytes(&bytes).map_err(|error| named(&error))?;
+    let seed = if changed { checkpoint.fork_seed() } else { checkpoint.seed() };
+    let setup = experiment.setup(&Params::new(), seed).map_err(Failure::usage)?;
+    let ended = checkpoint.has_ended();
+    let run = match (changed, ended) {
+        (true, _) => Run::fork(setup, &checkpoint),
+        (false, true) => Run::extend(setup, &checkpoint),
+        (false, false) => Run::resume(setup, &checkpoint),
+    };
+    let run = run.map_err(|error| named(&error))?;
+    let bytes = run.checkpoint().to_bytes().map_err(|error| named(&error))?;
+    Ok((seed, Some(bytes)))
 }
 
 fn refuse_ranges(file: &StudyFile, args: &FileArgs) -> Result<(), Failure> {

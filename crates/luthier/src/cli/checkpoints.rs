@@ -1,0 +1,117 @@
+//! The folder of checkpoints of one training run.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use luthier_core::Direction;
+use luthier_train::CheckpointRule;
+
+use super::Failure;
+
+/// Work that may be lost with the process before a checkpoint is worth its writing.
+const EVERY: Duration = Duration::from_secs(10);
+
+const LAST: &str = "last.checkpoint";
+const BEST: &str = "best.checkpoint";
+
+/// A folder with `last.checkpoint`, `best.checkpoint`, and `report-000010.checkpoint` for those that are
+/// kept by rule.
+pub(crate) struct Checkpoints {
+    folder: PathBuf,
+    rule: CheckpointRule,
+    direction: Direction,
+    saved: Instant,
+    /// A report of which no checkpoint has been written: its number, and whether it is the best.
+    report: Option<(u64, bool)>,
+    best: Option<f64>,
+}
+
+impl Checkpoints {
+    /// Makes the folder.
+    pub(crate) fn new(folder: &Path, rule: &CheckpointRule, direction: Direction) -> Result<Self, Failure> {
+        fs::create_dir_all(folder).map_err(|error| {
+            Failure::failed(format!("cannot make the folder {} for checkpoints: {error}", folder.display()))
+        })?;
+        let (folder, rule) = (folder.to_owned(), rule.clone());
+        Ok(Self { folder, rule, direction, saved: Instant::now(), report: None, best: None })
+    }
+
+    /// The bytes of a checkpoint: those of `path`, or of the last one in it.
+    pub(crate) fn read(path: &Path) -> Result<(PathBuf, Vec<u8>), Failure> {
+        let file = if path.is_dir() { path.join(LAST) } else { path.to_owned() };
+        match fs::read(&file) {
+            Ok(bytes) => Ok((file, bytes)),
+            Err(error) => Err(Failure::usage(format!(
+                "cannot read the checkpoint {}: {error}; `luthier train FILE --checkpoint DIR` writes some",
+                file.display()
+            ))),
+        }
+    }
+
+    /// Takes note of a report.
+    pub(crate) fn reported(&mut self, number: u64, value: f64) {
+        let best = self.best.is_none_or(|best| self.direction.better(value, best));
+        if best {
+            self.best = Some(value);
+        }
+        self.report = Some((number, best));
+    }
+
+    /// Whether one is to be written now.
+    pub(crate) fn is_due(&self) -> bool {
+        self.report.is_some() || self.saved.elapsed() >= EVERY
+    }
+
+    /// Writes a checkpoint, and removes old ones.
+    pub(crate) fn save(&mut self, checkpoint: &[u8]) -> Result<(), String> {
+        self.write(LAST, checkpoint)?;
+        if let Some((number, best)) = self.report.take() {
+            if best {
+                self.write(BEST, checkpoint)?;
+            }
+            if self.rule.every.is_some_and(|every| number % every == 0) {
+                self.write(&format!("report-{number:06}.checkpoint"), checkpoint)?;
+                self.remove_old()?;
+            }
+        }
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    /// Under another name first, so that the file is whole whenever the process ends.
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), String> {
+        let (path, new) = (self.folder.join(name), self.folder.join(format!("{name}.new")));
+        let write = || {
+            let mut file = fs::File::create(&new)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&new, &path)
+        };
+        write().map_err(|error: std::io::Error| {
+            let _ = fs::remove_file(&new);
+            format!("cannot write the checkpoint {}: {error}", path.display())
+        })
+    }
+
+    fn remove_old(&self) -> Result<(), String> {
+        let failed = |error: std::io::Error| {
+            format!("cannot remove old checkpoints in {}: {error}", self.folder.display())
+        };
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            if let Some(name) = name.to_str()
+                && name.starts_with("report-")
+                && name.ends_with(".checkpoint")
+            {
+                kept.push(name.to_owned());
+            }
+        }
+        // The numbers have leading zeros.
+        kept.sort_unstable();
+        let surplus = kept.len().saturating_sub(self.rule.keep);
+        kept[..surplus].iter().try_for_each(|name| fs::remove_file(self.folder.join(name)).map_err(failed))
+    }
+}
