@@ -8,6 +8,7 @@
 //! [`Experiment`] is the way in: a study file's template with its data, as an
 //! [`Objective`](luthier_core::Objective).
 
+pub mod batch_size;
 pub mod data;
 mod experiment;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod prepared;
 pub mod schedule;
 mod settings;
 mod shape;
+pub mod stopping;
 mod trained_model;
 mod training;
 mod weights_file;
@@ -30,8 +32,9 @@ pub use loss::Loss;
 pub use metric::Metric;
 pub use optimizer::{AdamConfig, OptimizerConfig, SgdConfig};
 pub use prepared::Prepared;
-pub use settings::{DataConfig, EarlyStopping, TrainConfig, TrainingConfig};
+pub use settings::{DataConfig, TrainConfig, TrainingConfig};
 pub use shape::Shape;
+pub use stopping::EarlyStopping;
 pub use trained_model::{Answer, ModelError, Prediction, TrainedModel};
 pub use training::{CheckpointError, Epoch, ObjectiveMetric, Run, Setup};
 

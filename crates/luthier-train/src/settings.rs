@@ -7,6 +7,7 @@ use crate::loss::Loss;
 use crate::model::ModelConfig;
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::Schedules;
+use crate::stopping::EarlyStopping;
 
 luthier_core::settings! {
     /// The section `[data]`.
@@ -52,18 +53,7 @@ luthier_core::settings! {
         /// How values change while training.
         schedule: Schedules = Schedules::default();
         /// When to stop before the last epoch.
-        early_stopping: Option<EarlyStopping> = None;
-    }
-}
-
-luthier_core::settings! {
-    /// Stops a training whose objective no longer gets better.
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct EarlyStopping {
-        /// Epochs without an improvement that are waited for.
-        patience: u64, bounds::COUNT;
-        /// The smallest change that is an improvement.
-        min_delta: f64 = 0.0, bounds::NOT_NEGATIVE;
+        early_stopping: Option<EarlyStopping> = None, EarlyStopping::MAKES_SENSE;
     }
 }
 

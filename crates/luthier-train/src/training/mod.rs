@@ -174,10 +174,11 @@ impl Run {
     /// How the run has ended, if it has no epoch left to train.
     pub fn ending(&self) -> Option<Ending> {
         if let (Some(stopping), Some(best)) = (&self.setup.config.train.early_stopping, &self.best)
-            && self.epoch - best.improved >= stopping.patience
+            && let Some(patience) = stopping.patience
+            && self.epoch - best.improved >= patience
             && self.epoch < self.setup.config.train.epochs
         {
-            return Some(Ending::EarlyStopped { epoch: self.epoch, patience: stopping.patience });
+            return Some(Ending::EarlyStopped { epoch: self.epoch, patience });
         }
         (self.epoch >= self.setup.config.train.epochs).then_some(Ending::Full)
     }
