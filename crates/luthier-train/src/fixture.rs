@@ -34,6 +34,15 @@ pub(crate) fn setting<T: Decode>(value: &str) -> T {
     setting.unwrap_or_else(|| panic!("{problems}"))
 }
 
+/// What is wrong with a setting, written as in a study file, as a user reads it; nothing if it is right.
+pub(crate) fn refusal<T: Decode + std::fmt::Debug>(value: &str) -> String {
+    let node = Node::parse(&format!("value = {value}"), "file.toml").expect("TOML");
+    let mut problems = Problems::new("file.toml");
+    let setting = T::decode(node.get("value").expect("the value"), "value", &mut problems);
+    assert_eq!(setting.is_some(), problems.is_empty(), "{setting:?} {problems}");
+    problems.to_string()
+}
+
 /// The largest deviation of `found`, as a share of the largest number in `expected`.
 pub(crate) fn deviation(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());

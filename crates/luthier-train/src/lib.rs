@@ -9,6 +9,7 @@
 //! [`Objective`](luthier_core::Objective).
 
 mod batch;
+pub mod batch_size;
 pub mod data;
 mod experiment;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod prepared;
 pub mod schedule;
 mod settings;
 mod shape;
+pub mod stopping;
 mod trained_model;
 mod training;
 mod weights_file;
@@ -31,8 +33,9 @@ pub use loss::Loss;
 pub use metric::Metric;
 pub use optimizer::{AdamConfig, AdamWConfig, DecayOn, OptimizerConfig, SgdConfig};
 pub use prepared::Prepared;
-pub use settings::{DataConfig, EarlyStopping, TrainConfig, TrainingConfig};
+pub use settings::{DataConfig, TrainConfig, TrainingConfig};
 pub use shape::Shape;
+pub use stopping::EarlyStopping;
 pub use trained_model::{Answer, ModelError, Prediction, TrainedModel};
 pub use training::{CheckpointError, Epoch, ObjectiveMetric, Run, Setup};
 

@@ -66,7 +66,7 @@ luthier_core::settings! {
         /// Measure and hand over an exponential moving average of the weights: { decay = 0.999 }.
         ema: Option<EmaConfig> = None;
         /// When to stop before the last epoch.
-        early_stopping: Option<EarlyStopping> = None;
+        early_stopping: Option<EarlyStopping> = None, EarlyStopping::MAKES_SENSE;
         /// How often the model is measured on the validation examples, reported, compared and saved: a
         /// number of epochs, which may be a part of one such as 0.25, or { steps = 500 }.
         validate_every: Every = Every::Epochs(1.0);
@@ -123,9 +123,9 @@ impl TrainConfig {
         let schedules = self.schedule.monitors().into_iter();
         let mut monitors: Vec<(String, String)> =
             schedules.map(|(key, name)| (format!("train.schedule.{key}"), name.to_owned())).collect();
-        let stopping = self.early_stopping.iter().flat_map(EarlyStopping::monitors);
+        let stopping = self.early_stopping.iter().filter_map(EarlyStopping::monitor);
         monitors.extend(stopping.map(|name| ("train.early_stopping".to_owned(), name.to_owned())));
-        let sizes = self.batch_size.monitors().into_iter();
+        let sizes = self.batch_size.monitor().into_iter();
         monitors.extend(sizes.map(|name| ("train.batch_size".to_owned(), name.to_owned())));
         let columns = self.metrics.iter();
         monitors.extend(columns.map(|name| ("train.metrics".to_owned(), format!("val_{name}"))));

@@ -1,18 +1,8 @@
-use luthier_core::config::{Decode, Node, Problems};
 use luthier_core::{Direction, Metrics};
 use serde_json::Value;
 
 use super::*;
-use crate::fixture::{assert_within, cases, doubles, setting, text};
-
-/// What is wrong with a setting, as a user sees it.
-fn refusal<T: Decode + std::fmt::Debug>(value: &str) -> String {
-    let node = Node::parse(&format!("value = {value}"), "file.toml").expect("TOML");
-    let mut problems = Problems::new("file.toml");
-    let setting = T::decode(node.get("value").expect("the value"), "value", &mut problems);
-    assert_eq!(setting.is_some(), problems.is_empty(), "{setting:?} {problems}");
-    problems.to_string()
-}
+use crate::fixture::{assert_within, cases, doubles, refusal, setting, text};
 
 /// The values at the beginnings of the epochs of a training of 10 steps each.
 fn by_epoch(schedule: &str, base: f64, epochs: u64) -> Vec<f64> {
