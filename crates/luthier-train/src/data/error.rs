@@ -46,6 +46,19 @@ pub enum DataError {
         /// What was expected and what was found.
         problem: String,
     },
+    /// Pictures that are broken, or no pictures.
+    #[error(
+        "{}: {} cannot be used; mend or remove them{hint}:{}",
+        folder.display(), counted(problems.len()), lines(problems)
+    )]
+    Pictures {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong, with the name of each file.
+        problems: Vec<String>,
+        /// What else can be done.
+        hint: &'static str,
+    },
     /// Data could not be downloaded.
     #[error(
         "cannot download {file}: {}; get the files {} by hand and put them into {}",
@@ -100,6 +113,19 @@ fn looked_for(tried: &[PathBuf]) -> String {
     for (i, path) in tried.iter().enumerate() {
         let joint = if i == 0 { "" } else { " or " };
         write!(text, "{joint}{}", path.display()).expect("writing to a string does not fail");
+    }
+    text
+}
+
+fn counted(files: usize) -> String {
+    if files == 1 { "1 file".into() } else { format!("{files} files") }
+}
+
+/// One line each, at most 20 of them.
+fn lines(problems: &[String]) -> String {
+    let mut text: String = problems.iter().take(20).map(|problem| format!("\n  {problem}")).collect();
+    if problems.len() > 20 {
+        text += &format!("\n  and {} more", problems.len() - 20);
     }
     text
 }

@@ -32,7 +32,7 @@ mod table_csv;
 
 pub use classification::ClassificationSource;
 pub use error::DataError;
-pub use images::Images;
+pub use images::{ArraySource, ByteSize, Channels, ImageSize, Images, ImagesSource, Layout, NewImages};
 pub use preprocess::{
     CategoricalEncoding, ColumnEncoding, EncodedTargets, Flag, ImageEncoding, Impute, InputEncoding, NewRows,
     NumericEncoding, Preprocessor, RowFlags, TargetEncoding, TransformConfig,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use luthier_core::config::{Decode, Node, Problems};
 
 use super::classification::ClassificationSource;
+use super::images::{ArraySource, ImagesSource};
 use super::table_csv::{self, CsvSource};
 use super::{DataError, Dataset, mnist};
 
@@ -19,6 +20,10 @@ pub enum Source {
     Mnist,
     /// A file of comma-separated values.
     Csv(CsvSource),
+    /// Pictures in a folder for each class.
+    Images(ImagesSource),
+    /// NumPy arrays.
+    Array(ArraySource),
     /// A generated problem of classification.
     Classification(ClassificationSource),
 }
@@ -38,14 +43,16 @@ impl Source {
         match self {
             Self::Mnist => mnist::load(progress),
             Self::Csv(source) => table_csv::load(&resolve(base, &source.csv)?, source),
+            Self::Images(source) => source.load(&resolve(base, &source.images)?),
+            Self::Array(source) => source.load(base),
             Self::Classification(source) => source.generate(),
         }
     }
 }
 
 impl Decode for Source {
-    const EXPECTED: &'static str =
-        "\"mnist\", { csv = \"file.csv\", target = \"column\" } or { classification = { … } }";
+    const EXPECTED: &'static str = "\"mnist\", { csv = \"file.csv\", target = \"column\" }, { images = \"folder\" }, \
+         { array = \"x.npy\", targets = \"y.npy\" } or { classification = { … } }";
 
     fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
         if node.as_str() == Some("mnist") {
@@ -53,6 +60,12 @@ impl Decode for Source {
         }
         if node.get("csv").is_some() {
             return CsvSource::decode(node, path, problems).map(Self::Csv);
+        }
+        if node.get("images").is_some() {
+            return ImagesSource::decode(node, path, problems).map(Self::Images);
+        }
+        if node.get("array").is_some() {
+            return ArraySource::decode(node, path, problems).map(Self::Array);
         }
         match node.as_table() {
             Some(table) if table.len() == 1 => {
@@ -68,7 +81,7 @@ impl Decode for Source {
     }
 }
 
-fn resolve(base: &Path, path: &Path) -> Result<PathBuf, DataError> {
+pub(super) fn resolve(base: &Path, path: &Path) -> Result<PathBuf, DataError> {
     let mut tried: Vec<PathBuf> = Vec::new();
     for candidate in [base.join(path), path.to_path_buf()] {
         let candidate = std::path::absolute(&candidate).unwrap_or(candidate);

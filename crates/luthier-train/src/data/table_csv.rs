@@ -35,7 +35,7 @@ const FEW_CATEGORIES: usize = 50;
 /// No column may have more categories than this.
 const MOST_CATEGORIES: usize = 1_000;
 /// A target of whole numbers has at most this many values if it is taken for classes.
-const INFERRED_CLASSES: usize = 20;
+pub(super) const INFERRED_CLASSES: usize = 20;
 
 /// Reads the file at `path`, which is `source.csv` made absolute.
 pub(super) fn load(path: &Path, source: &CsvSource) -> Result<Dataset, DataError> {

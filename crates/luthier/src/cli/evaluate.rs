@@ -15,7 +15,7 @@ use super::predict::read_images;
 pub(crate) struct EvaluateArgs {
     /// The model (safetensors)
     model: PathBuf,
-    /// A CSV file with the target column, or IDX images
+    /// A CSV file with the target column, a folder of class folders with images, or IDX images
     data: PathBuf,
     /// The labels of IDX images
     #[arg(long, value_name = "FILE")]
@@ -39,8 +39,11 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let model = TrainedModel::open(&args.model, device)?;
     let (inputs, targets) = match &args.labels {
         Some(labels) => (read_images(&model, &args.data)?, model.preprocessor().read_idx_labels(labels)?),
+        None if args.data.is_dir() => read_class_folders(&model, &args.data)?,
         None if model.preprocessor().features().is_empty() => {
-            return Err(Failure::usage("images need their labels: --labels FILE (IDX)"));
+            return Err(Failure::usage(
+                "images need their classes: a folder with a folder for each class, or --labels FILE (IDX)",
+            ));
         }
         None => read_rows(&model, &args.data)?,
     };
@@ -59,6 +62,17 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<(), Failure> {
         return print_json(&measured);
     }
     print(&format!("{} on {} rows", metrics(&measured.metrics), measured.rows))
+}
+
+fn read_class_folders(model: &TrainedModel, folder: &Path) -> Result<(Inputs, Targets), Failure> {
+    let images = model.preprocessor().read_image_folder(folder)?;
+    let targets = images.targets?.ok_or_else(|| {
+        Failure::failed(format!(
+            "{} has no class folders, and without classes nothing can be measured",
+            folder.display()
+        ))
+    })?;
+    Ok((images.inputs, targets))
 }
 
 fn read_rows(model: &TrainedModel, path: &Path) -> Result<(Inputs, Targets), Failure> {

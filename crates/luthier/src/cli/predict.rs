@@ -14,7 +14,7 @@ use super::output::{print, tell};
 pub(crate) struct PredictArgs {
     /// The model (safetensors)
     model: PathBuf,
-    /// A CSV file, IDX images, or one or more PNG or JPEG images; - reads CSV from stdin
+    /// A CSV file, IDX images, PNG or JPEG images or folders of them; - reads CSV from stdin
     #[arg(required = true)]
     data: Vec<PathBuf>,
     /// Where to compute
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     let device = device(&args.device).map_err(Failure::usage)?;
     let model = TrainedModel::open(&args.model, device)?;
     let mut text = String::new();
-    let several = args.data.len() > 1;
+    let several = args.data.len() > 1 || args.data[0].is_dir();
     if !args.json {
         let answer = match model.preprocessor().task() {
             luthier_train::data::Task::Classification => "class,probability",
@@ -48,17 +48,23 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     }
     let mut flagged = 0;
     for path in &args.data {
-        let predictions = predict(&model, path)?;
+        // A folder has a picture a file; every other file has its rows.
+        let files = path.is_dir().then(|| model.preprocessor().read_image_folder(path)).transpose()?;
+        let predictions = match &files {
+            Some(images) => model.predict(&images.inputs, &[])?,
+            None => predict(&model, path)?,
+        };
         for (index, prediction) in predictions.iter().enumerate() {
             flagged += usize::from(!prediction.flags.is_empty());
+            let (path, row) = files.as_ref().map_or((path, index + 1), |images| (&images.files[index], 1));
             let file = several.then(|| path.display().to_string());
             if args.json {
-                text += &serde_json::to_string(&Line { file, row: index + 1, prediction })?;
+                text += &serde_json::to_string(&Line { file, row, prediction })?;
             } else {
                 if let Some(file) = file {
                     text += &format!("{},", quoted(&file));
                 }
-                text += &line(index + 1, prediction);
+                text += &line(row, prediction);
             }
             text.push('\n');
         }

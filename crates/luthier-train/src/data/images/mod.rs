@@ -3,14 +3,30 @@
 //!
 //! Where they are kept changes no number: the same pixels come out of each.
 
+mod array;
+mod decode;
+mod folder;
+mod listing;
+mod located;
+mod memory;
+mod new;
+mod npy;
+mod npz;
 mod positioned;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::DataError;
+use npy::ArrayFile;
+
+pub use array::{ArraySource, Layout};
+pub(in crate::data) use decode::{Form, decode};
+pub use folder::{Channels, ImageSize, ImagesSource};
+pub use memory::ByteSize;
+pub use new::NewImages;
 
 /// Images that are decoded at once when many are visited.
 const CHUNK: usize = 64;
@@ -24,6 +40,10 @@ pub struct Images {
     pub height: usize,
     /// Pixels from left to right.
     pub width: usize,
+    /// Whether pictures of other sizes are resized to this one.
+    resize: bool,
+    /// What a person should know.
+    notices: Vec<String>,
     store: Store,
 }
 
@@ -31,6 +51,10 @@ pub struct Images {
 enum Store {
     /// All pixels, one image after the other.
     Memory(Arc<Vec<u8>>),
+    /// Pictures that are decoded at each use.
+    Files(Arc<Vec<PathBuf>>),
+    /// An array on disk.
+    Array(Arc<ArrayFile>),
     /// One after the other.
     Joined(Arc<(Images, Images)>),
 }
@@ -39,13 +63,51 @@ impl Images {
     /// Images in memory: `pixels` holds one after the other, each as `[channel][y][x]`. What is left over
     /// at the end is ignored.
     pub fn new(pixels: Vec<u8>, channels: usize, height: usize, width: usize) -> Self {
-        Self { channels, height, width, store: Store::Memory(Arc::new(pixels)) }
+        Self {
+            channels,
+            height,
+            width,
+            resize: false,
+            notices: Vec::new(),
+            store: Store::Memory(Arc::new(pixels)),
+        }
+    }
+
+    /// Pictures (JPEG, PNG) that are decoded at each use.
+    fn files(paths: Vec<PathBuf>, form: Form) -> Self {
+        Self { store: Store::Files(Arc::new(paths)), ..Self::in_form(Vec::new(), form) }
+    }
+
+    /// Decoded pictures in memory.
+    fn in_form(pixels: Vec<u8>, form: Form) -> Self {
+        let Form { channels, height, width, resize } = form;
+        Self { resize, ..Self::new(pixels, channels, height, width) }
+    }
+
+    /// Whether pictures of other sizes are resized to this one, in training and when new ones are read.
+    pub fn resizes(&self) -> bool {
+        self.resize
+    }
+
+    /// What a person should know, such as files that were left out.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    fn with_notices(self, notices: Vec<String>) -> Self {
+        Self { notices, ..self }
+    }
+
+    fn form(&self) -> Form {
+        Form { channels: self.channels, height: self.height, width: self.width, resize: self.resize }
     }
 
     /// The number of images.
     pub fn len(&self) -> usize {
         match &self.store {
             Store::Memory(pixels) => pixels.len().checked_div(self.size()).unwrap_or(0),
+            Store::Files(paths) => paths.len(),
+            Store::Array(array) => array.count(),
             Store::Joined(parts) => parts.0.len() + parts.1.len(),
         }
     }
@@ -64,6 +126,7 @@ impl Images {
     pub fn in_memory(&self) -> bool {
         match &self.store {
             Store::Memory(_) => true,
+            Store::Files(_) | Store::Array(_) => false,
             Store::Joined(parts) => parts.0.in_memory() && parts.1.in_memory(),
         }
     }
@@ -83,6 +146,8 @@ impl Images {
                 out.copy_from_slice(&pixels[row * self.size()..(row + 1) * self.size()]);
                 Ok(())
             }
+            Store::Files(paths) => decode(&paths[row], self.form(), out),
+            Store::Array(array) => array.read(row, self.channels, out),
             Store::Joined(parts) => match row.checked_sub(parts.0.len()) {
                 None => parts.0.read(row, out),
                 Some(row) => parts.1.read(row, out),
@@ -125,8 +190,8 @@ impl Images {
             (Store::Memory(first), Store::Memory(second)) => {
                 Store::Memory(Arc::new([first.as_slice(), second.as_slice()].concat()))
             }
-            _ => return Self { store: Store::Joined(Arc::new((self.clone(), others))), ..self },
+            _ => Store::Joined(Arc::new((self.clone(), others.clone()))),
         };
-        Self { store, ..self }
+        Self { store, notices: [self.notices, others.notices].concat(), ..self }
     }
 }

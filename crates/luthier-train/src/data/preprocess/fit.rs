@@ -151,7 +151,7 @@ fn of_images(images: &Images, train: &[usize], standardize: bool) -> Result<Imag
     })?;
     let (mean, std) = counts.iter().map(moments_of_pixels).unzip();
     let (channels, height, width) = (images.channels, images.height, images.width);
-    Ok(ImageEncoding { channels, height, width, mean, std, standardize })
+    Ok(ImageEncoding { channels, height, width, mean, std, standardize, resize: images.resizes() })
 }
 
 /// Mean and divisor of pixels in `[0, 1]`, of which `counts` has how many there are of each of the 256 values.

@@ -130,6 +130,9 @@ pub struct ImageEncoding {
     pub std: Vec<f64>,
     /// Whether pixels are standardised; else they are in `[0, 1]`.
     pub standardize: bool,
+    /// Whether images of other sizes are resized to this one, as those of training were.
+    #[serde(default)]
+    pub resize: bool,
 }
 
 /// How targets become numbers.

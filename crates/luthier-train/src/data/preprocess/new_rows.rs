@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::super::error::{did_you_mean, list};
+use super::super::images::{Form, NewImages, decode};
 use super::super::raw_csv::{RawCsv, number};
 use super::super::table_csv::canonical;
 use super::super::{Column, ColumnValues, DataError, Images, Inputs, Table, Targets, idx};
@@ -170,22 +171,26 @@ impl Preprocessor {
     /// Reads an image (PNG or JPEG) and converts it to the trained channels.
     ///
     /// # Errors
-    /// A file that cannot be read, an image of another size, and a model that was trained on a table.
+    /// A file that cannot be read, an image of another size where training resized none, and a model that
+    /// was trained on a table.
     pub fn read_image(&self, path: &Path) -> Result<Inputs, DataError> {
         let encoding = self.images(path)?;
-        let bytes = std::fs::read(path).map_err(|error| DataError::read(path, error))?;
-        let image = image::load_from_memory(&bytes)
-            .map_err(|error| DataError::format(path, format!("expected an image, PNG or JPEG: {error}")))?;
-        let (height, width) = (image.height() as usize, image.width() as usize);
-        encoding.check_size(path, height, width)?;
-        let pixels = if encoding.channels == 1 {
-            image.to_luma8().into_raw()
-        } else {
-            // The file has a pixel's channels side by side, the model one plane a channel.
-            let mixed = image.to_rgb8().into_raw();
-            (0..3).flat_map(|channel| mixed.iter().skip(channel).step_by(3).copied()).collect()
+        let mut pixels = vec![0; encoding.form().size()];
+        decode(path, encoding.form(), &mut pixels)?;
+        Ok(Inputs::Images(Images::new(pixels, encoding.channels, encoding.height, encoding.width)))
+    }
+
+    /// Reads all images (PNG or JPEG) in a folder, or in the class folders that it holds.
+    ///
+    /// # Errors
+    /// Those of [`Preprocessor::read_image`], with all files that are at fault, and a folder without images.
+    pub fn read_image_folder(&self, folder: &Path) -> Result<NewImages, DataError> {
+        let encoding = self.images(folder)?;
+        let names = match &self.targets {
+            TargetEncoding::Classes { names } => names.as_slice(),
+            TargetEncoding::Numbers { .. } => &[],
         };
-        Ok(Inputs::Images(Images::new(pixels, encoding.channels, height, width)))
+        NewImages::read(folder, encoding.form(), names)
     }
 
     /// Reads a file of images in the IDX format, packed in gzip or not.
@@ -227,6 +232,11 @@ impl Preprocessor {
 }
 
 impl ImageEncoding {
+    fn form(&self) -> Form {
+        let &Self { channels, height, width, resize, .. } = self;
+        Form { channels, height, width, resize }
+    }
+
     fn check_size(&self, path: &Path, height: usize, width: usize) -> Result<(), DataError> {
         if (height, width) == (self.height, self.width) {
             return Ok(());

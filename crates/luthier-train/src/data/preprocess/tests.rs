@@ -171,6 +171,7 @@ fn an_image_is_converted_to_the_trained_channels() {
             mean: vec![0.0; channels],
             std: vec![1.0; channels],
             standardize: true,
+            resize: false,
         }),
         targets: TargetEncoding::Classes { names: vec!["a".into(), "b".into()] },
         target_name: None,
