@@ -17,8 +17,9 @@ use super::best::{Best, BestAt};
 use super::measure::{Segment, SegmentAt};
 use super::{Position, Run, Setup};
 use crate::batch_size::BatchSizer;
+use crate::metric::Predicted;
 use crate::model::Weights;
-use crate::optimizer::{Ema, OptimizerState, Scalars};
+use crate::optimizer::{OptimizerState, Scalars};
 use crate::penalty::PenaltyState;
 use crate::schedule::Reactions;
 use crate::stopping::Stopper;
@@ -62,6 +63,7 @@ struct Header {
     /// The kind of the optimizer, whose state no other kind can take up.
     optimizer: String,
     scalars: Scalars,
+    /// The number of updates of the averages.
     averages: Option<u64>,
     penalties: PenaltyState,
     reactions: Reactions,
@@ -83,6 +85,11 @@ impl Checkpoint {
     /// Where the run stood.
     pub fn position(&self) -> Position {
         self.header.at
+    }
+
+    /// Whether the run had ended.
+    pub fn has_ended(&self) -> bool {
+        self.header.ending.is_some()
     }
 
     /// The seed of the run's draws.
@@ -177,12 +184,18 @@ impl<M: Model> Run<M> {
             tensors.extend(named("best", best.model.weights()));
         }
         tensors.extend(memories.into_iter().map(|(name, values)| flat(format!("optimizer.{name}"), values)));
-        if let Some(ema) = &state.ema {
-            let averages = ema.weights().into_iter().enumerate();
-            tensors.extend(averages.map(|(i, it)| flat(format!("average.{i}"), crate::model::host(it))));
+        let averages = state.ema.as_ref().map(|ema| ema.state(&self.work.parameters));
+        if let Some((_, averages)) = &averages {
+            let averages = averages.iter().cloned();
+            tensors.extend(averages.map(|(name, values)| flat(format!("average.{name}"), values)));
         }
-        tensors.push(flat("outputs".to_owned(), state.segment.predicted.outputs.clone()));
-        tensors.push(flat("targets".to_owned(), state.segment.predicted.targets.clone()));
+        let Predicted { outputs, targets, mixed } = state.segment.predicted.clone();
+        let (seconds, shares) = mixed.unwrap_or_default();
+        for (name, values) in
+            [("outputs", outputs), ("targets", targets), ("mixed.targets", seconds), ("mixed.shares", shares)]
+        {
+            tensors.push(flat(name.to_owned(), values));
+        }
         let header = Header {
             version: VERSION,
             file: self.setup.file.clone(),
@@ -191,7 +204,7 @@ impl<M: Model> Run<M> {
             at: state.at,
             optimizer: self.setup.config.train.optimizer.kind().to_owned(),
             scalars,
-            averages: state.ema.as_ref().map(Ema::updates),
+            averages: averages.map(|(updates, _)| updates),
             penalties: state.penalties.state(),
             reactions: state.reactions.clone(),
             sizer: state.sizer.clone(),
@@ -260,8 +273,7 @@ impl<M: Model> Run<M> {
         // What was measured under the old values says nothing of the new ones.
         forked.header.reactions = Reactions::default();
         forked.header.stopper = Stopper::default();
-        let rows = setup.data.split().train.len();
-        forked.header.sizer = BatchSizer::new(&setup.config.train.batch_size, rows);
+        forked.header.sizer = BatchSizer::default();
         forked.header.ending = None;
         Self::continue_from(setup, &forked)
     }
@@ -286,8 +298,8 @@ impl<M: Model> Run<M> {
             state.optimizer.restore(memory, &device).map_err(CheckpointError::Other)?;
         }
         if let (Some(ema), Some(updates)) = (&mut state.ema, header.averages) {
-            let averages = checkpoint.under("average.").into_iter().map(|it| it.values).collect();
-            ema.restore(averages, updates, &device).map_err(CheckpointError::Other)?;
+            let averages = checkpoint.under("average.").into_iter().map(|it| (it.name, it.values)).collect();
+            ema.restore(&run.work.parameters, (updates, averages), &device).map_err(CheckpointError::Other)?;
         }
         state.horizon = header.horizon;
         state.at = header.at;
@@ -296,9 +308,10 @@ impl<M: Model> Run<M> {
         state.sizer = header.sizer.clone();
         state.stopper = header.stopper.clone();
         state.last = header.last.clone();
-        state.segment = Segment { at: header.segment, ..Segment::default() };
-        state.segment.predicted.outputs = checkpoint.values("outputs");
-        state.segment.predicted.targets = checkpoint.values("targets");
+        let [outputs, targets, seconds, shares] =
+            ["outputs", "targets", "mixed.targets", "mixed.shares"].map(|name| checkpoint.values(name));
+        let mixed = (!seconds.is_empty()).then_some((seconds, shares));
+        state.segment = Segment { predicted: Predicted { outputs, targets, mixed }, at: header.segment };
         state.ending = header.ending.clone();
         state.seconds = header.seconds;
         Ok(run)

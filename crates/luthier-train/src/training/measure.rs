@@ -73,8 +73,9 @@ impl<M: Model> Run<M> {
         let Segment { predicted, at } = std::mem::take(&mut self.state.segment);
         self.state.seconds += at.seconds + seconds;
         let mut metrics = self.work.costs.clone();
-        self.work.metrics.measure("train_", &predicted, &self.work.loss, data.preprocessor(), &mut metrics);
-        self.work.metrics.measure("val_", &validation, &self.work.loss, data.preprocessor(), &mut metrics);
+        let (set, loss, preprocessor) = (&self.work.metrics, &self.work.loss, data.preprocessor());
+        set.measure("train_", &predicted, loss, preprocessor, &mut metrics);
+        set.measure("val_", &validation, loss, preprocessor, &mut metrics);
         let examples = predicted.targets.len() as f64;
         for (name, value) in [
             ("learning_rate", at.learning_rate),

@@ -10,6 +10,7 @@ mod setup;
 mod step;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use burn::tensor::Device;
 use luthier_core::{Direction, Ending, Metrics, Purpose, Streams};
@@ -20,13 +21,13 @@ use crate::loss::BoundLoss;
 use crate::metric::{MetricName, MetricSet};
 use crate::model::{Network, Parameter, Signal, host};
 use crate::optimizer::gradients::read_weights;
-use crate::optimizer::parameter::parameters;
+use crate::optimizer::parameter::{Parameter as Place, parameters};
 use crate::optimizer::{Ema, Optimizer};
 use crate::penalty::Penalties;
 use crate::prepared::Prepared;
 use crate::schedule::{Reactions, Reading};
 use crate::shape::Shape;
-use crate::stopping::{Stopper, Verdict};
+use crate::stopping::{Standing, Stopper, Verdict};
 use crate::trainable::Model;
 
 use best::Best;
@@ -71,6 +72,7 @@ struct State<M> {
 
 /// What follows from the setup and the state.
 struct Work {
+    parameters: Vec<Place>,
     loss: BoundLoss,
     metrics: MetricSet,
     /// `weights`, `flops` and `bytes`.
@@ -120,12 +122,10 @@ impl<M: Model> Run<M> {
     pub fn new(setup: Setup<M>) -> Result<Self, String> {
         let model = setup.model()?;
         let train = &setup.config.train;
-        let found = model.parameters();
-        let places = parameters(&found);
+        let places = parameters(&model.parameters());
         let optimizer = train.optimizer.init(&places);
         let ema = train.ema.as_ref().map(|config| Ema::new(config, read_weights(&model.valid())));
         let penalties = Penalties::new(&train.regularize, &places)?;
-        let sizer = BatchSizer::new(&train.batch_size, setup.data.split().train.len());
         let state = State {
             horizon: train.epochs,
             at: Position::default(),
@@ -133,7 +133,7 @@ impl<M: Model> Run<M> {
             ema,
             penalties,
             reactions: Reactions::default(),
-            sizer,
+            sizer: BatchSizer::default(),
             stopper: Stopper::default(),
             last: Metrics::default(),
             segment: Segment::default(),
@@ -146,24 +146,20 @@ impl<M: Model> Run<M> {
     }
 
     fn with_state(setup: Setup<M>, state: State<M>) -> Result<Self, String> {
-        let train = &setup.config.train;
         let found = state.model.parameters();
-        let count = |values: usize| values as f64;
-        let weights: usize = found.iter().filter(|it| it.is_trained()).map(Parameter::len).sum();
-        let all: usize = found.iter().map(Parameter::len).sum();
+        let size = |it: &Parameter| it.shape.iter().product::<usize>();
+        let trained: usize = found.iter().filter(|it| it.is_trained()).map(size).sum();
         let mut costs = Metrics::default();
-        costs.insert("weights", count(weights));
-        costs.insert("bytes", 4.0 * count(all));
+        costs.insert("weights", trained as f64);
+        costs.insert("bytes", 4.0 * found.iter().map(size).sum::<usize>() as f64);
         if let Some(flops) = state.model.flops() {
             costs.insert("flops", flops as f64);
         }
-        let mut names = vec![setup.objective.name()];
-        names.extend(train.metrics.iter().map(ToString::to_string));
-        names.extend(train.monitors().map(str::to_owned));
-        let metrics = MetricSet::new(setup.data.preprocessor().task(), &names)?;
+        let metrics = MetricSet::new(setup.data.preprocessor().task(), setup.metrics());
         let rates = setup.config.model.transfer.rates(&found);
         let work = Work {
-            loss: setup.loss()?,
+            parameters: parameters(&found),
+            loss: setup.loss(),
             metrics,
             costs,
             epoch: None,
@@ -250,17 +246,21 @@ impl<M: Model> Run<M> {
         let state = &mut self.state;
         state.last = report.metrics.clone();
         state.reactions.observe(&train.schedule, &reading);
-        state.sizer.observe_report(&reading);
+        state.sizer.observe_report(&train.batch_size, &reading);
         let loss = |part: &str| report.metrics.get(&format!("{part}_loss")).unwrap_or(f64::NAN);
         state.penalties.observe(loss("train"), loss("val"));
         if let Some(stopping) = &train.early_stopping {
-            let name = self.setup.objective.name();
-            match state.stopper.observe(stopping, &name, &reading, state.seconds) {
+            let (batch_size, examples) = (report.metrics.get("batch_size").unwrap_or(1.0) as usize, self.setup.data.split().train.len());
+            let objective = self.setup.objective.name();
+            let elapsed = Duration::from_secs_f64(state.seconds);
+            let standing = Standing { objective: &objective, elapsed, batch_size, examples };
+            match state.stopper.observe(stopping, &reading, &standing) {
                 Verdict::Continue => {}
                 Verdict::LowerRate(factor) => state.reactions.lower_rate(factor),
-                Verdict::GrowBatch { factor, max } => state.sizer.grow(factor, max),
+                Verdict::GrowBatch { factor, max } => state.sizer.grow(factor, batch_size, max),
                 Verdict::Stop(cause) => {
-                    state.ending = Some(Ending::EarlyStopped { epoch: state.at.epoch, cause: cause.to_string() });
+                    let (epoch, cause) = (state.at.epoch, cause.to_string());
+                    state.ending = Some(Ending::EarlyStopped { epoch, cause });
                 }
             }
         }

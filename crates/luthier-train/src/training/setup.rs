@@ -6,12 +6,13 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use luthier_core::Direction;
 
-use crate::loss::BoundLoss;
-use crate::metric::MetricName;
-use crate::model::{Model, ModelConfig, Network};
+use crate::loss::{BoundLoss, Loss};
+use crate::metric::{Metric, MetricName, class_counts};
+use crate::model::{ModelConfig, Network};
 use crate::prepared::Prepared;
 use crate::settings::TrainingConfig;
 use crate::shape::Shape;
+use crate::trainable::Model;
 
 /// What a model is built from.
 #[derive(Debug, Clone, Copy)]
@@ -74,17 +75,35 @@ impl<M: Model> fmt::Debug for Setup<M> {
 
 impl<M: Model> Setup<M> {
     /// The loss of training, with the weights that the training rows give its classes.
-    pub(crate) fn loss(&self) -> Result<BoundLoss, String> {
+    pub(crate) fn loss(&self) -> BoundLoss {
         let targets = &self.data.dataset().targets;
-        let loss = self.config.train.loss.clone().unwrap_or_else(|| crate::loss::Loss::for_targets(targets));
-        loss.bind(targets, &self.data.split().train)
+        let loss = self.config.train.loss.clone().unwrap_or_else(|| Loss::for_targets(targets));
+        loss.bind(&class_counts(targets, &self.data.split().train))
+    }
+
+    /// The metrics that are asked for, beside those of the task.
+    pub(crate) fn metrics(&self) -> Vec<Metric> {
+        let named = self.config.train.monitors().into_iter().filter_map(|(_, name)| MetricName::parse(&name));
+        named.chain([self.objective]).map(|name| name.metric).collect()
     }
 
     /// The model before the first step.
     pub(crate) fn model(&self) -> Result<M, String> {
-        let outputs = self.loss()?.outputs();
+        let outputs = self.loss().loss().outputs(&self.data.dataset().targets)?;
         let device = self.device.clone().autodiff();
         let input = self.data.shape();
         (self.build)(&Blueprint { config: &self.config.model, input, outputs, seed: self.seed, device: &device })
+    }
+}
+
+impl Blueprint<'_> {
+    /// The network of the section `[model]`.
+    ///
+    /// # Errors
+    ///
+    /// The first layer that does not fit the shape before it, or weights that cannot be loaded.
+    pub fn network(&self) -> Result<Network, String> {
+        Network::new(self.config, self.input, self.outputs, self.seed, self.device)
+            .map_err(|error| error.to_string())
     }
 }
