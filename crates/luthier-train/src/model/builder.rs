@@ -40,9 +40,9 @@ impl Outline {
         Self { label, torch: None, shape, flops: 0 }
     }
 
-    /// The same with its number of multiplications with addition for one example.
-    pub(crate) fn multiply_adds(self, count: usize) -> Self {
-        Self { flops: 2 * count as u64, ..self }
+    /// The same with so many multiplications with addition for one example, `each` at `places` places.
+    pub(crate) fn multiply_adds(self, each: usize, places: usize) -> Self {
+        Self { flops: (each as u64).saturating_mul(places as u64).saturating_mul(2), ..self }
     }
 }
 
@@ -55,6 +55,10 @@ struct Place {
     /// Its name, if it is not its number.
     name: Option<String>,
 }
+
+/// The most numbers that a parameter, or an example between two stages, may have: no machine of today
+/// trains more, and products of sizes stay far from overflow.
+const LARGEST: usize = 1 << 31;
 
 /// Builds a network, stage by stage.
 pub(crate) struct Builder<'a> {
@@ -74,6 +78,8 @@ pub(crate) struct Builder<'a> {
     /// Stages with weights so far within the one of the top level.
     inner: u64,
     depth: usize,
+    /// What is larger than [`LARGEST`].
+    too_large: Option<String>,
 }
 
 impl<'a> Builder<'a> {
@@ -93,6 +99,7 @@ impl<'a> Builder<'a> {
             stage: 0,
             inner: 0,
             depth: 0,
+            too_large: None,
         }
     }
 
@@ -178,10 +185,19 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// What is too large in the stages so far.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.too_large.clone().map_or(Ok(()), Err)
+    }
+
     fn push(&mut self, stage: Stage, name: String, outline: Outline, first: usize) {
         let Outline { label, torch, shape, flops } = outline;
+        let size = shape.dims().into_iter().fold(1_usize, usize::saturating_mul);
+        if size > LARGEST {
+            self.too_large = Some(format!("{label} would make {size} numbers of an example, at most {LARGEST} can be"));
+        }
         let trained = self.parameters[first..].iter().filter(|parameter| parameter.is_trained());
-        let weights = trained.map(|parameter| parameter.shape.iter().product::<usize>()).sum();
+        let weights = trained.map(|parameter| parameter.shape.iter().copied().fold(1, usize::saturating_mul)).fold(0, usize::saturating_add);
         self.stages.push(stage);
         self.summary.push(StageSummary { name, layer: label, torch, shape, weights, flops });
         self.shape = shape;
@@ -203,9 +219,13 @@ impl<'a> Builder<'a> {
         self.streams.at(Purpose::Init, self.stage as u64 | self.inner << 32)
     }
 
-    /// How weights are drawn: as the layer says, else as the model says.
-    pub(super) fn init(&self, layer: Option<Init>) -> Init {
-        layer.unwrap_or(self.init)
+    /// Where weights and biases come from: as the layer says, else as the model says; `default` is what
+    /// PyTorch does. The weights are `blocks` matrices below each other.
+    pub(super) fn fills(&self, layer: Option<Init>, default: Fill, blocks: usize) -> (Fill, Fill) {
+        match layer.unwrap_or(self.init) {
+            Init::PyTorch => (default.clone(), default),
+            init => (Fill::Scheme(init, blocks), Fill::Constant(0.0)),
+        }
     }
 
     /// The place that the next parameter will have in [`Network::parameters`](super::Network::parameters).
@@ -234,7 +254,13 @@ impl<'a> Builder<'a> {
         // The number of a parameter is its place in the network: an optimizer's state, which is kept
         // by that number, fits the same network in another process.
         let id = ParamId::from(self.parameters.len() as u64);
-        let Some(device) = self.device else {
+        let count = dims.iter().copied().fold(1_usize, usize::saturating_mul);
+        if count > LARGEST {
+            let name = joined(&self.current, name);
+            self.too_large = Some(format!("{name} would have {count} weights, at most {LARGEST} can be"));
+        }
+        let device = self.device.filter(|_| self.too_large.is_none());
+        let Some(device) = device else {
             let zeros = move |device: &Device, _| Tensor::zeros(dims, device);
             return Param::uninitialized(id, zeros, Device::flex(), trained, dims.into());
         };

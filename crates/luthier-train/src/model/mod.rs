@@ -21,9 +21,12 @@ use crate::shape::Shape;
 use builder::Builder;
 use stage::Stage;
 
-pub use init::Init;
+pub use init::{Glorot, He, Init, Orthogonal, TruncatedNormal};
 pub use layers::{
-    Activation, ActivationLayer, ConvLayer, DenseLayer, DropoutLayer, Layer, MaxPoolLayer, Padding,
+    Activation, ActivationLayer, AttentionLayer, AvgPoolLayer, BatchNormLayer, Conv1dLayer, ConvLayer,
+    DenseLayer, DropoutLayer, Elu, EmbeddingLayer, FlattenLayer, GlobalPool, GlobalPoolLayer, GroupNormLayer,
+    GruLayer, Layer, LayerNormLayer, LeakyRelu, LstmLayer, MaxPoolLayer, Output, Padding, Position,
+    PositionLayer, ResidualLayer, RnnLayer, RowsLayer, SpatialDropoutLayer,
 };
 pub(crate) use signal::{Pass, Signal};
 pub(crate) use weights::host;
@@ -112,7 +115,8 @@ fn head(builder: &mut Builder<'_>, outputs: usize) -> Result<(), String> {
              `{{ global_pool = \"avg\" }}`, or with a recurrent layer with `output = \"last\"`"
         ));
     }
-    DenseLayer::linear(outputs).build(builder)
+    DenseLayer::linear(outputs).build(builder)?;
+    builder.check()
 }
 
 /// What the network of `config` looks like, without making its weights.

@@ -22,7 +22,8 @@ pub(crate) enum Signal {
         /// Without it, every step is real.
         mask: Option<Tensor<2>>,
     },
-    /// Token numbers `[batch, length]`; 0 is padding, behind the last token.
+    /// Token numbers `[batch, length]`; 0 is padding, behind the last token. The length is that of the
+    /// longest text of the batch.
     Tokens(Tensor<2, Int>),
 }
 
@@ -43,8 +44,18 @@ impl Signal {
                 Self::Sequence { values: Tensor::from_data(data, device), mask: None }
             }
             Shape::Tokens { length, .. } => {
-                let tokens: Vec<i64> = values.into_iter().map(|token| token as i64).collect();
-                Self::Tokens(Tensor::from_data(TensorData::new(tokens, [batch, length]), device))
+                // Steps that are padding in every text would be computed for nothing. All that comes
+                // later leaves padding out of account, so results do not depend on them.
+                let longest = values
+                    .chunks_exact(length.max(1))
+                    .filter_map(|text| text.iter().rposition(|token| *token != 0.0))
+                    .max()
+                    .map_or(1, |last| last + 1);
+                let tokens: Vec<i64> = values
+                    .chunks_exact(length.max(1))
+                    .flat_map(|text| text[..longest].iter().map(|token| *token as i64))
+                    .collect();
+                Self::Tokens(Tensor::from_data(TensorData::new(tokens, [batch, longest]), device))
             }
         }
     }
@@ -68,6 +79,17 @@ impl Signal {
             Self::Tokens(tokens) => Self::Tokens(tokens),
         }
     }
+}
+
+/// `values`, with padding set to `filling`.
+pub(super) fn filled(values: Tensor<3>, mask: Option<&Tensor<2>>, filling: f32) -> Tensor<3> {
+    let Some(mask) = mask else { return values };
+    let mask = mask.clone().unsqueeze_dim::<3>(2);
+    if filling == 0.0 {
+        return values * mask;
+    }
+    let padding = (mask.clone() - 1.0).mul_scalar(-filling);
+    values * mask + padding
 }
 
 /// The largest rate at which units are dropped, whatever the schedule of dropout says.

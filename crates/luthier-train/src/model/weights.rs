@@ -62,6 +62,8 @@ pub(crate) enum Layout {
     Same,
     /// PyTorch keeps `[out, in]`, and here it is `[in, out]`.
     Transposed,
+    /// PyTorch keeps `[channels, height, width]`, and here it is one vector.
+    Image([usize; 3]),
 }
 
 impl Layout {
@@ -71,7 +73,7 @@ impl Layout {
             (Self::Transposed, &[rows, columns]) => {
                 Weights { name, shape: vec![columns, rows], values: transposed(&values, rows, columns) }
             }
-            _ => Weights { name, shape, values },
+            _ => Weights { name, shape: self.shape(&shape), values },
         }
     }
 
@@ -86,6 +88,7 @@ impl Layout {
     pub(crate) fn shape(self, shape: &[usize]) -> Vec<usize> {
         match (self, shape) {
             (Self::Transposed, &[rows, columns]) => vec![columns, rows],
+            (Self::Image(dims), _) => dims.to_vec(),
             _ => shape.to_vec(),
         }
     }
@@ -142,6 +145,20 @@ impl Network {
             return Err(wrong.join("; "));
         }
         Ok(self.map(&mut Writer { tensors }))
+    }
+
+    /// The same network with other values of one parameter, in PyTorch's layout; for word vectors.
+    ///
+    /// # Errors
+    ///
+    /// If it has no such parameter, or one of another size.
+    pub(crate) fn with_tensor(self, weights: &Weights) -> Result<Self, String> {
+        let mut all = self.weights();
+        match all.iter_mut().find(|own| own.name == weights.name) {
+            Some(own) => own.clone_from(weights),
+            None => return Err(format!("{} has no place in the model", weights.name)),
+        }
+        self.with_weights(&all)
     }
 
     /// The same network with these running statistics: places in [`Network::parameters`] and values,

@@ -4,116 +4,121 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use luthier_core::config::{Decode, Kind, Node, Problems, bounds};
 
 use crate::model::builder::{Builder, Outline};
-use crate::model::init::Fill;
+use crate::model::init::{Fill, Init};
 use crate::model::stage::Stage;
 use crate::model::weights::{Layout, Role};
 use crate::model::{Activation, Signal};
 use crate::shape::Shape;
 
+use super::size::{FILTERS, Padding, WINDOW, Window};
+
 luthier_core::settings! {
-    /// A two-dimensional convolution.
+    /// A two-dimensional convolution over images.
     #[derive(Debug, Clone, PartialEq)]
     pub struct ConvLayer {
-        /// Number of filters: the channels behind it.
-        conv: usize, bounds::AT_LEAST_ONE;
+        /// Number of filters: the channels behind it. From 16 to 512 is usual, more where images are smaller.
+        conv: usize, FILTERS;
         /// Height and width of a filter.
-        kernel: usize = 3, bounds::AT_LEAST_ONE;
+        kernel: usize = 3, WINDOW;
         /// Distance of two filter positions.
-        stride: usize = 1, bounds::AT_LEAST_ONE;
+        stride: usize = 1, WINDOW;
         /// Zeros around the image: their number on each side, or "same".
         padding: Padding = Padding::Pixels(0);
+        /// Distance of two pixels that a filter sees; above 1 it sees further with as many weights.
+        dilation: usize = 1, WINDOW;
+        /// Groups of channels that do not mix; as many as channels make a depthwise convolution.
+        groups: usize = 1, FILTERS;
+        /// Whether a number of its own is added to each filter. Normalisation behind it makes that needless.
+        bias: bool = true;
         /// Activation behind it.
         activation: Activation = Activation::None;
+        /// How its initial weights are drawn; as `init` of `[model]` says where it is left out.
+        init: Option<Init> = None;
     }
 }
 
-/// Zeros around an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Padding {
-    /// So many on each side.
-    Pixels(usize),
-    /// As many as keep height and width; only with a stride of 1.
-    Same,
-}
-
-impl Decode for Padding {
-    const EXPECTED: &'static str = "a whole number of pixels, or \"same\"";
-
-    fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
-        match &node.kind {
-            Kind::Int(pixels @ 0..=10_000) => Some(Self::Pixels(*pixels as usize)),
-            Kind::Text(word) if word == "same" => Some(Self::Same),
-            _ => {
-                problems.add(node.line, path, Self::EXPECTED, node.describe());
-                None
-            }
-        }
-    }
-}
-
-impl Padding {
-    /// Zeros before and behind, for a filter of `kernel` pixels.
-    fn pair(self, kernel: usize) -> (usize, usize) {
-        match self {
-            Self::Pixels(pixels) => (pixels, pixels),
-            Self::Same => ((kernel - 1) / 2, kernel / 2),
-        }
-    }
-}
-
-/// Weights `[filters, channels, kernel, kernel]` and biases `[filters]`.
+/// Weights `[filters, channels / groups, kernel, kernel]` and biases `[filters]`.
 #[derive(Module, Debug)]
 pub(crate) struct Conv {
     weight: Param<Tensor<4>>,
-    bias: Param<Tensor<1>>,
+    bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
     layer: ConvLayer,
 }
 
+/// Why groups or "same" do not fit, for convolutions of one and two dimensions.
+pub(super) fn check(
+    (channels, filters, groups): (usize, usize, usize),
+    padding: Padding,
+    stride: usize,
+) -> Result<(), String> {
+    if padding == Padding::Same && stride != 1 {
+        return Err(format!("padding \"same\" needs a stride of 1, found {stride}"));
+    }
+    if channels % groups != 0 || filters % groups != 0 {
+        return Err(format!(
+            "{groups} groups have to divide both the {channels} channels that come in and the {filters} filters"
+        ));
+    }
+    Ok(())
+}
+
 impl ConvLayer {
-    pub(crate) fn build(&self, builder: &mut Builder<'_>) -> Result<(), String> {
-        let Shape::Image { channels, height, width } = builder.shape() else {
-            return Err(format!(
-                "a convolution needs images [channels, height, width], and here come vectors of {}",
-                builder.shape().size()
-            ));
-        };
-        if self.padding == Padding::Same && self.stride != 1 {
-            return Err(format!("padding \"same\" needs a stride of 1, found {}", self.stride));
+    /// So many filters, without an activation.
+    pub(crate) fn new(filters: usize, kernel: usize, stride: usize, padding: usize) -> Self {
+        Self {
+            conv: filters,
+            kernel,
+            stride,
+            padding: Padding::Pixels(padding),
+            dilation: 1,
+            groups: 1,
+            bias: true,
+            activation: Activation::None,
+            init: None,
         }
-        let (kernel, filters) = (self.kernel, self.conv);
-        let (before, behind) = self.padding.pair(kernel);
-        let size = |pixels: usize| {
-            let room = (pixels + before + behind).checked_sub(kernel)?;
-            Some(room / self.stride + 1)
+    }
+
+    fn window(&self) -> Window {
+        let extent = self.dilation * (self.kernel - 1) + 1;
+        Window { extent, stride: self.stride, padding: self.padding.pair(extent) }
+    }
+
+    pub(crate) fn build(&self, builder: &mut Builder<'_>) -> Result<(), String> {
+        let (kernel, filters, groups) = (self.kernel, self.conv, self.groups);
+        let Shape::Image { channels, height, width } =
+            self.window().over_image(builder.shape(), "a convolution")?
+        else {
+            unreachable!("windows over images make images")
         };
-        let (Some(rows), Some(columns)) = (size(height), size(width)) else {
-            return Err(format!("a filter of {kernel}x{kernel} does not fit an image of {height}x{width}"));
-        };
-        let padding = match self.padding {
-            Padding::Pixels(pixels) => pixels.to_string(),
-            Padding::Same => "\"same\"".to_owned(),
-        };
-        let torch =
-            format!("nn.Conv2d({channels}, {filters}, {kernel}, stride={}, padding={padding})", self.stride);
-        let fan_in = channels * kernel * kernel;
-        let shape = Shape::Image { channels: filters, height: rows, width: columns };
-        let outline = Outline::torch(torch, shape).multiply_adds(fan_in * shape.size());
-        builder.weighted(outline, |builder| {
+        check((channels, filters, groups), self.padding, self.stride)?;
+        let mut torch = format!(
+            "nn.Conv2d({channels}, {filters}, {kernel}, stride={}, padding={}",
+            self.stride,
+            self.padding.torch()
+        );
+        if self.dilation > 1 {
+            torch += &format!(", dilation={}", self.dilation);
+        }
+        if groups > 1 {
+            torch += &format!(", groups={groups}");
+        }
+        torch += if self.bias { ")" } else { ", bias=False)" };
+        let fan_in = channels / groups * kernel * kernel;
+        let outline = Outline::torch(torch, Shape::Image { channels: filters, height, width });
+        builder.weighted(outline.multiply_adds(fan_in * filters, height * width), |builder| {
             // As PyTorch's nn.Conv2d: U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for weights and biases.
-            let fill = Fill::Uniform(1.0 / (fan_in as f64).sqrt());
+            let default = Fill::Uniform(1.0 / (fan_in as f64).sqrt());
+            let (weight, bias) = builder.fills(self.init, default, 1);
             let mut rng = builder.init_stream();
-            let weight = builder.parameter(
-                "weight",
-                [filters, channels, kernel, kernel],
-                (Role::Weight, Layout::Same),
-                fill.clone(),
-                &mut rng,
-            );
-            let bias = builder.parameter("bias", [filters], (Role::Bias, Layout::Same), fill, &mut rng);
+            let dims = [filters, channels / groups, kernel, kernel];
+            let weight =
+                builder.parameter("weight", dims, (Role::Weight, Layout::Same), weight, &mut rng);
+            let bias = self.bias.then(|| {
+                builder.parameter("bias", [filters], (Role::Bias, Layout::Same), bias, &mut rng)
+            });
             Stage::Conv(Conv { weight, bias, layer: self.clone() })
         });
         builder.activation(self.activation);
@@ -126,8 +131,13 @@ impl Conv {
         let Signal::Image(images) = signal else {
             unreachable!("the builder puts convolutions behind images only")
         };
-        let padding = self.layer.padding.pair(self.layer.kernel);
-        let options = ConvOptions::new_with_padding([self.layer.stride; 2], [padding, padding], [1, 1], 1);
-        Signal::Image(conv2d(images, self.weight.val(), Some(self.bias.val()), options))
+        let Window { stride, padding, .. } = self.layer.window();
+        let options = ConvOptions::new_with_padding(
+            [stride; 2],
+            [padding; 2],
+            [self.layer.dilation; 2],
+            self.layer.groups,
+        );
+        Signal::Image(conv2d(images, self.weight.val(), self.bias.as_ref().map(Param::val), options))
     }
 }

@@ -3,23 +3,28 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::module::linear;
-use luthier_core::config::bounds;
 
 use crate::model::builder::{Builder, Outline};
-use crate::model::init::Fill;
+use crate::model::init::{Fill, Init};
 use crate::model::stage::{Operation, Stage};
 use crate::model::weights::{Layout, Role};
 use crate::model::{Activation, Signal};
 use crate::shape::Shape;
 
+use super::size::{UNITS, named};
+
 luthier_core::settings! {
-    /// A fully connected layer. Images are flattened before it.
+    /// A fully connected layer. Images are flattened before it; on sequences it acts at each step.
     #[derive(Debug, Clone, PartialEq)]
     pub struct DenseLayer {
-        /// Number of units.
-        dense: usize, bounds::AT_LEAST_ONE;
+        /// Number of units; from 16 to 1024 is usual.
+        dense: usize, UNITS;
         /// Activation behind it.
         activation: Activation = Activation::None;
+        /// Whether a number of its own is added to each unit. Normalisation behind it makes that needless.
+        bias: bool = true;
+        /// How its initial weights are drawn; as `init` of `[model]` says where it is left out.
+        init: Option<Init> = None;
     }
 }
 
@@ -27,34 +32,44 @@ luthier_core::settings! {
 #[derive(Module, Debug)]
 pub(crate) struct Dense {
     weight: Param<Tensor<2>>,
-    bias: Param<Tensor<1>>,
+    bias: Option<Param<Tensor<1>>>,
 }
 
 impl DenseLayer {
     /// So many units without an activation.
     pub(crate) fn linear(units: usize) -> Self {
-        Self { dense: units, activation: Activation::None }
+        Self { dense: units, activation: Activation::None, bias: true, init: None }
     }
 
     pub(crate) fn build(&self, builder: &mut Builder<'_>) -> Result<(), String> {
-        let inputs = builder.shape().size();
-        if !matches!(builder.shape(), Shape::Flat(_)) {
-            builder.plain(Operation::Flatten, Outline::torch("nn.Flatten()".to_owned(), Shape::Flat(inputs)));
-        }
         let units = self.dense;
-        let outline = Outline::torch(format!("nn.Linear({inputs}, {units})"), Shape::Flat(units));
-        builder.weighted(outline.multiply_adds(inputs * units), |builder| {
+        let (inputs, steps, shape) = match builder.shape() {
+            Shape::Flat(inputs) => (inputs, 1, Shape::Flat(units)),
+            image @ Shape::Image { .. } => {
+                let inputs = image.size();
+                let outline = Outline::torch("nn.Flatten()".to_owned(), Shape::Flat(inputs));
+                builder.plain(Operation::Flatten(image), outline);
+                (inputs, 1, Shape::Flat(units))
+            }
+            Shape::Sequence { length, features } => {
+                (features, length, Shape::Sequence { length, features: units })
+            }
+            tokens @ Shape::Tokens { .. } => {
+                return Err(format!("a dense layer needs numbers, and here come {}", named(tokens)));
+            }
+        };
+        let bias = if self.bias { "" } else { ", bias=False" };
+        let outline = Outline::torch(format!("nn.Linear({inputs}, {units}{bias})"), shape);
+        builder.weighted(outline.multiply_adds(inputs * units, steps), |builder| {
             // As PyTorch's nn.Linear: U(-1/sqrt(inputs), 1/sqrt(inputs)) for weights and biases.
-            let fill = Fill::Uniform(1.0 / (inputs as f64).sqrt());
+            let default = Fill::Uniform(1.0 / (inputs as f64).sqrt());
+            let (weight, bias) = builder.fills(self.init, default, 1);
             let mut rng = builder.init_stream();
-            let weight = builder.parameter(
-                "weight",
-                [inputs, units],
-                (Role::Weight, Layout::Transposed),
-                fill.clone(),
-                &mut rng,
-            );
-            let bias = builder.parameter("bias", [units], (Role::Bias, Layout::Same), fill, &mut rng);
+            let role = (Role::Weight, Layout::Transposed);
+            let weight = builder.parameter("weight", [inputs, units], role, weight, &mut rng);
+            let bias = self.bias.then(|| {
+                builder.parameter("bias", [units], (Role::Bias, Layout::Same), bias, &mut rng)
+            });
             Stage::Dense(Dense { weight, bias })
         });
         builder.activation(self.activation);
@@ -64,6 +79,12 @@ impl DenseLayer {
 
 impl Dense {
     pub(crate) fn forward(&self, signal: Signal) -> Signal {
-        Signal::Flat(linear(signal.flat(), self.weight.val(), Some(self.bias.val())))
+        let (weight, bias) = (self.weight.val(), self.bias.as_ref().map(Param::val));
+        match signal {
+            Signal::Sequence { values, mask } => {
+                Signal::Sequence { values: linear(values, weight, bias), mask }
+            }
+            signal => Signal::Flat(linear(signal.flat(), weight, bias)),
+        }
     }
 }
