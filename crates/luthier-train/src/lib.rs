@@ -19,6 +19,7 @@ mod metric;
 pub mod model;
 mod optimizer;
 mod prepared;
+pub mod pretrained;
 pub mod schedule;
 mod settings;
 mod shape;

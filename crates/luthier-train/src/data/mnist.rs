@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::download::{self, RemoteFile};
+use super::download::{self, Contents, RemoteFile};
 use super::{DataError, Dataset, Images, Inputs, Progress, Targets, idx};
 
 /// Where the files are fetched from, in this order.
@@ -28,7 +28,10 @@ pub(super) fn load(progress: Progress<'_>) -> Result<Dataset, DataError> {
     let origin = Origin {
         agent: download::agent(),
         bases: BASES.map(Into::into).into(),
-        files: FILES.map(|(name, hash)| RemoteFile { name: format!("{name}.gz"), contents: hash.into() }),
+        files: FILES.map(|(name, hash)| RemoteFile {
+            name: format!("{name}.gz"),
+            contents: Contents::Gzip(hash.into()),
+        }),
     };
     load_from(&places, cache.as_deref(), &origin, progress)
 }

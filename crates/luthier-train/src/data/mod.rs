@@ -18,14 +18,14 @@
 //! ```
 
 mod classification;
-mod download;
+pub(crate) mod download;
 mod error;
 mod idx;
 mod images;
 mod mnist;
 mod preprocess;
 mod raw_csv;
-mod source;
+pub(crate) mod source;
 mod split;
 mod summary;
 mod table_csv;

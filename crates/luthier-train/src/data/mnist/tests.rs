@@ -30,7 +30,7 @@ fn origin(bases: Vec<String>) -> Origin {
             .iter()
             .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         i += 1;
-        RemoteFile { name: format!("{name}.gz"), contents: hash }
+        RemoteFile { name: format!("{name}.gz"), contents: Contents::Gzip(hash) }
     });
     Origin { agent: ureq::Agent::config_builder().proxy(None).build().into(), bases, files }
 }
