@@ -114,6 +114,16 @@ pub trait Model: Module + 'static {
     fn flops(&self) -> Option<u64> {
         None
     }
+
+    /// How many numbers there are between its layers for one example, where that is known.
+    fn values(&self) -> Option<usize> {
+        None
+    }
+
+    /// The model as an expression of PyTorch, where there is one.
+    fn torch(&self) -> Option<String> {
+        None
+    }
 }
 
 impl Model for Network {
@@ -160,6 +170,15 @@ impl Model for Network {
 
     fn flops(&self) -> Option<u64> {
         Some(self.summary().iter().map(|stage| stage.flops).sum())
+    }
+
+    fn values(&self) -> Option<usize> {
+        Some(self.input().size() + self.summary().iter().map(|stage| stage.shape.size()).sum::<usize>())
+    }
+
+    fn torch(&self) -> Option<String> {
+        let modules: Option<Vec<String>> = self.summary().iter().map(|stage| stage.torch.clone()).collect();
+        Some(format!("nn.Sequential({})", modules?.join(", ")))
     }
 }
 

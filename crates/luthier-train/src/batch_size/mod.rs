@@ -193,6 +193,14 @@ impl BatchSizeConfig {
         }
     }
 
+    /// The usual size where `now` is the next step's: the middle of sizes that are drawn.
+    pub(crate) fn nominal(&self, now: usize) -> usize {
+        match self {
+            Self::Random(RandomSize { random: Sizes { min, max }, .. }) => min.midpoint(*max).max(1),
+            _ => now.max(1),
+        }
+    }
+
     /// What is to be measured for it before the first step, if anything is.
     pub fn auto(&self) -> Option<&Auto> {
         match self {

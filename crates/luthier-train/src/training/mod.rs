@@ -1,6 +1,7 @@
 //! The training loop. A run is a value: its state is all there is to it, so it can be set down after
 //! any step and taken up again, lengthened or branched, here or elsewhere, bit for bit.
 
+mod auto_size;
 mod best;
 mod checkpoint;
 mod hook;
@@ -86,6 +87,8 @@ struct Work {
     features: Option<Features>,
     /// The last validation, in seconds an example.
     seconds_per_example: f64,
+    /// What a person should know.
+    notice: Option<String>,
 }
 
 /// What the frozen beginning of a model gives for each row, computed once.
@@ -168,6 +171,7 @@ impl<M: Model> Run<M> {
             rates: rates.iter().any(|rate| *rate != 1.0).then_some(rates),
             features: None,
             seconds_per_example: 0.0,
+            notice: None,
         };
         Ok(Self { setup, state, work })
     }
@@ -205,6 +209,13 @@ impl<M: Model> Run<M> {
         let epoch = self.state.at.epoch;
         if self.work.epoch == Some(epoch) {
             return Ok(());
+        }
+        if let Some(auto) = self.setup.config.train.batch_size.auto()
+            && self.state.sizer.measured().is_none()
+        {
+            let choice = self.choose_batch_size(auto)?;
+            self.state.sizer.set_measured(&choice);
+            self.work.notice = Some(choice.reason);
         }
         let data = Arc::clone(&self.setup.data);
         self.work.order.clone_from(&data.split().train);

@@ -1,0 +1,79 @@
+//! Measuring how fast steps of different sizes are, for `batch_size = "auto"`.
+
+use std::time::{Duration, Instant};
+
+use luthier_core::{Purpose, Streams};
+
+use super::Run;
+use crate::batch_size::{Auto, AutoChoice, Throughput};
+use crate::data::DataError;
+use crate::model::{Pass, Signal};
+use crate::optimizer::gradients::read_gradients;
+use crate::trainable::Model;
+
+/// A step that takes longer than this tells enough; larger ones are not tried.
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// The fastest of so many steps counts: what else the machine does can only slow them down.
+const REPEATS: usize = 3;
+
+/// How often a value of a network is held while gradients are computed: itself, its gradient, and what the
+/// operations in between keep.
+const COPIES: usize = 6;
+
+impl<M: Model> Run<M> {
+    /// Chooses the size of steps by measuring some. The run stays as it was.
+    pub(super) fn choose_batch_size(&self, auto: &Auto) -> Result<AutoChoice, DataError> {
+        let rows = &self.setup.data.split().train;
+        let fits = self.fits_in_memory();
+        let mut curve: Vec<Throughput> = Vec::new();
+        for size in auto.candidates(fits, rows.len()) {
+            let mut fastest = Duration::MAX;
+            for _ in 0..REPEATS {
+                let started = Instant::now();
+                self.try_step(&rows[..size])?;
+                fastest = fastest.min(started.elapsed());
+                if fastest > LONGEST {
+                    break;
+                }
+            }
+            let examples_per_second = size as f64 / fastest.as_secs_f64().max(1e-9);
+            curve.push(Throughput { size, examples_per_second });
+            if fastest > LONGEST {
+                break;
+            }
+        }
+        Ok(auto.choose(&curve, fits, rows.len()))
+    }
+
+    /// Forward and backward on `rows`, without any consequence.
+    fn try_step(&self, rows: &[usize]) -> Result<(), DataError> {
+        let data = &self.setup.data;
+        let streams = Streams::new(self.setup.seed);
+        let device = self.setup.device.clone().autodiff();
+        let batch = data.training_batch(rows, 1.0, &mut streams.at(Purpose::Augment, 0))?;
+        let signal = Signal::new(batch.inputs, rows.len(), data.shape(), &device);
+        let mut rng = streams.at(Purpose::Dropout, 0);
+        let outputs = self.state.model.forward(signal, &mut Pass::training(&mut rng, 1.0));
+        let mixed = batch.mixed.as_ref().map(|mixed| (&mixed.targets[..], &mixed.share[..]));
+        let graph = self.work.loss.of_batch(outputs, &batch.targets, mixed).backward();
+        drop(read_gradients(&self.state.model, &graph));
+        Ok(())
+    }
+
+    /// How many examples a step can have: what their values between the layers take of half the memory
+    /// that is free.
+    fn fits_in_memory(&self) -> usize {
+        let values = self.state.model.values().unwrap_or(64 * self.setup.data.shape().size());
+        (free_memory() / 2 / (4 * COPIES * values.max(1)) as u64).max(1) as usize
+    }
+}
+
+/// The memory that is free, in bytes; 2 GiB where the system does not tell.
+fn free_memory() -> u64 {
+    let told = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()
+    });
+    told.map_or(2 << 30, |kibibytes| kibibytes << 10)
+}
