@@ -12,18 +12,19 @@ use luthier_core::{
 };
 
 use crate::data::{Dataset, Split, TransformConfig};
+use crate::metric::{MetricName, MetricSet};
 use crate::model::{StageSummary, summarize};
 use crate::prepared::Prepared;
 use crate::settings::TrainingConfig;
 use crate::trained_model::TrainedModel;
-use crate::training::{Epoch, ObjectiveMetric, Run, Setup};
+use crate::training::{Epoch, Run, Setup};
 
 /// A study file's template, its data and what its trials are judged by.
 pub struct Experiment {
     template: Template,
     dataset: Arc<Dataset>,
     split: Arc<Split>,
-    objective: ObjectiveMetric,
+    objective: MetricName,
     direction: Direction,
     device: Device,
     threads: usize,
@@ -40,7 +41,7 @@ impl Experiment {
         template: Template,
         dataset: Dataset,
         split: Split,
-        objective: ObjectiveMetric,
+        objective: MetricName,
         direction: Direction,
         device: Device,
     ) -> Self {
@@ -138,10 +139,17 @@ impl Experiment {
             }
         };
         let file = self.template.fill(params).ok()?;
-        let outputs = setup.loss().outputs(&self.dataset.targets).map_err(|reason| {
+        let outputs = setup.loss().loss().outputs(&self.dataset.targets).map_err(|reason| {
             let loss = file.get("train").and_then(|train| train.get("loss"));
             problems.add(loss.map_or(0, |loss| loss.line), "train.loss", "a loss that fits the data", reason);
         });
+        for metric in &setup.config.train.metrics {
+            if let Err(reason) = metric.fits(&self.dataset.targets) {
+                let metrics = file.get("train").and_then(|train| train.get("metrics"));
+                let line = metrics.map_or(0, |metrics| metrics.line);
+                problems.add(line, "train.metrics", "metrics that fit the data", reason);
+            }
+        }
         let layers = summarize(&setup.config.model, setup.data.shape(), outputs.ok()?).map_err(|error| {
             let layers = file.get("model").and_then(|model| model.get("layers"));
             let line = match layers.map(|layers| &layers.kind) {
@@ -168,7 +176,9 @@ impl Experiment {
         let config =
             TrainingConfig::read(&node, "the model's study file").map_err(|error| error.to_string())?;
         let data = self.prepare(config.data.transforms())?;
-        let metrics = with_threads(threads, || model.evaluate_rows(&data, &self.split.test))?;
+        let more = config.train.metrics.iter().copied().chain([self.objective.metric]);
+        let measured = MetricSet::new(self.dataset.targets.task(), more);
+        let metrics = with_threads(threads, || model.evaluate_rows(&data, &self.split.test, &measured))?;
         Ok(Some(metrics))
     }
 

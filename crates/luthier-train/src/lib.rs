@@ -26,14 +26,19 @@ mod weights_file;
 
 pub use burn::tensor::Device;
 pub use experiment::Experiment;
-pub use loss::Loss;
-pub use metric::Metric;
+pub use loss::{
+    BinaryCrossEntropy, BinaryFocal, BoundLoss, ClassWeights, CrossEntropy, Focal, Huber, Loss,
+    PositiveWeight,
+};
+pub use metric::{
+    Average, ConfusionMatrix, METRICS, Measured, Metric, MetricEntry, MetricName, MetricSet, Part, Undefined,
+};
 pub use optimizer::{AdamConfig, OptimizerConfig, SgdConfig};
 pub use prepared::Prepared;
 pub use settings::{DataConfig, EarlyStopping, TrainConfig, TrainingConfig};
 pub use shape::Shape;
 pub use trained_model::{Answer, ModelError, Prediction, TrainedModel};
-pub use training::{CheckpointError, Epoch, ObjectiveMetric, Run, Setup};
+pub use training::{CheckpointError, Epoch, Run, Setup};
 
 /// The device of this name: for now `cpu`.
 ///

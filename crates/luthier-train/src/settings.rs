@@ -4,6 +4,7 @@ use luthier_core::config::{Decode, Fields, Node, Problems, bounds};
 
 use crate::data::{Impute, Source, SplitConfig, TransformConfig};
 use crate::loss::Loss;
+use crate::metric::Metric;
 use crate::model::ModelConfig;
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::{Constant, Schedule, Schedules};
@@ -49,6 +50,9 @@ luthier_core::settings! {
         optimizer: OptimizerConfig;
         /// What training makes small: "cross_entropy" for classes and "mse" for numbers if left out.
         loss: Option<Loss> = None;
+        /// What is measured after each epoch beside the loss, the accuracy or the errors, and the
+        /// objective: names of metrics, such as ["f1_macro", "auroc"].
+        metrics: Vec<Metric> = Vec::new();
         /// How values change while training.
         schedule: Schedules = Schedules { learning_rate: Schedule::Constant(Constant { warmup: 0.0 }) };
         /// When to stop before the last epoch.

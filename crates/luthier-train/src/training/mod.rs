@@ -11,8 +11,8 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use luthier_core::{Direction, Ending, Metrics, Purpose, Streams};
 
-use crate::loss::Loss;
-use crate::metric::{Metric, Predicted};
+use crate::loss::{BoundLoss, Loss};
+use crate::metric::{MetricName, MetricSet, Predicted, class_counts};
 use crate::model::{Network, Signal, host};
 use crate::prepared::Prepared;
 use crate::schedule::Progress;
@@ -23,29 +23,6 @@ pub use checkpoint::CheckpointError;
 /// Examples in a step of evaluation. It is one number for all, so that results do not depend on it.
 const EVALUATION_BATCH: usize = 256;
 
-/// The metric that a training is judged by, as it is named in a study file: `val_` and a metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ObjectiveMetric(pub Metric);
-
-impl ObjectiveMetric {
-    /// Its name, such as `val_accuracy`.
-    pub fn name(self) -> String {
-        format!("val_{}", self.0.kind())
-    }
-
-    /// The metric of this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        let metric = name.strip_prefix("val_")?;
-        let all = [Metric::Loss, Metric::Accuracy, Metric::Rmse, Metric::Mae, Metric::R2];
-        all.into_iter().find(|known| known.kind() == metric).map(Self)
-    }
-
-    /// Which way it is good.
-    pub fn direction(self) -> Direction {
-        self.0.direction()
-    }
-}
-
 /// All that a run is given.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -54,7 +31,7 @@ pub struct Setup {
     /// What to train on.
     pub data: Arc<Prepared>,
     /// What to judge by.
-    pub objective: ObjectiveMetric,
+    pub objective: MetricName,
     /// Which way it is good.
     pub direction: Direction,
     /// The seed of every draw.
@@ -65,8 +42,16 @@ pub struct Setup {
 
 impl Setup {
     /// The loss of training.
-    pub fn loss(&self) -> Loss {
-        self.config.train.loss.unwrap_or_else(|| Loss::for_targets(&self.data.dataset().targets))
+    pub fn loss(&self) -> BoundLoss {
+        let targets = &self.data.dataset().targets;
+        let loss = self.config.train.loss.clone().unwrap_or_else(|| Loss::for_targets(targets));
+        loss.bind(&class_counts(targets, &self.data.split().train))
+    }
+
+    /// What is measured after each epoch.
+    pub fn metrics(&self) -> MetricSet {
+        let more = self.config.train.metrics.iter().copied().chain([self.objective.metric]);
+        MetricSet::new(self.data.dataset().targets.task(), more)
     }
 
     /// The network before the first step.
@@ -75,7 +60,7 @@ impl Setup {
     ///
     /// Why the configuration makes no sense on this data.
     pub fn network(&self) -> Result<Network, String> {
-        let outputs = self.loss().outputs(&self.data.dataset().targets)?;
+        let outputs = self.loss().loss().outputs(&self.data.dataset().targets)?;
         let device = self.device.clone().autodiff();
         Network::new(&self.config.model, self.data.shape(), outputs, self.seed, &device)
             .map_err(|error| error.to_string())
@@ -204,9 +189,9 @@ impl Run {
             let outputs = self.network.forward(batch, Some(&mut dropout));
             let on_host = host(outputs.clone().inner());
             // The graph is freed by going backward, so that is done even if the loss is not finite.
-            let gradients = loss.of_batch(outputs, &targets).backward();
+            let gradients = loss.of_batch(outputs, &targets, None).backward();
             let gradients = GradientsParams::from_grads(gradients, &self.network);
-            let sum: f64 = loss.each(&on_host, &targets).sum();
+            let sum: f64 = loss.each(&on_host, &targets, None).map(|term| term.sum).sum();
             if !sum.is_finite() {
                 return Epoch::Diverged { step: self.step + 1 };
             }
@@ -226,7 +211,8 @@ impl Run {
 
         let network = self.network.valid();
         let mut metrics = Metrics::default();
-        predicted.measure("train_", loss, data.preprocessor(), &mut metrics);
+        let measured = self.setup.metrics();
+        measured.measure("train_", &predicted, &loss, data.preprocessor(), &mut metrics);
         let started = Instant::now();
         let Some(validation) =
             predict(&network, &data, &data.split().validation, &self.setup.device, interrupted)
@@ -234,7 +220,7 @@ impl Run {
             return Epoch::Interrupted;
         };
         self.seconds_per_example = started.elapsed().as_secs_f64() / validation.targets.len().max(1) as f64;
-        validation.measure("val_", loss, data.preprocessor(), &mut metrics);
+        measured.measure("val_", &validation, &loss, data.preprocessor(), &mut metrics);
         metrics.insert("learning_rate", rate);
         let value = metrics.get(&self.setup.objective.name()).unwrap_or(f64::NAN);
         if !value.is_finite() || !metrics.get("val_loss").is_some_and(f64::is_finite) {
