@@ -13,7 +13,7 @@ use luthier_core::{
 
 use crate::data::{Dataset, Split, TransformConfig};
 use crate::folds::Folds;
-use crate::metric::MetricName;
+use crate::metric::{MetricName, MetricSet};
 use crate::model::{Network, StageSummary, summarize};
 use crate::prepared::Prepared;
 use crate::settings::TrainingConfig;
@@ -177,10 +177,17 @@ impl<M: Model> Experiment<M> {
             }
         };
         let file = self.template.fill(params).ok()?;
-        let outputs = setup.loss().outputs(&self.dataset.targets).map_err(|reason| {
+        let outputs = setup.loss().loss().outputs(&self.dataset.targets).map_err(|reason| {
             let loss = file.get("train").and_then(|train| train.get("loss"));
             problems.add(loss.map_or(0, |loss| loss.line), "train.loss", "a loss that fits the data", reason);
         });
+        for metric in &setup.config.train.metrics {
+            if let Err(reason) = metric.fits(&self.dataset.targets) {
+                let metrics = file.get("train").and_then(|train| train.get("metrics"));
+                let line = metrics.map_or(0, |metrics| metrics.line);
+                problems.add(line, "train.metrics", "metrics that fit the data", reason);
+            }
+        }
         let layers = summarize(&setup.config.model, setup.data.shape(), outputs.ok()?).map_err(|error| {
             let layers = file.get("model").and_then(|model| model.get("layers"));
             let line = match layers.map(|layers| &layers.kind) {
@@ -207,7 +214,9 @@ impl<M: Model> Experiment<M> {
         let config =
             TrainingConfig::read(&node, "the model's study file").map_err(|error| error.to_string())?;
         let data = self.prepare(&config, 0)?;
-        let metrics = with_threads(threads, || model.evaluate_rows(&data, &self.splits[0].test))?;
+        let more = config.train.metrics.iter().copied().chain([self.objective.metric]);
+        let measured = MetricSet::new(self.dataset.targets.task(), more);
+        let metrics = with_threads(threads, || model.evaluate_rows(&data, &self.splits[0].test, &measured))?;
         metrics.map(Some).map_err(|error| error.to_string())
     }
 

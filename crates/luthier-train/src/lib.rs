@@ -30,15 +30,20 @@ mod weights_file;
 
 pub use burn::tensor::Device;
 pub use experiment::Experiment;
-pub use loss::Loss;
-pub use metric::Metric;
+pub use loss::{
+    BinaryCrossEntropy, BinaryFocal, BoundLoss, ClassWeights, CrossEntropy, Focal, Huber, Loss,
+    PositiveWeight,
+};
+pub use metric::{
+    Average, ConfusionMatrix, METRICS, Measured, Metric, MetricEntry, MetricName, MetricSet, Part, Undefined,
+};
 pub use optimizer::{AdamConfig, AdamWConfig, DecayOn, OptimizerConfig, SgdConfig};
 pub use prepared::Prepared;
 pub use settings::{DataConfig, TrainConfig, TrainingConfig};
 pub use shape::Shape;
 pub use stopping::EarlyStopping;
 pub use trained_model::{Answer, ModelError, Prediction, TrainedModel};
-pub use training::{CheckpointError, Epoch, ObjectiveMetric, Run, Setup};
+pub use training::{CheckpointError, Epoch, Run, Setup};
 
 /// The device of this name: for now `cpu`.
 ///

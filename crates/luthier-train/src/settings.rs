@@ -5,6 +5,7 @@ use luthier_core::config::{Decode, Fields, Kind, Node, Problems, bounds, default
 use crate::batch_size::BatchSizeConfig;
 use crate::data::{Impute, Source, SplitConfig, TransformConfig};
 use crate::loss::Loss;
+use crate::metric::Metric;
 use crate::model::ModelConfig;
 use crate::optimizer::{EmaConfig, GradientClip, OptimizerConfig};
 use crate::penalty::Penalties;
@@ -55,6 +56,9 @@ luthier_core::settings! {
         optimizer: OptimizerConfig;
         /// What training makes small: "cross_entropy" for classes and "mse" for numbers if left out.
         loss: Option<Loss> = None;
+        /// What is measured after each epoch beside the loss, the accuracy or the errors, and the
+        /// objective: names of metrics, such as ["f1_macro", "auroc"].
+        metrics: Vec<Metric> = Vec::new();
         /// How values change while training.
         schedule: Schedules = Schedules::default();
         /// A limit on gradients: { norm = 1.0 } for all of them together, or { value = 0.5 } for each.

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::data::{DataError, Inputs, Preprocessor, RowFlags, TargetEncoding, Targets};
-use crate::loss::Loss;
-use crate::metric::{Predicted, class_of, target_numbers};
+use crate::loss::BoundLoss;
+use crate::metric::{Measured, MetricSet, Predicted, class_of, probability_of, target_numbers};
 use crate::model::Network;
 use crate::settings::TrainingConfig;
 use crate::training::forward;
@@ -55,7 +55,7 @@ struct Card {
     version: u32,
     /// The filled-in study file.
     file: String,
-    loss: String,
+    loss: BoundLoss,
     preprocessor: Preprocessor,
     /// What it reached in validation.
     metrics: Metrics,
@@ -65,7 +65,7 @@ struct Card {
 pub struct TrainedModel {
     network: Network,
     preprocessor: Preprocessor,
-    loss: Loss,
+    loss: BoundLoss,
     file: String,
     metrics: Metrics,
     device: Device,
@@ -104,7 +104,7 @@ impl TrainedModel {
     pub(crate) fn new(
         network: Network,
         preprocessor: Preprocessor,
-        loss: Loss,
+        loss: BoundLoss,
         file: String,
         metrics: Metrics,
         device: Device,
@@ -121,7 +121,7 @@ impl TrainedModel {
         let card = Card {
             version: VERSION,
             file: self.file.clone(),
-            loss: self.loss.kind().to_owned(),
+            loss: self.loss.clone(),
             preprocessor: self.preprocessor.clone(),
             metrics: self.metrics.clone(),
         };
@@ -139,10 +139,7 @@ impl TrainedModel {
     }
 
     fn outputs(&self) -> usize {
-        match self.loss {
-            Loss::BinaryCrossEntropy => 1,
-            _ => self.preprocessor.outputs(),
-        }
+        if self.loss.loss().is_binary() { 1 } else { self.preprocessor.outputs() }
     }
 
     /// Reads a model from a file.
@@ -180,14 +177,8 @@ impl TrainedModel {
         let node = Node::parse(&card.file, "the model's study file").map_err(|error| error.to_string())?;
         let config =
             TrainingConfig::read(&node, "the model's study file").map_err(|error| error.to_string())?;
-        let loss = Loss::KINDS.iter().position(|kind| *kind == card.loss);
-        let loss = match loss.map(|index| Loss::KINDS[index]) {
-            Some("cross_entropy") => Loss::CrossEntropy,
-            Some("binary_cross_entropy") => Loss::BinaryCrossEntropy,
-            Some("mse") => Loss::Mse,
-            _ => return Err(format!("its loss {:?} is unknown", card.loss)),
-        };
-        let outputs = if loss == Loss::BinaryCrossEntropy { 1 } else { card.preprocessor.outputs() };
+        let loss = card.loss;
+        let outputs = if loss.loss().is_binary() { 1 } else { card.preprocessor.outputs() };
         // Weights that are about to be replaced: no matter which.
         let trainable = device.clone().autodiff();
         let network = Network::new(&config.model, card.preprocessor.input_shape(), outputs, 0, &trainable)
@@ -257,39 +248,37 @@ impl TrainedModel {
             }
             TargetEncoding::Classes { names } => {
                 let class = class_of(outputs);
-                // The loss of the chosen class is minus the logarithm of its probability.
-                let loss: f64 = self.loss.each(outputs, &[class as f32]).sum();
-                Answer::Class { class: names[class].clone(), probability: libm::exp(-loss) }
+                Answer::Class { class: names[class].clone(), probability: probability_of(outputs, class) }
             }
         }
     }
 
-    /// Every metric on rows with their targets.
+    /// Every metric on rows with their targets, and for classes the confusion matrix.
     ///
     /// # Errors
     ///
     /// Those of [`TrainedModel::predict`].
-    pub fn evaluate(&self, inputs: &Inputs, targets: &Targets) -> Result<Metrics, DataError> {
+    pub fn evaluate(&self, inputs: &Inputs, targets: &Targets) -> Result<Measured, DataError> {
         let rows: Vec<usize> = (0..targets.len()).collect();
         let predicted = Predicted {
             outputs: self.outputs_for(inputs)?,
             targets: target_numbers(&self.preprocessor.encode_targets(targets, &rows)),
+            mixed: None,
         };
-        let mut metrics = Metrics::default();
-        predicted.measure("", self.loss, &self.preprocessor, &mut metrics);
-        Ok(metrics)
+        Ok(Measured::new(&predicted, &self.loss, &self.preprocessor))
     }
 
-    /// Every metric on the given rows of prepared data.
+    /// The metrics of `measured` on the given rows of prepared data.
     pub(crate) fn evaluate_rows(
         &self,
         data: &crate::prepared::Prepared,
         rows: &[usize],
+        measured: &MetricSet,
     ) -> Result<Metrics, DataError> {
         let mut metrics = Metrics::default();
         if let Some(predicted) = crate::training::predict(&self.network, data, rows, &self.device, &|| false)?
         {
-            predicted.measure("", self.loss, &self.preprocessor, &mut metrics);
+            measured.measure("", &predicted, &self.loss, &self.preprocessor, &mut metrics);
         }
         Ok(metrics)
     }

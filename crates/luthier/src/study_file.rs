@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use luthier_core::config::{Fields, Node, Policy, Problem, Problems, Template, bounds, nearest};
+use luthier_core::config::{Decode, Fields, Node, Policy, Problem, Problems, Template, bounds, nearest};
 use luthier_core::{Direction, SamplerAndPruner, Search, Space};
 use luthier_train::data::DataError;
 use luthier_train::model::ModelConfig;
-use luthier_train::{DataConfig, Device, Experiment, Metric, ObjectiveMetric, TrainConfig};
+use luthier_train::{DataConfig, Device, Experiment, Metric, MetricName, MetricSet, TrainConfig};
 use thiserror::Error;
 
 luthier_core::settings! {
@@ -16,8 +16,8 @@ luthier_core::settings! {
     pub struct StudySection {
         /// The study's name, unique in its storage.
         name: String;
-        /// The metric to tune: "val_accuracy", "val_loss", "val_rmse", "val_mae" or "val_r2". Accuracy for
-        /// classes and RMSE for numbers if left out.
+        /// The metric to tune: "val_" or "train_" and a metric, such as "val_accuracy" or "val_f1_macro", or
+        /// a cost such as "latency_ms". "val_accuracy" for classes and "val_rmse" for numbers if left out.
         objective: Option<String> = None;
         /// "minimize" or "maximize"; the metric implies it.
         direction: Option<String> = None;
@@ -77,7 +77,7 @@ pub struct StudyFile {
     /// The section `[data]` at the first corner of the space.
     pub data: DataConfig,
     /// The metric, if the file names it.
-    objective: Option<ObjectiveMetric>,
+    objective: Option<MetricName>,
     root: Node,
     template: Template,
 }
@@ -229,30 +229,23 @@ impl StudyFile {
         let dataset = self.data.source.load(self.folder(), progress).map_err(|error| self.located(error))?;
         let split = self.data.split.split(&dataset).map_err(|error| self.located(error))?;
         let objective =
-            self.objective.unwrap_or_else(|| ObjectiveMetric(Metric::default_of(dataset.targets.task())));
+            self.objective.unwrap_or_else(|| MetricName::val(Metric::default_of(dataset.targets.task())));
         let mut problems = Problems::new(self.path.display().to_string());
-        let task = dataset.targets.task();
-        if !Metric::of_task(task).contains(&objective.0) {
-            let names: Vec<String> =
-                Metric::of_task(task).iter().map(|metric| ObjectiveMetric(*metric).name()).collect();
+        if let Err(reason) = objective.metric.fits(&dataset.targets) {
             let line =
                 self.root.get("study").and_then(|study| study.get("objective")).map_or(0, |node| node.line);
-            problems.add(
-                line,
-                "study.objective",
-                format!(
-                    "a metric of {}: {}",
-                    if task == luthier_train::data::Task::Regression {
-                        "regression"
-                    } else {
-                        "classification"
-                    },
-                    names.join(", ")
-                ),
-                format!("{:?}", objective.name()),
-            );
-            problems.or(Some(()))?;
-            unreachable!("a problem has just been added");
+            let names: Vec<String> = MetricSet::all(&dataset.targets)
+                .iter()
+                .map(|metric| MetricName::val(metric).name())
+                .collect();
+            problems.push(Problem {
+                line: (line > 0).then_some(line),
+                path: "study.objective".to_owned(),
+                expected: format!("a metric that fits the data: {}", names.join(", ")),
+                found: format!("{:?}", objective.name()),
+                help: Some(reason),
+            });
+            return Err(problems.into());
         }
         let direction = self.direction(objective);
         let experiment = Experiment::new(self.template.clone(), dataset, split, objective, direction, device);
@@ -290,7 +283,7 @@ impl StudyFile {
         problems.into()
     }
 
-    fn direction(&self, objective: ObjectiveMetric) -> Direction {
+    fn direction(&self, objective: MetricName) -> Direction {
         match self.study.direction.as_deref() {
             Some("minimize") => Direction::Minimize,
             Some("maximize") => Direction::Maximize,
@@ -304,7 +297,7 @@ pub struct Loaded {
     /// What a trial runs.
     pub experiment: Experiment,
     /// The metric that is tuned.
-    pub objective: ObjectiveMetric,
+    pub objective: MetricName,
     /// Which way it is tuned.
     pub direction: Direction,
 }
@@ -373,7 +366,7 @@ fn apply_sets(root: &mut Node, sets: &[String]) -> Result<(), Problems> {
 }
 
 /// Checks the keys that name something (no range may stand there), and finds the objective.
-fn check_names(root: &Node, template: &Template, problems: &mut Problems) -> Option<ObjectiveMetric> {
+fn check_names(root: &Node, template: &Template, problems: &mut Problems) -> Option<MetricName> {
     let node = |section: &str, key: &str| root.get(section).and_then(|section| section.get(key));
     let line = |section: &str, key: &str| node(section, key).map_or(0, |node| node.line);
     let mut one_of = |section: &str, key: &str, known: &[&str]| {
@@ -393,21 +386,22 @@ fn check_names(root: &Node, template: &Template, problems: &mut Problems) -> Opt
     one_of("search", "sampler", &samplers);
     let pruners: Vec<&str> = luthier_search::PRUNERS.iter().map(|entry| entry.name).collect();
     one_of("search", "pruner", &pruners);
-    let known: Vec<String> = Metric::KINDS.iter().map(|kind| format!("val_{kind}")).collect();
-    one_of("study", "objective", &known.iter().map(String::as_str).collect::<Vec<_>>());
     if node("study", "name").and_then(Node::as_str).is_some_and(|name| name.trim().is_empty()) {
         problems.add(line("study", "name"), "study.name", "a name", "empty text");
     }
-    let name = node("study", "objective").and_then(Node::as_str)?;
-    let objective = ObjectiveMetric::parse(name);
-    if objective == Some(ObjectiveMetric(Metric::Loss))
-        && let Some(param) = template.space().get("train.loss")
+    let objective = MetricName::decode(node("study", "objective")?, "study.objective", problems);
+    let of_loss = |name: &str| {
+        name.strip_prefix("train.loss").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let searched_loss = template.space().iter().find(|param| of_loss(&param.name));
+    if objective.is_some_and(|objective| objective.metric == Metric::Loss)
+        && let Some(param) = searched_loss
     {
         problems.add(
             template.line(&param.name).unwrap_or(0),
-            "train.loss",
+            &param.name,
             "one loss: the objective is that loss, and different losses cannot be compared",
-            "a range (choice)",
+            "a range",
         );
     }
     objective

@@ -101,8 +101,8 @@ fn gradients_are_those_of_pytorch() {
         let name = text(&case["name"]);
         let (network, batch) = load(case, &Device::flex().autodiff());
         let loss: Loss = setting(&case["loss"].to_string());
-        let value =
-            loss.of_batch(network.forward(batch, &mut Pass::evaluation()), &singles(&case["targets"]));
+        let outputs = network.forward(batch, &mut Pass::evaluation());
+        let value = loss.bind(&[]).of_batch(outputs, &singles(&case["targets"]), None);
         let expected = case["value"].as_f64().expect("a number");
         assert_within(deviation(&host(value.clone().inner()), &[expected]), 1e-5, name);
         let of = GradientsParams::from_grads(value.backward(), &network);

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use comfy_table::CellAlignment;
 use luthier_train::data::{Inputs, Targets};
-use luthier_train::{TrainedModel, device};
+use luthier_train::{ConfusionMatrix, Measured, TrainedModel, device};
 use serde::Serialize;
 
 use super::Failure;
-use super::output::{metrics, print, print_json, tell};
+use super::output::{number, print, print_json, table, table_text, tell};
 use super::predict::read_images;
 
 #[derive(Debug, Args)]
@@ -31,7 +32,8 @@ pub(crate) struct EvaluateArgs {
 #[derive(Serialize)]
 struct Evaluated {
     rows: usize,
-    metrics: luthier_core::Metrics,
+    #[serde(flatten)]
+    measured: Measured,
 }
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<(), Failure> {
@@ -57,11 +59,40 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     if inputs.is_empty() {
         return Err(Failure::failed(format!("{} has no rows", args.data.display())));
     }
-    let measured = Evaluated { rows: inputs.len(), metrics: model.evaluate(&inputs, &targets)? };
+    let measured = Evaluated { rows: inputs.len(), measured: model.evaluate(&inputs, &targets)? };
     if args.json {
         return print_json(&measured);
     }
-    print(&format!("{} on {} rows", metrics(&measured.metrics), measured.rows))
+    print(&text(&measured))
+}
+
+/// One line a metric, and the confusion matrix below.
+fn text(evaluated: &Evaluated) -> String {
+    let Measured { metrics, undefined, confusion } = &evaluated.measured;
+    let width = metrics.iter().map(|(name, _)| name.len()).chain(undefined.iter().map(|u| u.metric.len()));
+    let width = width.max().unwrap_or(0);
+    let mut text = format!("{} rows\n\n", evaluated.rows);
+    for (name, value) in metrics.iter() {
+        text += &format!("{name:width$}  {}\n", number(value));
+    }
+    for missing in undefined {
+        text += &format!("{:width$}  none: {}\n", missing.metric, missing.reason);
+    }
+    if let Some(confusion) = confusion {
+        text += &format!("\nrows: the true class; columns: what the model says\n\n{}", matrix(confusion));
+    }
+    text
+}
+
+fn matrix(confusion: &ConfusionMatrix) -> String {
+    let mut lines = table(std::iter::once("").chain(confusion.classes.iter().map(String::as_str)));
+    for column in lines.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for (class, counts) in confusion.classes.iter().zip(&confusion.counts) {
+        lines.add_row(std::iter::once(class.clone()).chain(counts.iter().map(u64::to_string)));
+    }
+    table_text(&lines)
 }
 
 fn read_class_folders(model: &TrainedModel, folder: &Path) -> Result<(Inputs, Targets), Failure> {
