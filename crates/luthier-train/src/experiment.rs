@@ -292,14 +292,12 @@ impl<M: Model> Experiment<M> {
         }
         let mut metrics = run.best_metrics().cloned().unwrap_or_default();
         // The same model has the same bytes.
-        MEASURED_TIMES.iter().for_each(|name| metrics.remove(name));
-        let card = ModelCard {
-            file: file.to_toml(),
-            loss: run.loss().clone(),
-            preprocessor: setup.data.preprocessor().clone(),
-            metrics,
-        };
-        Ok(Some(card.with_weights(&model.weights(), setup.data.shape())?))
+        for name in MEASURED_TIMES {
+            metrics.remove(name);
+        }
+        let preprocessor = setup.data.preprocessor().clone();
+        let card = ModelCard::new(file.to_toml(), run.loss().clone(), preprocessor, metrics);
+        Ok(Some(card.with_weights_of(&model)?))
     }
 
     fn taken_up(

@@ -12,18 +12,21 @@ mod batch;
 pub mod batch_size;
 pub mod data;
 mod experiment;
+mod folds;
 #[cfg(test)]
 mod fixture;
 mod loss;
 mod metric;
 pub mod model;
 mod optimizer;
+mod penalty;
 mod prepared;
 pub mod pretrained;
 pub mod schedule;
 mod settings;
 mod shape;
 pub mod stopping;
+mod trainable;
 mod trained_model;
 mod training;
 mod weights_file;
@@ -37,13 +40,22 @@ pub use loss::{
 pub use metric::{
     Average, ConfusionMatrix, METRICS, Measured, Metric, MetricEntry, MetricName, MetricSet, Part, Undefined,
 };
-pub use optimizer::{AdamConfig, AdamWConfig, DecayOn, OptimizerConfig, SgdConfig};
+pub use optimizer::{
+    AdadeltaConfig, AdagradConfig, AdamConfig, AdamWConfig, AdamaxConfig, Adjust, ClipNorm, ClipValue,
+    DecayOn, EmaConfig, GradientClip, LionConfig, MuonConfig, NAdamConfig, OptimizerConfig, ProdigyConfig,
+    RAdamConfig, RmsPropConfig, SgdConfig,
+};
+pub use penalty::{Patterns, PenaltyConfig, React, Regularize, Start};
 pub use prepared::Prepared;
-pub use settings::{DataConfig, TrainConfig, TrainingConfig};
+pub use schedule::Values;
+pub use settings::{CheckpointRule, DataConfig, Every, TrainConfig, TrainingConfig};
 pub use shape::Shape;
 pub use stopping::EarlyStopping;
 pub use trained_model::{Answer, ModelError, Prediction, TrainedModel};
-pub use training::{CheckpointError, Epoch, Run, Setup};
+pub use trainable::{Model, seeded};
+pub use training::{
+    Advance, Blueprint, Checkpoint, CheckpointError, Hook, MEASURED_TIMES, Position, Report, Run, Setup,
+};
 
 /// The device of this name: for now `cpu`.
 ///

@@ -8,7 +8,7 @@ use crate::loss::Loss;
 use crate::metric::Metric;
 use crate::model::ModelConfig;
 use crate::optimizer::{EmaConfig, GradientClip, OptimizerConfig};
-use crate::penalty::Penalties;
+use crate::penalty::Regularize;
 use crate::schedule::Schedules;
 use crate::stopping::EarlyStopping;
 
@@ -64,7 +64,7 @@ luthier_core::settings! {
         /// A limit on gradients: { norm = 1.0 } for all of them together, or { value = 0.5 } for each.
         gradient_clip: Option<GradientClip> = None;
         /// Penalties on the weights, beside the optimizer's own `weight_decay`: one table or a list.
-        regularize: Penalties = Penalties::none();
+        regularize: Regularize = Regularize(Vec::new());
         /// The largest norm of the weights that lead to a unit.
         max_norm: Option<f64> = None, bounds::POSITIVE;
         /// Measure and hand over an exponential moving average of the weights: { decay = 0.999 }.
@@ -74,8 +74,6 @@ luthier_core::settings! {
         /// How often the model is measured on the validation examples, reported, compared and saved: a
         /// number of epochs, which may be a part of one such as 0.25, or { steps = 500 }.
         validate_every: Every = Every::Epochs(1.0);
-        /// Metrics to measure beside the usual ones, such as ["f1_macro", "auroc"].
-        metrics: Vec<String> = Vec::new();
         /// Which checkpoints `luthier train --checkpoint` keeps.
         checkpoints: CheckpointRule = defaults();
     }
@@ -131,8 +129,6 @@ impl TrainConfig {
         monitors.extend(stopping.map(|name| ("train.early_stopping".to_owned(), name.to_owned())));
         let sizes = self.batch_size.monitor().into_iter();
         monitors.extend(sizes.map(|name| ("train.batch_size".to_owned(), name.to_owned())));
-        let columns = self.metrics.iter();
-        monitors.extend(columns.map(|name| ("train.metrics".to_owned(), format!("val_{name}"))));
         monitors
     }
 }

@@ -20,6 +20,7 @@ use crate::loss::BoundLoss;
 use crate::metric::{Measured, MetricSet, Predicted, class_of, probability_of, target_numbers};
 use crate::model::Network;
 use crate::settings::TrainingConfig;
+use crate::trainable::Model;
 use crate::training::forward;
 use crate::weights_file::{to_bytes, weights_of};
 
@@ -50,24 +51,37 @@ pub enum ModelError {
     Data(#[from] DataError),
 }
 
-#[derive(Serialize, Deserialize)]
-struct Card {
+/// What a model file says beside its weights.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ModelCard {
+    /// The version of the format.
     version: u32,
     /// The filled-in study file.
-    file: String,
-    loss: BoundLoss,
-    preprocessor: Preprocessor,
+    pub(crate) file: String,
+    pub(crate) loss: BoundLoss,
+    pub(crate) preprocessor: Preprocessor,
     /// What it reached in validation.
-    metrics: Metrics,
+    pub(crate) metrics: Metrics,
+}
+
+impl ModelCard {
+    pub(crate) fn new(file: String, loss: BoundLoss, preprocessor: Preprocessor, metrics: Metrics) -> Self {
+        Self { version: VERSION, file, loss, preprocessor, metrics }
+    }
+
+    /// The model file.
+    pub(crate) fn with_weights_of(&self, model: &impl Model) -> Result<Vec<u8>, String> {
+        let card = serde_json::to_string(self).map_err(|error| error.to_string())?;
+        let mut metadata = HashMap::from([("luthier".to_owned(), card)]);
+        metadata.extend(model.torch().map(|torch| ("pytorch".to_owned(), torch)));
+        to_bytes(&model.weights(), &[], metadata).map_err(|error| error.to_string())
+    }
 }
 
 /// A trained model, ready for raw data.
 pub struct TrainedModel {
     network: Network,
-    preprocessor: Preprocessor,
-    loss: BoundLoss,
-    file: String,
-    metrics: Metrics,
+    card: ModelCard,
     device: Device,
 }
 
@@ -100,46 +114,17 @@ pub enum Answer {
 }
 
 impl TrainedModel {
-    /// Puts a trained network together with what it needs.
-    pub(crate) fn new(
-        network: Network,
-        preprocessor: Preprocessor,
-        loss: BoundLoss,
-        file: String,
-        metrics: Metrics,
-        device: Device,
-    ) -> Self {
-        Self { network, preprocessor, loss, file, metrics, device }
-    }
-
     /// The model as a file.
     ///
     /// # Errors
     ///
     /// A message if it cannot be written as safetensors, which no model has led to.
     pub fn to_bytes(&self) -> Result<Vec<u8>, String> {
-        let card = Card {
-            version: VERSION,
-            file: self.file.clone(),
-            loss: self.loss.clone(),
-            preprocessor: self.preprocessor.clone(),
-            metrics: self.metrics.clone(),
-        };
-        let card = serde_json::to_string(&card).map_err(|error| error.to_string())?;
-        let mut metadata = HashMap::from([("luthier".to_owned(), card)]);
-        metadata.extend(self.torch().map(|torch| ("pytorch".to_owned(), torch)));
-        to_bytes(&self.network.weights(), &[], metadata).map_err(|error| error.to_string())
-    }
-
-    /// The model as an expression of PyTorch, `nn.Sequential(…)`, if it has one.
-    fn torch(&self) -> Option<String> {
-        let modules = self.network.summary().iter().map(|stage| stage.torch.clone());
-        let modules: Option<Vec<String>> = modules.collect();
-        Some(format!("nn.Sequential({})", modules?.join(", ")))
+        self.card.with_weights_of(&self.network)
     }
 
     fn outputs(&self) -> usize {
-        if self.loss.loss().is_binary() { 1 } else { self.preprocessor.outputs() }
+        if self.card.loss.loss().is_binary() { 1 } else { self.card.preprocessor.outputs() }
     }
 
     /// Reads a model from a file.
@@ -169,7 +154,7 @@ impl TrainedModel {
             .as_ref()
             .and_then(|entries| entries.get("luthier"))
             .ok_or("its metadata has no entry `luthier`")?;
-        let card: Card =
+        let card: ModelCard =
             serde_json::from_str(card).map_err(|error| format!("its entry `luthier`: {error}"))?;
         if card.version != VERSION {
             return Err(format!("it has version {}, expected {VERSION}", card.version));
@@ -185,29 +170,22 @@ impl TrainedModel {
             .map_err(|error| error.to_string())?
             .with_weights(&weights_of(&tensors, "")?)?
             .valid();
-        Ok(Self {
-            network,
-            preprocessor: card.preprocessor,
-            loss,
-            file: card.file,
-            metrics: card.metrics,
-            device,
-        })
+        Ok(Self { network, card, device })
     }
 
     /// The filled-in study file that the model was trained by.
     pub fn file(&self) -> &str {
-        &self.file
+        &self.card.file
     }
 
     /// What was measured in validation at the epoch whose weights these are.
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.card.metrics
     }
 
     /// How raw data is read for it.
     pub fn preprocessor(&self) -> &Preprocessor {
-        &self.preprocessor
+        &self.card.preprocessor
     }
 
     fn outputs_for(&self, inputs: &Inputs) -> Result<Vec<f32>, DataError> {
@@ -215,7 +193,7 @@ impl TrainedModel {
         let mut outputs = Vec::new();
         for rows in rows.chunks(BATCH) {
             let mut encoded = Vec::new();
-            self.preprocessor.encode(inputs, rows, &mut encoded)?;
+            self.card.preprocessor.encode(inputs, rows, &mut encoded)?;
             outputs.extend(forward(&self.network, encoded, rows.len(), &self.device));
         }
         Ok(outputs)
@@ -242,9 +220,9 @@ impl TrainedModel {
     }
 
     fn answer(&self, outputs: &[f32]) -> Answer {
-        match &self.preprocessor.targets {
+        match &self.card.preprocessor.targets {
             TargetEncoding::Numbers { .. } => {
-                Answer::Number { value: self.preprocessor.decode_number(outputs[0]) }
+                Answer::Number { value: self.card.preprocessor.decode_number(outputs[0]) }
             }
             TargetEncoding::Classes { names } => {
                 let class = class_of(outputs);
@@ -262,10 +240,10 @@ impl TrainedModel {
         let rows: Vec<usize> = (0..targets.len()).collect();
         let predicted = Predicted {
             outputs: self.outputs_for(inputs)?,
-            targets: target_numbers(&self.preprocessor.encode_targets(targets, &rows)),
+            targets: target_numbers(&self.card.preprocessor.encode_targets(targets, &rows)),
             mixed: None,
         };
-        Ok(Measured::new(&predicted, &self.loss, &self.preprocessor))
+        Ok(Measured::new(&predicted, &self.card.loss, &self.card.preprocessor))
     }
 
     /// The metrics of `measured` on the given rows of prepared data.
@@ -278,7 +256,7 @@ impl TrainedModel {
         let mut metrics = Metrics::default();
         if let Some(predicted) = crate::training::predict(&self.network, data, rows, &self.device, &|| false)?
         {
-            measured.measure("", &predicted, &self.loss, &self.preprocessor, &mut metrics);
+            measured.measure("", &predicted, &self.card.loss, &self.card.preprocessor, &mut metrics);
         }
         Ok(metrics)
     }

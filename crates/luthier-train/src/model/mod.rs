@@ -28,8 +28,8 @@ pub use layers::{
     GruLayer, Layer, LayerNormLayer, LeakyRelu, LstmLayer, MaxPoolLayer, Output, Padding, Position,
     PositionLayer, ResidualLayer, RnnLayer, RowsLayer, SpatialDropoutLayer,
 };
-pub(crate) use signal::{Pass, Signal};
-pub(crate) use weights::host;
+pub use signal::{Pass, Signal};
+pub(crate) use weights::{Layout, host};
 pub use weights::{Parameter, Role, Weights};
 
 luthier_core::settings! {

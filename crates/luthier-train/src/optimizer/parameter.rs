@@ -5,14 +5,13 @@
 pub(crate) struct Parameter {
     /// Its name in a PyTorch state dict.
     pub name: String,
-    /// Its shape in PyTorch's layout.
+    /// Its shape here. Matrices are `[inputs, outputs]`, the transpose of PyTorch's.
     pub shape: Vec<usize>,
     /// What it is.
     pub role: Role,
     /// The stage that it belongs to.
     pub stage: usize,
-    /// Whether it is a matrix that is kept as `[in, out]` here, where PyTorch has `[out, in]`. `shape`
-    /// is PyTorch's; the values are in the order of the matrix that is kept.
+    /// Whether it is a matrix that PyTorch keeps as `[out, in]`, and that is `[in, out]` here.
     pub transposed: bool,
 }
 
@@ -34,10 +33,32 @@ pub(crate) enum Role {
     Running,
 }
 
+/// A tensor of two or more dimensions as a matrix: one row or column for each unit that it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Matrix {
+    /// Units, or filters.
+    pub outputs: usize,
+    /// Weights that lead to each of them.
+    pub inputs: usize,
+    /// Whether it is kept as `[inputs, outputs]`; else as `[outputs, inputs]`.
+    pub transposed: bool,
+}
+
 impl Parameter {
     /// The number of its values.
     pub(crate) fn len(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// It as a matrix, if it has two or more dimensions.
+    pub(crate) fn matrix(&self) -> Option<Matrix> {
+        match self.shape[..] {
+            [inputs, outputs] if self.transposed => Some(Matrix { outputs, inputs, transposed: true }),
+            [outputs, ref rest @ ..] if !rest.is_empty() => {
+                Some(Matrix { outputs, inputs: rest.iter().product(), transposed: false })
+            }
+            _ => None,
+        }
     }
 
     /// Whether it multiplies what flows through the network: matrices, filters and embeddings, but no
@@ -58,7 +79,7 @@ pub(crate) fn parameters(of: &[crate::model::Parameter]) -> Vec<Parameter> {
     };
     let parameter = |parameter: &crate::model::Parameter| Parameter {
         name: parameter.name.clone(),
-        shape: parameter.layout.shape(&parameter.shape),
+        shape: parameter.shape.clone(),
         role: role(parameter.role),
         stage: parameter.stage,
         transposed: parameter.layout == crate::model::Layout::Transposed,

@@ -303,7 +303,7 @@ impl<M: Model> Run<M> {
         }
         state.horizon = header.horizon;
         state.at = header.at;
-        state.penalties.restore(&header.penalties);
+        state.penalties.restore(&header.penalties).map_err(CheckpointError::Other)?;
         state.reactions = header.reactions.clone();
         state.sizer = header.sizer.clone();
         state.stopper = header.stopper.clone();

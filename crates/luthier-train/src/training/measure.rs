@@ -88,7 +88,7 @@ impl<M: Model> Run<M> {
         ] {
             metrics.insert(name, value);
         }
-        if self.state.penalties.any() {
+        if !self.setup.config.train.regularize.0.is_empty() {
             metrics.insert("penalty", at.penalty);
         }
         let here = self.state.at;

@@ -24,7 +24,7 @@ use crate::model::{Network, Parameter, Signal, host};
 use crate::optimizer::gradients::read_weights;
 use crate::optimizer::parameter::{Parameter as Place, parameters};
 use crate::optimizer::{Ema, Optimizer};
-use crate::penalty::Penalties;
+use crate::penalty::{MaxNorm, Penalties};
 use crate::prepared::Prepared;
 use crate::schedule::{Reactions, Reading};
 use crate::shape::Shape;
@@ -74,6 +74,7 @@ struct State<M> {
 /// What follows from the setup and the state.
 struct Work {
     parameters: Vec<Place>,
+    max_norm: Option<MaxNorm>,
     loss: BoundLoss,
     metrics: MetricSet,
     /// `weights`, `flops` and `bytes`.
@@ -160,8 +161,10 @@ impl<M: Model> Run<M> {
         }
         let metrics = MetricSet::new(setup.data.preprocessor().task(), setup.metrics());
         let rates = setup.config.model.transfer.rates(&found);
+        let places = parameters(&found);
         let work = Work {
-            parameters: parameters(&found),
+            max_norm: train.max_norm.map(|limit| MaxNorm::new(limit, &places)),
+            parameters: places,
             loss: setup.loss(),
             metrics,
             costs,

@@ -83,8 +83,10 @@ impl<M: Model> Setup<M> {
 
     /// The metrics that are asked for, beside those of the task.
     pub(crate) fn metrics(&self) -> Vec<Metric> {
-        let named = self.config.train.monitors().into_iter().filter_map(|(_, name)| MetricName::parse(&name));
-        named.chain([self.objective]).map(|name| name.metric).collect()
+        let train = &self.config.train;
+        let named = train.monitors().into_iter().filter_map(|(_, name)| MetricName::parse(&name));
+        let named = named.chain([self.objective]).map(|name| name.metric);
+        named.chain(train.metrics.iter().copied()).collect()
     }
 
     /// The model before the first step.

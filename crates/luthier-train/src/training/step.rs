@@ -151,7 +151,8 @@ impl<M: Model> Run<M> {
         // What a report holds is measured at the last step before it.
         let watched = state.at.is_due(train.validate_every, examples);
         let weights = read_weights(&state.model);
-        let (gradients, penalty) = state.penalties.apply(&weights, gradients, values.penalty, watched);
+        let mut gradients = gradients;
+        state.penalties.add_gradient(values.penalty, &weights, &mut gradients);
         let (gradients, found) = match &train.gradient_clip {
             Some(limit) => clip(limit, gradients),
             None if watched => {
@@ -167,8 +168,8 @@ impl<M: Model> Run<M> {
             rates: self.work.rates.as_deref(),
         };
         let mut weights = state.optimizer.step(&settings, weights, gradients);
-        if let Some(limit) = train.max_norm {
-            weights = max_norm(limit, &self.work.parameters, weights);
+        if let Some(limit) = &self.work.max_norm {
+            weights = limit.apply(weights);
         }
         if let Some(ema) = &mut state.ema {
             ema.update(&weights);
@@ -178,7 +179,7 @@ impl<M: Model> Run<M> {
         segment.batch_size = rows;
         if watched {
             segment.gradient_norm = found;
-            segment.penalty = penalty;
+            segment.penalty = state.penalties.value(values.penalty, &before);
             segment.update_ratio = update_to_weight(&self.work.parameters, &before, &weights);
         }
         self.replace(|model| write_weights(model, weights));
