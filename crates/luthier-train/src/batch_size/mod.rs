@@ -241,7 +241,7 @@ impl BatchSizer {
         config: &BatchSizeConfig,
         progress: &Progress<'_>,
         examples: usize,
-        streams: &Streams,
+        streams: Streams,
     ) -> usize {
         let size = match config {
             BatchSizeConfig::Fixed(size) => *size as f64,
@@ -313,7 +313,7 @@ impl BatchSizer {
 }
 
 impl RandomSize {
-    fn draw(&self, streams: &Streams, step: u64) -> usize {
+    fn draw(&self, streams: Streams, step: u64) -> usize {
         let Sizes { min, max } = self.random;
         let mut rng = streams.at(Purpose::Batch, step);
         if !self.log {

@@ -1,5 +1,4 @@
-//! The gradient noise scale (McCandlish, Kaplan, Amodei et al. 2018, "An Empirical Model of Large-Batch
-//! Training").
+//! The gradient noise scale ("An Empirical Model of Large-Batch Training", 2018, arXiv 1812.06162).
 //!
 //! With G the true gradient and Σ the covariance of the gradients of single examples, the simple noise
 //! scale is B = tr(Σ) / |G|²: below it a larger batch saves steps, above it hardly. The expected squared

@@ -8,7 +8,7 @@ use crate::schedule::Reading;
 const EXAMPLES: usize = 1_000;
 
 fn size(sizer: &BatchSizer, config: &BatchSizeConfig, step: u64) -> usize {
-    sizer.size(config, &Progress::new(step, 10, 100), EXAMPLES, &Streams::new(7))
+    sizer.size(config, &Progress::new(step, 10, 100), EXAMPLES, Streams::new(7))
 }
 
 fn again(sizer: &BatchSizer) -> BatchSizer {
@@ -48,9 +48,9 @@ fn drawn_sizes_fill_their_range_and_depend_on_seed_and_step_alone() {
         let mean = drawn.iter().sum::<usize>() as f64 / 4_000.0;
         assert!((mean - middle).abs() < 1.0, "{mean}");
         assert_eq!(drawn[17], size(&again(&sizer), &config, 17));
-        let other = sizer.size(&config, &Progress::new(17, 10, 100), EXAMPLES, &Streams::new(8));
+        let other = sizer.size(&config, &Progress::new(17, 10, 100), EXAMPLES, Streams::new(8));
         let same = (0..20).filter(|step| {
-            sizer.size(&config, &Progress::new(*step, 10, 100), EXAMPLES, &Streams::new(8))
+            sizer.size(&config, &Progress::new(*step, 10, 100), EXAMPLES, Streams::new(8))
                 == drawn[*step as usize]
         });
         assert!(same.count() < 10, "another seed draws the same, such as {other}");

@@ -33,10 +33,11 @@ impl Decode for Schedule {
     }
 }
 
-/// Whether text is, or was meant to be, the name of a kind: any other word is a formula.
+/// Whether text is, or was meant to be, the name of a kind: any other text is a formula.
 fn is_name_of_kind(text: &str) -> bool {
-    let word = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphabetic() || c == '_' || c == '-');
-    word && !Formula::knows(text)
+    let word = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
+    // `step` is a kind before it is a value, and so is `multi-step` before it is a difference.
+    Curve::KINDS.contains(&text.replace('-', "_").as_str()) || word && !Formula::knows(text)
 }
 
 fn decode_table(

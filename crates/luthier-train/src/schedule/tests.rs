@@ -1,5 +1,5 @@
-use luthier_core::{Direction, Metrics};
-use serde_json::Value;
+use luthier_core::config::{Decode as _, Node, Policy, Problems, Template};
+use luthier_core::{Direction, Metrics, Params, Value};
 
 use super::*;
 use crate::fixture::{assert_within, cases, doubles, refusal, setting, text};
@@ -23,7 +23,7 @@ fn larger(a: f64, b: f64) -> f64 {
 
 #[test]
 fn schedules_are_those_of_pytorch() {
-    let fixture: Value =
+    let fixture: serde_json::Value =
         serde_json::from_str(include_str!("../../tests/fixtures/schedules.json")).expect("a fixture");
     let number = |key: &str| fixture[key].as_u64().expect("a number");
     let (epochs, per_epoch, every) = (number("epochs"), number("steps_per_epoch"), number("every"));
@@ -42,7 +42,7 @@ fn schedules_are_those_of_pytorch() {
 
 #[test]
 fn plateaus_are_those_of_pytorch() {
-    let fixture: Value =
+    let fixture: serde_json::Value =
         serde_json::from_str(include_str!("../../tests/fixtures/schedules.json")).expect("a fixture");
     let metric = doubles(&fixture["plateaus"]["metric"]);
     let rate = fixture["rate"].as_f64().expect("a number");
@@ -148,7 +148,7 @@ fn a_batch_size_that_doubles_does_not_move_a_schedule() {
     let behind = Progress { steps_per_epoch: 50, ..before };
     assert_eq!(cosine.value(1.0, &before, 1.0), cosine.value(1.0, &behind, 1.0));
     let half_way = Progress { step_in_epoch: 25, ..behind };
-    let expected = (1.0 + libm::cos(std::f64::consts::PI * 0.55)) / 2.0;
+    let expected = 0.5 + 0.5 * libm::cos(std::f64::consts::PI * 0.55);
     assert_close(&[cosine.value(1.0, &half_way, 1.0)], &[expected]);
 }
 
@@ -230,6 +230,9 @@ fn misspelt_schedules_are_refused_with_what_was_meant() {
     for (schedule, expected) in [
         ("\"cosin\"", "did you mean \"cosine\"?"),
         ("{ kind = \"one-cycle\" }", "did you mean \"one_cycle\"?"),
+        ("\"multi-step\"", "did you mean \"multi_step\"?"),
+        ("\"step\"", "value.every"),
+        ("\"epoch-foo\"", "found    the name `foo` at character 7"),
         ("{ kind = \"cosine\", warmpu = 0.1 }", "value.warmpu"),
         ("{ kind = \"cosine\", warmpu = 0.1 }", "did you mean `warmup`?"),
         ("{ kind = \"step\", evry = 5 }", "did you mean `every`?"),
@@ -308,4 +311,61 @@ fn reactions_lower_any_schedule_and_go_into_a_checkpoint() {
     assert_close(&[values.learning_rate], &[0.015]);
     // A report without the metric counts for nothing.
     assert!(reactions.observe(&schedules, &|_| None).is_empty());
+}
+
+#[test]
+fn no_curve_breaks_in_the_shortest_training() {
+    let all = [
+        "\"constant\"",
+        "{ kind = \"step\", every = 1 }",
+        "{ kind = \"multi_step\", milestones = [0.1] }",
+        "\"exponential\"",
+        "{ kind = \"polynomial\", power = 0.5, by = \"epoch\" }",
+        "{ kind = \"linear\", epochs = 1e-9 }",
+        "\"inverse_sqrt\"",
+        "\"cosine\"",
+        "{ kind = \"cosine_restarts\", period = 1e-300, growth = 2 }",
+        "{ kind = \"one_cycle\", rise = 0.0 }",
+        "{ kind = \"one_cycle\", rise = 1.0, three_phases = true, by = \"epoch\" }",
+        "[[5, 1]]",
+        "\"1 + log(progress) / 2\"",
+        "{ kind = \"join\", parts = [{ until = 9, schedule = \"one_cycle\" }] }",
+        "{ kind = \"product\", of = [\"cosine\"] }",
+        "\"plateau\"",
+        "\"tied\"",
+    ];
+    assert_eq!(all.len(), Curve::KINDS.len() + 1, "one of each kind, two of one");
+    for text in all {
+        let mut schedule: Schedule = setting(text);
+        for warmup_epochs in [0.0, 0.5, 3.0] {
+            schedule.common.warmup_epochs = Some(warmup_epochs);
+            for (step, per_epoch, epochs) in
+                [(0, 1, 1), (1, 1, 1), (0, 3, 1), (2, 3, 1), (7, 2, 3), (0, 1, 0)]
+            {
+                let value = schedule.value(0.1, &Progress::new(step, per_epoch, epochs), 1.0);
+                assert!((0.0..=1.0).contains(&value), "{text} at step {step}: {value}");
+            }
+        }
+    }
+}
+
+#[test]
+fn schedules_can_be_searched() {
+    let range = "learning_rate = { choice = [\"cosine\", [[0, 0.1], [5, { float = [0.01, 0.05] }]], \
+                 \"0.1 * 0.9^epoch\", { kind = \"step\", every = { int = [2, 9] } }] }";
+    let file = Node::parse(range, "file.toml").expect("TOML");
+    let policy = Policy { allowed: &["learning_rate"], refused: &[] };
+    let template = Template::new(&file, "file.toml", &policy).expect("ranges");
+    let names: Vec<&str> = template.space().iter().map(|parameter| parameter.name.as_str()).collect();
+    assert_eq!(names, ["learning_rate", "learning_rate.option2.2.float1", "learning_rate.step.every"]);
+    let kinds = ["cosine", "option2", "0.1 * 0.9^epoch", "step"].map(|option| {
+        let values = [Value::Text(option.to_owned()), Value::Float(0.02), Value::Int(3)];
+        let params: Params = names.iter().map(|name| (*name).to_owned()).zip(values).collect();
+        let filled = template.fill(&params).expect("values");
+        let mut problems = Problems::new("file.toml");
+        let node = filled.get("learning_rate").expect("the key");
+        let schedule = Schedule::decode(node, "learning_rate", &mut problems);
+        schedule.unwrap_or_else(|| panic!("{problems}")).curve.kind()
+    });
+    assert_eq!(kinds, ["cosine", "points", "formula", "step"]);
 }
