@@ -11,6 +11,7 @@ use luthier_core::{
     Params, Space, TrialHandle, TrialId,
 };
 
+use crate::augment::Augmentation;
 use crate::data::{Dataset, Split, TransformConfig};
 use crate::folds::Folds;
 use crate::metric::{MetricName, MetricSet};
@@ -41,7 +42,7 @@ pub struct Experiment<M: Model = Network> {
 }
 
 /// Transforms, the number of the split, and what they make of the data.
-type Known = (TransformConfig, usize, Arc<Prepared>);
+type Known = ((TransformConfig, Augmentation), usize, Arc<Prepared>);
 
 impl Experiment {
     /// An experiment. Its template's sections `[data]`, `[model]` and `[train]` are those of a
@@ -143,13 +144,13 @@ impl<M: Model> Experiment<M> {
     }
 
     fn prepare(&self, config: &TrainingConfig, fold: usize) -> Result<Arc<Prepared>, String> {
-        let transforms = config.data.transforms();
+        let transforms = (config.data.transforms(), config.data.augment.clone());
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         let known = prepared.iter().find(|(known, of, _)| *known == transforms && *of == fold);
         if let Some((_, _, data)) = known {
             return Ok(Arc::clone(data));
         }
-        let data = Prepared::new(Arc::clone(&self.dataset), Arc::clone(&self.splits[fold]), &transforms)
+        let data = Prepared::new(Arc::clone(&self.dataset), Arc::clone(&self.splits[fold]), &transforms.0, &transforms.1)
             .map_err(|error| error.to_string())?;
         let data = Arc::new(data);
         prepared.push((transforms, fold, Arc::clone(&data)));

@@ -8,6 +8,7 @@
 //! [`Experiment`] is the way in: a study file's template with its data, as an
 //! [`Objective`](luthier_core::Objective).
 
+mod augment;
 mod batch;
 pub mod batch_size;
 pub mod data;
@@ -20,6 +21,7 @@ mod metric;
 pub mod model;
 mod optimizer;
 mod penalty;
+mod prefetch;
 mod prepared;
 pub mod pretrained;
 pub mod schedule;
@@ -31,6 +33,7 @@ mod trained_model;
 mod training;
 mod weights_file;
 
+pub use augment::{Augmentation, Erase, ErasingFill};
 pub use burn::tensor::Device;
 pub use experiment::Experiment;
 pub use loss::{

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use luthier_core::Rng;
+
+use crate::augment::{Augmentation, Domain};
 use crate::batch::Batch;
 use crate::data::{DataError, Dataset, Inputs, Preprocessor, Split, TransformConfig};
 use crate::metric::target_numbers;
@@ -17,6 +20,8 @@ pub struct Prepared {
     table: Option<Vec<f32>>,
     targets: Vec<f32>,
     shape: Shape,
+    augmentation: Augmentation,
+    domain: Domain,
 }
 
 impl Prepared {
@@ -25,6 +30,7 @@ impl Prepared {
         dataset: Arc<Dataset>,
         split: Arc<Split>,
         transforms: &TransformConfig,
+        augmentation: &Augmentation,
     ) -> Result<Self, DataError> {
         let preprocessor = Preprocessor::fit(&dataset, &split.train, transforms)?;
         let table = match &dataset.inputs {
@@ -34,7 +40,9 @@ impl Prepared {
         let rows: Vec<usize> = (0..dataset.len()).collect();
         let targets = target_numbers(&preprocessor.encode_targets(&dataset.targets, &rows));
         let shape = preprocessor.input_shape();
-        Ok(Self { dataset, split, preprocessor, table, targets, shape })
+        augmentation.check(shape).map_err(DataError::Encoding)?;
+        let (augmentation, domain) = (augmentation.clone(), Domain::of(&preprocessor));
+        Ok(Self { dataset, split, preprocessor, table, targets, shape, augmentation, domain })
     }
 
     /// The data as it was loaded.
@@ -97,7 +105,7 @@ impl Prepared {
     ) -> Result<Batch, DataError> {
         let mut batch = self.batch(rows)?;
         if self.augments() {
-            self.augmentation.apply(&mut batch, self.shape, strength, rng);
+            self.augmentation.apply(&mut batch, &self.domain, strength, rng);
         }
         Ok(batch)
     }

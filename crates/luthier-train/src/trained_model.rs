@@ -18,10 +18,9 @@ use thiserror::Error;
 use crate::data::{DataError, Inputs, Preprocessor, RowFlags, TargetEncoding, Targets};
 use crate::loss::BoundLoss;
 use crate::metric::{Measured, MetricSet, Predicted, class_of, probability_of, target_numbers};
-use crate::model::Network;
+use crate::model::{Network, Pass, Signal, host};
 use crate::settings::TrainingConfig;
 use crate::trainable::Model;
-use crate::training::forward;
 use crate::weights_file::{to_bytes, weights_of};
 
 const VERSION: u32 = 1;
@@ -162,7 +161,7 @@ impl TrainedModel {
         let node = Node::parse(&card.file, "the model's study file").map_err(|error| error.to_string())?;
         let config =
             TrainingConfig::read(&node, "the model's study file").map_err(|error| error.to_string())?;
-        let loss = card.loss;
+        let loss = &card.loss;
         let outputs = if loss.loss().is_binary() { 1 } else { card.preprocessor.outputs() };
         // Weights that are about to be replaced: no matter which.
         let trainable = device.clone().autodiff();
@@ -194,7 +193,8 @@ impl TrainedModel {
         for rows in rows.chunks(BATCH) {
             let mut encoded = Vec::new();
             self.card.preprocessor.encode(inputs, rows, &mut encoded)?;
-            outputs.extend(forward(&self.network, encoded, rows.len(), &self.device));
+            let batch = Signal::new(encoded, rows.len(), self.network.input(), &self.device);
+            outputs.extend(host(self.network.forward(batch, &mut Pass::evaluation())));
         }
         Ok(outputs)
     }
@@ -254,7 +254,7 @@ impl TrainedModel {
         measured: &MetricSet,
     ) -> Result<Metrics, DataError> {
         let mut metrics = Metrics::default();
-        if let Some(predicted) = crate::training::predict(&self.network, data, rows, &self.device, &|| false)?
+        if let Some(predicted) = crate::training::predict(&self.network, data, rows, &self.device, &mut || false)?
         {
             measured.measure("", &predicted, &self.card.loss, &self.card.preprocessor, &mut metrics);
         }

@@ -59,7 +59,14 @@ const DEFAULT_TRIALS: u64 = 100;
 
 /// Where ranges may stand in a study file.
 const POLICY: Policy = Policy {
-    allowed: &["model", "train", "data.standardize", "data.impute", "data.standardize_target"],
+    allowed: &[
+        "model",
+        "train",
+        "data.standardize",
+        "data.impute",
+        "data.standardize_target",
+        "data.augment",
+    ],
     refused: &[("train.epochs", "trials of different length cannot be compared; stop early instead")],
 };
 
@@ -248,7 +255,7 @@ impl StudyFile {
             return Err(problems.into());
         }
         let direction = self.direction(objective);
-        let experiment = Experiment::new(self.template.clone(), dataset, split, objective, direction, device);
+        let experiment = Experiment::new(self.template.clone(), dataset, vec![split], objective, direction, device);
         for corner in self.space().corners() {
             if let Err(found) = experiment.summarize(&corner, &problems.file) {
                 for problem in found.iter() {

@@ -24,6 +24,24 @@ pub(crate) struct Predicted {
     pub(crate) mixed: Option<(Vec<f32>, Vec<f32>)>,
 }
 
+impl Predicted {
+    /// Adds those of further examples.
+    pub(crate) fn extend(&mut self, more: Self) {
+        // Those that were not mixed are mixed with themselves.
+        if more.mixed.is_some() && self.mixed.is_none() {
+            self.mixed = Some((self.targets.clone(), vec![1.0; self.targets.len()]));
+        }
+        if let Some((targets, shares)) = &mut self.mixed {
+            let (more_targets, more_shares) =
+                more.mixed.unwrap_or_else(|| (more.targets.clone(), vec![1.0; more.targets.len()]));
+            targets.extend(more_targets);
+            shares.extend(more_shares);
+        }
+        self.outputs.extend(more.outputs);
+        self.targets.extend(more.targets);
+    }
+}
+
 /// The metrics that are to be measured, each once, in a fixed order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricSet {

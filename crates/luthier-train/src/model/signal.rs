@@ -9,7 +9,7 @@ use crate::shape::Shape;
 
 /// What flows through a network: a batch of examples.
 #[derive(Debug, Clone)]
-pub(crate) enum Signal {
+pub enum Signal {
     /// `[batch, features]`
     Flat(Tensor<2>),
     /// `[batch, channels, height, width]`
@@ -61,7 +61,7 @@ impl Signal {
     }
 
     /// Every example as one vector. Token numbers become numbers; the builder lets none come here.
-    pub(crate) fn flat(self) -> Tensor<2> {
+    pub fn flat(self) -> Tensor<2> {
         match self {
             Self::Flat(tensor) => tensor,
             Self::Image(tensor) => tensor.flatten(1, 3),
@@ -97,7 +97,7 @@ const MOST_DROPPED: f64 = 0.95;
 
 /// One forward pass: evaluation, or training with its draws and what it measures on the way.
 #[derive(Debug)]
-pub(crate) struct Pass<'a> {
+pub struct Pass<'a> {
     /// Where dropout draws from; `None` in evaluation.
     rng: Option<&'a mut Rng>,
     /// A factor on every rate of dropout, from a schedule.
@@ -121,6 +121,13 @@ impl Pass<'_> {
     /// and cut at 0.95; normalisation measures the batch.
     pub(crate) fn training(rng: &mut Rng, dropout: f64) -> Pass<'_> {
         Pass { rng: Some(rng), dropout, running: Vec::new(), frozen: Arc::default(), quiet: false }
+    }
+
+    /// `tensor` with units dropped at this rate while training (Srivastava et al. 2014): for models of the
+    /// caller's own. Layers of a study file do so by themselves.
+    #[must_use]
+    pub fn dropout<const D: usize>(&mut self, tensor: Tensor<D>, rate: f64) -> Tensor<D> {
+        super::layers::dropout::dropped(tensor, rate, self)
     }
 
     /// Whether the stage that is at work trains.

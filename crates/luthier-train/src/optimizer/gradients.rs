@@ -7,7 +7,7 @@ use burn::tensor::{Gradients, Tensor};
 use luthier_core::config::bounds;
 
 use super::parameter::{Parameter, Role};
-use crate::model::{Network, host};
+use crate::model::host;
 
 luthier_core::kinds! {
     /// How gradients that are too large are made smaller, before the optimizer sees them.
@@ -40,7 +40,7 @@ luthier_core::settings! {
 }
 
 /// The tensors of `network`, flat and without autodiff, in the order in which they are visited.
-pub(crate) fn read_weights(network: &Network) -> Vec<Tensor<1>> {
+pub(crate) fn read_weights<M: Module>(network: &M) -> Vec<Tensor<1>> {
     struct Reader(Vec<Tensor<1>>);
     impl ModuleVisitor for Reader {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -54,7 +54,7 @@ pub(crate) fn read_weights(network: &Network) -> Vec<Tensor<1>> {
 
 /// The gradient of each tensor of `network`, flat; nothing for those that are not trained or had no part
 /// in the loss. Drop `gradients` before they are changed: a tensor with one owner need not be copied.
-pub(crate) fn read_gradients(network: &Network, gradients: &Gradients) -> Vec<Option<Tensor<1>>> {
+pub(crate) fn read_gradients<M: Module>(network: &M, gradients: &Gradients) -> Vec<Option<Tensor<1>>> {
     struct Reader<'a>(&'a Gradients, Vec<Option<Tensor<1>>>);
     impl ModuleVisitor for Reader<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -67,7 +67,7 @@ pub(crate) fn read_gradients(network: &Network, gradients: &Gradients) -> Vec<Op
 }
 
 /// `network` with other weights, in the order of [`read_weights`]. What had no gradient gets none.
-pub(crate) fn write_weights(network: Network, weights: Vec<Tensor<1>>) -> Network {
+pub(crate) fn write_weights<M: Module>(network: M, weights: Vec<Tensor<1>>) -> M {
     struct Writer(VecDeque<Tensor<1>>);
     impl ModuleMapper for Writer {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

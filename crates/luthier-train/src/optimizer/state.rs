@@ -18,7 +18,7 @@ pub(crate) struct OptimizerState {
 }
 
 /// The numbers that an optimizer remembers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Scalars {
     /// The steps of each parameter; 0 for one that has had none, of which there are no tensors.
     pub steps: Vec<u64>,

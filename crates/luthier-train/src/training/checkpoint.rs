@@ -291,7 +291,7 @@ impl<M: Model> Run<M> {
         let weights = checkpoint.under("now.");
         run.state.model = model.with_weights(&weights).map_err(CheckpointError::Other)?;
         let state = &mut run.state;
-        if !header.scalars.is_empty() {
+        if header.scalars != Scalars::default() {
             let memories = checkpoint.under("optimizer.");
             let tensors = memories.into_iter().map(|it| (it.name, it.values)).collect();
             let memory = OptimizerState { tensors, scalars: header.scalars.clone() };

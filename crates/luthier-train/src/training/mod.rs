@@ -160,8 +160,9 @@ impl<M: Model> Run<M> {
             costs.insert("flops", flops as f64);
         }
         let metrics = MetricSet::new(setup.data.preprocessor().task(), setup.metrics());
-        let rates = setup.config.model.transfer.rates(&found);
+        let rates = crate::pretrained::Transfer::default().rates(&found);
         let places = parameters(&found);
+        let train = &setup.config.train;
         let work = Work {
             max_norm: train.max_norm.map(|limit| MaxNorm::new(limit, &places)),
             parameters: places,
@@ -223,7 +224,7 @@ impl<M: Model> Run<M> {
         let data = Arc::clone(&self.setup.data);
         self.work.order.clone_from(&data.split().train);
         Streams::new(self.setup.seed).at(Purpose::Order, epoch).shuffle(&mut self.work.order);
-        let transfer = &self.setup.config.model.transfer;
+        let transfer = &crate::pretrained::Transfer::default();
         let frozen = transfer.frozen_at(epoch, &self.state.model.parameters());
         if frozen != self.work.frozen {
             self.replace(|model| model.frozen(&frozen));

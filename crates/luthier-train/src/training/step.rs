@@ -41,7 +41,7 @@ impl<M: Model> Run<M> {
             metrics: (at.report > 0).then_some(&state.last),
         };
         let streams = Streams::new(self.setup.seed);
-        let size = state.sizer.size(&train.batch_size, &progress(0, 1), examples, &streams);
+        let size = state.sizer.size(&train.batch_size, &progress(0, 1), examples, streams);
         let bases = Bases {
             learning_rate: train.optimizer.learning_rate(),
             batch_size: size,

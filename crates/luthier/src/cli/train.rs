@@ -143,7 +143,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         Some(folder) => format!("stopping after this batch; --resume {} goes on from there", folder.display()),
         None => "stopping after this batch; nothing is kept of an unfinished run without --checkpoint".to_owned(),
     };
-    tune::stop_on_signals(&interrupt, &message)?;
+    tune::stop_on_signals(&interrupt, message)?;
     let params = Params::new();
     let (rows, json) = (Vec::new(), args.file.json);
     let mut trial = Alone { params, seed, rows, json, interrupt, resumed, checkpoints };
