@@ -16,6 +16,7 @@ mod loss;
 mod metric;
 pub mod model;
 mod optimizer;
+mod penalty;
 mod prepared;
 pub mod schedule;
 mod settings;
@@ -28,7 +29,12 @@ pub use burn::tensor::Device;
 pub use experiment::Experiment;
 pub use loss::Loss;
 pub use metric::Metric;
-pub use optimizer::{AdamConfig, AdamWConfig, DecayOn, OptimizerConfig, SgdConfig};
+pub use optimizer::{
+    AdadeltaConfig, AdagradConfig, AdamConfig, AdamWConfig, AdamaxConfig, Adjust, ClipNorm, ClipValue,
+    DecayOn, EmaConfig, GradientClip, LionConfig, MuonConfig, NAdamConfig, OptimizerConfig, ProdigyConfig,
+    RAdamConfig, RmsPropConfig, SgdConfig,
+};
+pub use penalty::{Patterns, PenaltyConfig, React, Regularize, Start};
 pub use prepared::Prepared;
 pub use settings::{DataConfig, EarlyStopping, TrainConfig, TrainingConfig};
 pub use shape::Shape;

@@ -4,8 +4,40 @@ use std::collections::VecDeque;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
+use luthier_core::config::bounds;
 
-use crate::model::Network;
+use super::parameter::{Parameter, Role};
+use crate::model::{Network, host};
+
+luthier_core::kinds! {
+    /// How gradients that are too large are made smaller, before the optimizer sees them.
+    #[derive(Debug, Clone, PartialEq)]
+    pub enum GradientClip ("a table with `norm` or `value`") by key {
+        /// By the norm of all gradients together (Pascanu, Mikolov and Bengio 2013), as
+        /// `torch.nn.utils.clip_grad_norm_`: they are multiplied by `min(1, norm / (‖g‖ + 1e-6))`.
+        "norm" => Norm(ClipNorm),
+        /// Each number by itself, as `torch.nn.utils.clip_grad_value_`.
+        "value" => Value(ClipValue),
+    }
+}
+
+luthier_core::settings! {
+    /// Clipping by the norm of all gradients.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct ClipNorm {
+        /// The largest norm that is left alone; 0.1 to 10.
+        norm: f64, bounds::POSITIVE;
+    }
+}
+
+luthier_core::settings! {
+    /// Clipping number by number.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct ClipValue {
+        /// The largest size of a number; 1e-3 to 1.
+        value: f64, bounds::POSITIVE;
+    }
+}
 
 /// The tensors of `network`, flat and without autodiff, in the order in which they are visited.
 pub(crate) fn read_weights(network: &Network) -> Vec<Tensor<1>> {
@@ -57,3 +89,93 @@ fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     let count = tensor.dims().iter().product::<usize>();
     tensor.reshape([count])
 }
+
+/// The largest number of values that is summed in one go: Burn sums larger tensors in an order that depends
+/// on the number of threads.
+const CHUNK: usize = 1 << 20;
+
+/// The sum of a tensor, of shape `[1]`, in an order that depends on its size alone.
+pub(crate) fn sum(tensor: Tensor<1>) -> Tensor<1> {
+    let [count] = tensor.dims();
+    if count <= CHUNK {
+        return tensor.sum();
+    }
+    let chunk = |start: usize| tensor.clone().narrow(0, start, CHUNK.min(count - start)).sum();
+    sum(Tensor::cat((0..count).step_by(CHUNK).map(chunk).collect(), 0))
+}
+
+/// The sum of each tensor. All of them are read from the device at once.
+pub(crate) fn sums(tensors: Vec<Tensor<1>>) -> Vec<f64> {
+    if tensors.is_empty() {
+        return Vec::new();
+    }
+    let sums = tensors.into_iter().map(sum).collect();
+    host(Tensor::cat(sums, 0)).into_iter().map(f64::from).collect()
+}
+
+/// The L2 norm of all gradients together.
+pub(crate) fn norm(gradients: &[Option<Tensor<1>>]) -> f64 {
+    let squares = gradients.iter().flatten().map(|gradient| gradient.clone().square()).collect();
+    libm::sqrt(sums(squares).iter().sum())
+}
+
+/// The clipped gradients, and their norm before. A norm that is not finite makes them all NaN or 0, as in
+/// PyTorch; the loop stops at such a step anyway.
+pub(crate) fn clip(clip: &GradientClip, gradients: Vec<Option<Tensor<1>>>) -> (Vec<Option<Tensor<1>>>, f64) {
+    let norm = norm(&gradients);
+    let clipped = match clip {
+        GradientClip::Norm(clip) => {
+            let factor = clip.norm / (norm + 1e-6);
+            if factor >= 1.0 {
+                return (gradients, norm);
+            }
+            each(gradients, |gradient| gradient.mul_scalar(factor))
+        }
+        GradientClip::Value(clip) => each(gradients, |gradient| gradient.clamp(-clip.value, clip.value)),
+    };
+    (clipped, norm)
+}
+
+fn each(
+    gradients: Vec<Option<Tensor<1>>>,
+    change: impl Fn(Tensor<1>) -> Tensor<1>,
+) -> Vec<Option<Tensor<1>>> {
+    gradients.into_iter().map(|gradient| gradient.map(&change)).collect()
+}
+
+/// `sum + scale · new`. It begins with an empty `sum`. With the share of each batch in all examples as
+/// `scale`, the result is the gradient of the mean loss over all of them.
+pub(crate) fn accumulate(
+    sum: Vec<Option<Tensor<1>>>,
+    new: Vec<Option<Tensor<1>>>,
+    scale: f64,
+) -> Vec<Option<Tensor<1>>> {
+    let new = if scale == 1.0 { new } else { each(new, |gradient| gradient.mul_scalar(scale)) };
+    if sum.is_empty() {
+        return new;
+    }
+    let add = |pair: (Option<Tensor<1>>, Option<Tensor<1>>)| match pair {
+        (Some(sum), Some(new)) => Some(sum + new),
+        (one, other) => one.or(other),
+    };
+    sum.into_iter().zip(new).map(add).collect()
+}
+
+/// How far a step went as a share of where it began: `‖after - before‖ / ‖before‖` over all that is trained.
+/// About 1e-3 is usual; much more is a sign of a learning rate that is too large.
+pub(crate) fn update_to_weight(parameters: &[Parameter], before: &[Tensor<1>], after: &[Tensor<1>]) -> f64 {
+    let mut squares = Vec::with_capacity(2 * before.len());
+    for ((parameter, before), after) in parameters.iter().zip(before).zip(after) {
+        if parameter.role != Role::Running {
+            squares.push((after.clone() - before.clone()).square());
+            squares.push(before.clone().square());
+        }
+    }
+    let squares = sums(squares);
+    let way: f64 = squares.iter().step_by(2).sum();
+    let size: f64 = squares.iter().skip(1).step_by(2).sum();
+    if size == 0.0 { 0.0 } else { libm::sqrt(way / size) }
+}
+
+#[cfg(test)]
+mod tests;

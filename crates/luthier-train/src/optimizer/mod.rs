@@ -5,9 +5,19 @@
 //! the network in the order in which they are visited. Their state is a list of named tensors in a fixed
 //! order and a few numbers, so equal runs have equal checkpoints.
 
+mod adadelta;
+mod adagrad;
 mod adam;
+mod adamax;
+mod ema;
 pub(crate) mod gradients;
+mod lion;
+mod muon;
+mod nadam;
 pub(crate) mod parameter;
+mod prodigy;
+mod radam;
+mod rmsprop;
 mod rule;
 mod sgd;
 mod state;
@@ -15,9 +25,22 @@ mod state;
 use burn::tensor::Tensor;
 
 use parameter::Parameter;
-use rule::{Memory, Now, Place, Rule};
+use prodigy::{Distance, Part};
+use rule::{Memory, Now, Place, Rule, Slot};
 
+pub use adadelta::AdadeltaConfig;
+pub use adagrad::AdagradConfig;
 pub use adam::{AdamConfig, AdamWConfig};
+pub use adamax::AdamaxConfig;
+pub(crate) use ema::Ema;
+pub use ema::EmaConfig;
+pub use gradients::{ClipNorm, ClipValue, GradientClip};
+pub use lion::LionConfig;
+pub use muon::{Adjust, MuonConfig};
+pub use nadam::NAdamConfig;
+pub use prodigy::ProdigyConfig;
+pub use radam::RAdamConfig;
+pub use rmsprop::RmsPropConfig;
 pub use sgd::SgdConfig;
 pub(crate) use state::{OptimizerState, Scalars};
 
@@ -31,6 +54,24 @@ luthier_core::kinds! {
         "adam" => Adam(AdamConfig),
         /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
         "adamw" => AdamW(AdamWConfig),
+        /// Adam with the largest gradient in place of the mean square (Kingma and Ba 2015).
+        "adamax" => Adamax(AdamaxConfig),
+        /// Adam with Nesterov's momentum (Dozat 2016).
+        "nadam" => NAdam(NAdamConfig),
+        /// Adam with a rectified variance, which needs no warm-up (Liu et al. 2020).
+        "radam" => RAdam(RAdamConfig),
+        /// Gradients divided by the root of their mean square (Tieleman and Hinton 2012).
+        "rmsprop" => RmsProp(RmsPropConfig),
+        /// Gradients divided by the root of the sum of their squares (Duchi, Hazan and Singer 2011).
+        "adagrad" => Adagrad(AdagradConfig),
+        /// Steps in the unit of the weights (Zeiler 2012).
+        "adadelta" => Adadelta(AdadeltaConfig),
+        /// The sign of the momentum (Chen et al. 2023).
+        "lion" => Lion(LionConfig),
+        /// Orthogonalised momentum for the matrices of hidden layers, `AdamW` for all else (Jordan et al. 2024).
+        "muon" => Muon(MuonConfig),
+        /// Adam that finds its own step size (Mishchenko and Defazio 2024).
+        "prodigy" => Prodigy(ProdigyConfig),
     }
 }
 
@@ -52,6 +93,15 @@ macro_rules! of_any_kind {
             OptimizerConfig::Sgd($config) => $body,
             OptimizerConfig::Adam($config) => $body,
             OptimizerConfig::AdamW($config) => $body,
+            OptimizerConfig::Adamax($config) => $body,
+            OptimizerConfig::NAdam($config) => $body,
+            OptimizerConfig::RAdam($config) => $body,
+            OptimizerConfig::RmsProp($config) => $body,
+            OptimizerConfig::Adagrad($config) => $body,
+            OptimizerConfig::Adadelta($config) => $body,
+            OptimizerConfig::Lion($config) => $body,
+            OptimizerConfig::Muon($config) => $body,
+            OptimizerConfig::Prodigy($config) => $body,
         }
     };
 }
@@ -76,16 +126,35 @@ impl OptimizerConfig {
         match self {
             Self::Sgd(config) => config.decoupled,
             Self::Adam(config) => config.decoupled,
-            Self::AdamW(_) => true,
+            Self::Adamax(config) => config.decoupled,
+            Self::NAdam(config) => config.decoupled,
+            Self::RAdam(config) => config.decoupled,
+            Self::RmsProp(config) => config.decoupled,
+            Self::Adagrad(config) => config.decoupled,
+            Self::Adadelta(config) => config.decoupled,
+            Self::Prodigy(config) => config.decoupled,
+            Self::AdamW(_) | Self::Lion(_) | Self::Muon(_) => true,
         }
     }
 
-    fn rule(&self) -> Box<dyn Rule + Send + Sync> {
-        match self {
-            Self::Sgd(config) => Box::new(config.clone()),
+    fn method(&self) -> Method {
+        Method::Each(match self.clone() {
+            Self::Sgd(config) => Box::new(config),
             Self::Adam(config) => Box::new(config.rule()),
             Self::AdamW(config) => Box::new(config.rule()),
-        }
+            Self::Adamax(config) => Box::new(config),
+            Self::NAdam(config) => Box::new(config),
+            Self::RAdam(config) => Box::new(config),
+            Self::RmsProp(config) => Box::new(config),
+            Self::Adagrad(config) => Box::new(config),
+            Self::Adadelta(config) => Box::new(config),
+            Self::Lion(config) => Box::new(config),
+            Self::Muon(config) => Box::new(config),
+            Self::Prodigy(config) => {
+                let start = config.start();
+                return Method::Prodigy(config, start);
+            }
+        })
     }
 
     /// The optimizer of a network with these parameters, before its first step.
@@ -96,7 +165,7 @@ impl OptimizerConfig {
             output: Some(parameter.stage) == last,
         };
         Optimizer {
-            rule: self.rule(),
+            method: self.method(),
             decoupled: self.decoupled(),
             decay_on: self.decay_on(),
             places: parameters.iter().map(place).collect(),
@@ -116,9 +185,24 @@ pub(crate) struct StepSettings<'a> {
     pub rates: Option<&'a [f64]>,
 }
 
+/// How weights follow gradients: each tensor by itself, or with sums over all of them.
+enum Method {
+    Each(Box<dyn Rule + Send + Sync>),
+    Prodigy(ProdigyConfig, Distance),
+}
+
+impl Method {
+    fn slots(&self, place: &Place) -> Vec<Slot> {
+        match self {
+            Self::Each(rule) => rule.slots(place),
+            Self::Prodigy(..) => prodigy::SLOTS.to_vec(),
+        }
+    }
+}
+
 /// An optimizer at work: the rule and what it remembers of each parameter.
 pub(crate) struct Optimizer {
-    rule: Box<dyn Rule + Send + Sync>,
+    method: Method,
     decoupled: bool,
     decay_on: DecayOn,
     places: Vec<Place>,
@@ -132,46 +216,54 @@ impl Optimizer {
     pub(crate) fn step(
         &mut self,
         settings: &StepSettings<'_>,
-        weights: Vec<Tensor<1>>,
+        mut weights: Vec<Tensor<1>>,
         gradients: Vec<Option<Tensor<1>>>,
     ) -> Vec<Tensor<1>> {
         debug_assert_eq!((weights.len(), gradients.len()), (self.places.len(), self.places.len()));
-        let factor = |index: usize| settings.rates.map_or(1.0, |rates| rates[index]);
-        weights
-            .into_iter()
-            .zip(gradients)
-            .enumerate()
-            .map(|(index, (weights, gradient))| match gradient {
-                Some(gradient) if factor(index) != 0.0 => {
-                    let rate = settings.learning_rate * factor(index);
-                    self.step_one(index, rate, settings.weight_decay, weights, gradient)
+        let (mut parts, mut moved) = (Vec::new(), Vec::new());
+        let places = self.places.iter().zip(&mut self.memories);
+        for (index, (gradient, (place, memory))) in gradients.into_iter().zip(places).enumerate() {
+            let factor = settings.rates.map_or(1.0, |rates| rates[index]);
+            let Some(gradient) = gradient.filter(|_| factor != 0.0) else { continue };
+            let old = weights[index].clone();
+            let memory = memory.get_or_insert_with(|| Memory::new(&self.method.slots(place), &old));
+            memory.time += 1;
+            let decays = self.decay_on == DecayOn::All || place.parameter.is_weight();
+            match &self.method {
+                Method::Each(rule) => {
+                    let rate = settings.learning_rate * factor * rule.rate_factor(place);
+                    let decay = if decays { settings.weight_decay } else { 0.0 };
+                    let (old, gradient) = decayed(self.decoupled, rate, decay, old, gradient);
+                    let now = Now { rate, time: memory.time, place };
+                    weights[index] = rule.step(&now, memory, old, gradient);
                 }
-                _ => weights,
-            })
-            .collect()
-    }
-
-    fn step_one(
-        &mut self,
-        index: usize,
-        rate: f64,
-        weight_decay: f64,
-        mut weights: Tensor<1>,
-        mut gradient: Tensor<1>,
-    ) -> Tensor<1> {
-        let place = &self.places[index];
-        if weight_decay != 0.0 && (self.decay_on == DecayOn::All || place.parameter.is_weight()) {
-            if self.decoupled {
-                weights = weights.mul_scalar(1.0 - rate * weight_decay);
-            } else {
-                gradient = weights.clone().mul_scalar(weight_decay) + gradient;
+                Method::Prodigy(..) => {
+                    parts.push(Part { memory, factor, decays, weights: old, gradient });
+                    moved.push(index);
+                }
             }
         }
-        let memory =
-            self.memories[index].get_or_insert_with(|| Memory::new(&self.rule.slots(place), &weights));
-        memory.time += 1;
-        let now = Now { rate, time: memory.time, place };
-        self.rule.step(&now, memory, weights, gradient)
+        if let Method::Prodigy(config, distance) = &mut self.method {
+            for (index, new) in moved.into_iter().zip(config.step(settings, distance, parts)) {
+                weights[index] = new;
+            }
+        }
+        weights
+    }
+}
+
+/// Weights and gradient with weight decay in the one or the other.
+fn decayed(
+    decoupled: bool,
+    rate: f64,
+    decay: f64,
+    weights: Tensor<1>,
+    gradient: Tensor<1>,
+) -> (Tensor<1>, Tensor<1>) {
+    match decoupled {
+        _ if decay == 0.0 => (weights, gradient),
+        true => (weights.mul_scalar(1.0 - rate * decay), gradient),
+        false => (weights.clone(), weights.mul_scalar(decay) + gradient),
     }
 }
 

@@ -7,14 +7,13 @@ use crate::model::Network;
 pub(crate) struct Parameter {
     /// Its name in a PyTorch state dict.
     pub name: String,
-    /// Its shape in PyTorch's layout.
+    /// Its shape here. Matrices are `[inputs, outputs]`, the transpose of PyTorch's.
     pub shape: Vec<usize>,
     /// What it is.
     pub role: Role,
     /// The stage that it belongs to.
     pub stage: usize,
-    /// Whether it is a matrix that is kept as `[in, out]` here, where PyTorch has `[out, in]`. `shape`
-    /// is PyTorch's; the values are in the order of the matrix that is kept.
+    /// Whether it is a matrix that PyTorch keeps as `[out, in]`, and that is `[in, out]` here.
     pub transposed: bool,
 }
 
@@ -36,10 +35,32 @@ pub(crate) enum Role {
     Running,
 }
 
+/// A tensor of two or more dimensions as a matrix: one row or column for each unit that it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Matrix {
+    /// Units, or filters.
+    pub outputs: usize,
+    /// Weights that lead to each of them.
+    pub inputs: usize,
+    /// Whether it is kept as `[inputs, outputs]`; else as `[outputs, inputs]`.
+    pub transposed: bool,
+}
+
 impl Parameter {
     /// The number of its values.
     pub(crate) fn len(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// It as a matrix, if it has two or more dimensions.
+    pub(crate) fn matrix(&self) -> Option<Matrix> {
+        match self.shape[..] {
+            [inputs, outputs] if self.transposed => Some(Matrix { outputs, inputs, transposed: true }),
+            [outputs, ref rest @ ..] if !rest.is_empty() => {
+                Some(Matrix { outputs, inputs: rest.iter().product(), transposed: false })
+            }
+            _ => None,
+        }
     }
 
     /// Whether it multiplies what flows through the network: matrices, filters and embeddings, but no
@@ -51,12 +72,16 @@ impl Parameter {
 
 /// The tensors of a network, in the order in which they are visited.
 pub(crate) fn parameters(network: &Network) -> Vec<Parameter> {
-    let parameter = |weights: crate::model::Weights| {
+    let parameter = |mut weights: crate::model::Weights| {
         let weight = weights.name.ends_with("weight");
+        let transposed = weight && weights.shape.len() == 2;
+        if transposed {
+            weights.shape.reverse();
+        }
         Parameter {
             role: if weight { Role::Weight } else { Role::Bias },
             stage: weights.name.split('.').next().and_then(|stage| stage.parse().ok()).unwrap_or(0),
-            transposed: weight && weights.shape.len() == 2,
+            transposed,
             name: weights.name,
             shape: weights.shape,
         }

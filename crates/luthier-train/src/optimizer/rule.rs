@@ -13,6 +13,11 @@ pub(super) trait Rule {
     /// The tensors it keeps for a parameter, in the order in which [`Memory`] holds them.
     fn slots(&self, place: &Place) -> Vec<Slot>;
 
+    /// A factor on the learning rate of a parameter.
+    fn rate_factor(&self, _: &Place) -> f64 {
+        1.0
+    }
+
     /// The weights after a step along `gradient`.
     fn step(&self, now: &Now<'_>, memory: &mut Memory, weights: Tensor<1>, gradient: Tensor<1>) -> Tensor<1>;
 }

@@ -3,8 +3,9 @@
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::Optimizer;
+use super::prodigy::Distance;
 use super::rule::Memory;
+use super::{Method, Optimizer};
 use crate::model::host;
 
 /// All that an optimizer remembers. Equal runs have equal states, in the same order.
@@ -23,20 +24,27 @@ pub(crate) struct Scalars {
     pub steps: Vec<u64>,
     /// A running product of each parameter (`NAdam`; 1 elsewhere).
     pub products: Vec<f64>,
+    /// The estimate of the distance (Prodigy).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) distance: Option<Distance>,
 }
 
 impl Optimizer {
     /// What it remembers.
     pub(crate) fn state(&self) -> OptimizerState {
+        let distance = match &self.method {
+            Method::Each(_) => None,
+            Method::Prodigy(_, distance) => Some(*distance),
+        };
         let mut state = OptimizerState {
             tensors: Vec::new(),
-            scalars: Scalars { steps: Vec::new(), products: Vec::new() },
+            scalars: Scalars { steps: Vec::new(), products: Vec::new(), distance },
         };
         for (place, memory) in self.places.iter().zip(&self.memories) {
             state.scalars.steps.push(memory.as_ref().map_or(0, |memory| memory.time));
             state.scalars.products.push(memory.as_ref().map_or(1.0, |memory| memory.product));
             let Some(memory) = memory else { continue };
-            for (slot, tensor) in self.rule.slots(place).iter().zip(&memory.tensors) {
+            for (slot, tensor) in self.method.slots(place).iter().zip(&memory.tensors) {
                 state.tensors.push((format!("{}.{}", place.parameter.name, slot.name), host(tensor.clone())));
             }
         }
@@ -66,7 +74,7 @@ impl Optimizer {
                 continue;
             }
             let mut memory = Memory { time, product, tensors: Vec::new() };
-            for slot in self.rule.slots(place) {
+            for slot in self.method.slots(place) {
                 let name = format!("{}.{}", place.parameter.name, slot.name);
                 let found = tensors.iter().position(|(given, _)| *given == name);
                 let Some(found) = found else {
@@ -86,6 +94,11 @@ impl Optimizer {
         }
         if let Some((name, _)) = tensors.first() {
             return Err(format!("the optimizer has no place for the tensor {name}"));
+        }
+        match (&mut self.method, scalars.distance) {
+            (Method::Each(_), None) => {}
+            (Method::Prodigy(_, distance), Some(given)) => *distance = given,
+            _ => return Err("the optimizer's state is of another optimizer".to_owned()),
         }
         self.memories = memories;
         Ok(())

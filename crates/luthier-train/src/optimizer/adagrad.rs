@@ -1,0 +1,50 @@
+//! Adagrad (Duchi, Hazan and Singer 2011), as `torch.optim.Adagrad`.
+//!
+//! With gradient g, weights w, rate γ, its decay η, step t and weight decay λ:
+//!
+//! ```text
+//! g ← g + λ w                                   (coupled; decoupled: w ← w - γ λ w)
+//! s ← s + g²                                    (it begins with the initial value)
+//! w ← w - γ / (1 + (t - 1) η) · g / (sqrt(s) + ε)
+//! ```
+
+use burn::tensor::Tensor;
+use luthier_core::config::bounds;
+
+use super::DecayOn;
+use super::rule::{Memory, Now, Place, Rule, Slot};
+
+luthier_core::settings! {
+    /// Adagrad.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct AdagradConfig {
+        /// Step size γ. Search it between 1e-4 and 1 on a logarithmic scale.
+        learning_rate: f64 = 1e-2, bounds::POSITIVE;
+        /// Decay η of the step size; 0 to 1e-2. The sum of squares makes steps smaller already.
+        lr_decay: f64 = 0.0, bounds::NOT_NEGATIVE;
+        /// What the sum of squares begins with; 0 to 1.
+        initial_accumulator_value: f64 = 0.0, bounds::NOT_NEGATIVE;
+        /// Number ε that is added to the root of the sum.
+        epsilon: f64 = 1e-10, bounds::POSITIVE;
+        /// Weight decay λ; 1e-6 to 1e-2.
+        weight_decay: f64 = 0.0, bounds::NOT_NEGATIVE;
+        /// Shrink the weights by themselves instead of adding the decay to the gradient (L2).
+        decoupled: bool = false;
+        /// What decays: "all" parameters, or "weights" without biases and normalisation.
+        weight_decay_on: DecayOn = DecayOn::All;
+    }
+}
+
+impl Rule for AdagradConfig {
+    fn slots(&self, _: &Place) -> Vec<Slot> {
+        vec![Slot { name: "sum", initial: self.initial_accumulator_value }]
+    }
+
+    fn step(&self, now: &Now<'_>, memory: &mut Memory, weights: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
+        let sum = gradient.clone().square() + memory.tensors[0].clone();
+        memory.tensors[0] = sum.clone();
+        let rate = now.rate / (1.0 + (now.time - 1) as f64 * self.lr_decay);
+        let step = gradient / sum.sqrt().add_scalar(self.epsilon);
+        weights - step.mul_scalar(rate)
+    }
+}

@@ -1,0 +1,52 @@
+//! Adamax (Kingma and Ba 2015, section 7), as `torch.optim.Adamax`.
+//!
+//! With gradient g, weights w, rate γ, decays β1 and β2, step t and weight decay λ:
+//!
+//! ```text
+//! g ← g + λ w                             (coupled; decoupled: w ← w - γ λ w)
+//! m ← β1 m + (1 - β1) g
+//! u ← max(β2 u, |g| + ε)
+//! w ← w - γ / (1 - β1^t) · m / u
+//! ```
+
+use burn::tensor::Tensor;
+use luthier_core::config::bounds;
+
+use super::DecayOn;
+use super::rule::{Memory, Now, Place, Rule, Slot};
+
+luthier_core::settings! {
+    /// Adamax.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct AdamaxConfig {
+        /// Step size γ. Search it between 1e-5 and 1e-1 on a logarithmic scale.
+        learning_rate: f64 = 2e-3, bounds::POSITIVE;
+        /// Decay β1 of the mean of gradients; 0.8 to 0.99.
+        beta1: f64 = 0.9, bounds::BELOW_ONE;
+        /// Decay β2 of the largest gradient; 0.9 to 0.9999.
+        beta2: f64 = 0.999, bounds::BELOW_ONE;
+        /// Number ε that is added to the size of each gradient.
+        epsilon: f64 = 1e-8, bounds::POSITIVE;
+        /// Weight decay λ; 1e-6 to 1e-2.
+        weight_decay: f64 = 0.0, bounds::NOT_NEGATIVE;
+        /// Shrink the weights by themselves instead of adding the decay to the gradient (L2).
+        decoupled: bool = false;
+        /// What decays: "all" parameters, or "weights" without biases and normalisation.
+        weight_decay_on: DecayOn = DecayOn::All;
+    }
+}
+
+impl Rule for AdamaxConfig {
+    fn slots(&self, _: &Place) -> Vec<Slot> {
+        vec![Slot::zeros("mean"), Slot::zeros("largest")]
+    }
+
+    fn step(&self, now: &Now<'_>, memory: &mut Memory, weights: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
+        let size = gradient.clone().abs().add_scalar(self.epsilon);
+        let largest = memory.tensors[1].clone().mul_scalar(self.beta2).max_pair(size);
+        memory.tensors[1] = largest.clone();
+        let mean = memory.follow(0, gradient, 1.0 - self.beta1);
+        let first = 1.0 - libm::pow(self.beta1, now.time as f64);
+        weights - (mean / largest).mul_scalar(now.rate / first)
+    }
+}
