@@ -171,9 +171,9 @@ CASES = {
     'bias_correction = true, d0 = 1e-4, d_coef = 0.5 }':
         of(Prodigy, betas=(0.8, 0.95), beta3=0.9, eps=1e-6, weight_decay=0.05, use_bias_correction=True, d0=1e-4,
            d_coef=0.5),
-    '{ kind = "prodigy", learning_rate = 0.5, beta1 = 0.0, weight_decay = 0.05, decoupled = false, '
+    '{ kind = "prodigy", learning_rate = 0.5, beta1 = 0.0, weight_decay = 0.01, decoupled = false, '
     'safeguard_warmup = true, growth_rate = 1.05, d0 = 1e-4 }':
-        of(Prodigy, lr=0.5, betas=(0.0, 0.999), weight_decay=0.05, decouple=False, safeguard_warmup=True,
+        of(Prodigy, lr=0.5, betas=(0.0, 0.999), weight_decay=0.01, decouple=False, safeguard_warmup=True,
            growth_rate=1.05, d0=1e-4),
 }
 

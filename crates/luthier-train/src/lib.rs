@@ -15,7 +15,9 @@ mod fixture;
 mod loss;
 mod metric;
 pub mod model;
+#[allow(dead_code, unused_imports, reason = "the loop does not use all of it yet")]
 mod optimizer;
+#[allow(dead_code, unused_imports, reason = "the loop does not use all of it yet")]
 mod penalty;
 mod prepared;
 pub mod schedule;
