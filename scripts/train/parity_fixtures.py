@@ -2,7 +2,7 @@
 
     python scripts/train/parity_fixtures.py     (needs torch, numpy and scikit-learn)
 
-Optimizers over recorded gradients, networks with their outputs and gradients, losses, learning-rate
+Networks with their outputs and gradients, losses, learning-rate
 schedules and metrics. Networks are built from the very expressions that `model::summarize` gives, so a
 wrong expression fails here or in the Rust test that compares the strings. Inputs are single precision;
 outputs are computed from them in double precision. Written with torch 2.15.0, numpy 2.4.6 and
@@ -35,46 +35,6 @@ def doubles(tensor):
 
 def short(value, digits):
     return [short(item, digits) for item in value] if isinstance(value, list) else float(f"{value:.{digits}g}")
-
-
-# Optimizers
-
-OPTIMIZERS = {
-    '{ kind = "sgd", learning_rate = 0.1 }': lambda w: torch.optim.SGD(w, lr=0.1),
-    '{ kind = "sgd", learning_rate = 0.05, momentum = 0.9 }': lambda w: torch.optim.SGD(w, lr=0.05, momentum=0.9),
-    '{ kind = "sgd", learning_rate = 0.05, momentum = 0.9, nesterov = true }':
-        lambda w: torch.optim.SGD(w, lr=0.05, momentum=0.9, nesterov=True),
-    '{ kind = "sgd", learning_rate = 0.1, weight_decay = 0.02 }':
-        lambda w: torch.optim.SGD(w, lr=0.1, weight_decay=0.02),
-    '{ kind = "sgd", learning_rate = 0.05, momentum = 0.8, nesterov = true, weight_decay = 0.02 }':
-        lambda w: torch.optim.SGD(w, lr=0.05, momentum=0.8, nesterov=True, weight_decay=0.02),
-    # The one default that differs: PyTorch's rate for SGD is 1e-3.
-    '"sgd"': lambda w: torch.optim.SGD(w),
-    '"adam"': lambda w: torch.optim.Adam(w),
-    '{ kind = "adam", learning_rate = 0.02, beta1 = 0.7, beta2 = 0.95, epsilon = 1e-3 }':
-        lambda w: torch.optim.Adam(w, lr=0.02, betas=(0.7, 0.95), eps=1e-3),
-    '{ kind = "adam", learning_rate = 0.01, weight_decay = 0.05 }':
-        lambda w: torch.optim.Adam(w, lr=0.01, weight_decay=0.05),
-}
-
-
-def optimizers():
-    random = np.random.RandomState(0)
-    start = np.float32(random.uniform(-1, 1, 12))
-    # Gradients of very different size: from about 1e-3 for the first weight to 10 for the last.
-    scale = 10 ** np.linspace(-3, 1, 12)
-    gradients = np.float32((random.normal(0, 1, (100, 12)) + 0.3) * scale)
-    cases = []
-    for config, make in OPTIMIZERS.items():
-        weights = torch.tensor(start, dtype=torch.float64, requires_grad=True)
-        optimizer, every_tenth = make([weights]), []
-        for step, gradient in enumerate(gradients, 1):
-            weights.grad = torch.tensor(gradient, dtype=torch.float64)
-            optimizer.step()
-            if step % 10 == 0:
-                every_tenth.append(doubles(weights.detach()))
-        cases.append({"config": config, "weights": every_tenth})
-    return {"start": singles(start), "gradients": singles(gradients), "cases": cases}
 
 
 # Networks
@@ -317,7 +277,6 @@ def measures():
 def main():
     versions = {"torch": torch.__version__, "numpy": np.__version__, "scikit-learn": sklearn.__version__}
     for name, content in {
-        "optimizers": optimizers(),
         "networks": {"cases": networks()},
         "losses": {"cases": losses()},
         "schedules": schedules(),

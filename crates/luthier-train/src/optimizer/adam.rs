@@ -1,4 +1,4 @@
-//! Adam (Kingma and Ba 2015), as `torch.optim.Adam`, with AMSGrad (Reddi, Kale and Kumar 2018).
+//! Adam (Kingma and Ba 2015), as `torch.optim.Adam`, with `AMSGrad` (Reddi, Kale and Kumar 2018).
 //!
 //! With gradient g, weights w, rate γ, decays β1 and β2, step t and weight decay λ:
 //!

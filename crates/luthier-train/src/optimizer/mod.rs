@@ -262,7 +262,8 @@ fn decayed(
 ) -> (Tensor<1>, Tensor<1>) {
     match decoupled {
         _ if decay == 0.0 => (weights, gradient),
-        true => (weights.mul_scalar(1.0 - rate * decay), gradient),
+        // 1 - γ λ itself would be rounded by as much as a part in 300 of γ λ = 1e-5.
+        true => (weights.clone() - weights.mul_scalar(rate * decay), gradient),
         false => (weights.clone(), weights.mul_scalar(decay) + gradient),
     }
 }

@@ -1,37 +1,6 @@
-//! What an optimizer knows of each tensor of a network.
+//! What an optimizer knows of each tensor of a model.
 
-/// A tensor of a network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Parameter {
-    /// Its name in a PyTorch state dict.
-    pub name: String,
-    /// Its shape here. Matrices are `[inputs, outputs]`, the transpose of PyTorch's.
-    pub shape: Vec<usize>,
-    /// What it is.
-    pub role: Role,
-    /// The stage that it belongs to.
-    pub stage: usize,
-    /// Whether it is a matrix that PyTorch keeps as `[out, in]`, and that is `[in, out]` here.
-    pub transposed: bool,
-}
-
-/// What a tensor of a network is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// A matrix or filters.
-    Weight,
-    /// Biases.
-    Bias,
-    /// Scale or shift of a normalisation.
-    #[allow(dead_code, reason = "the first networks have none")]
-    Norm,
-    /// A table of vectors.
-    #[allow(dead_code, reason = "the first networks have none")]
-    Embedding,
-    /// Running statistics, which are not trained.
-    #[allow(dead_code, reason = "the first networks have none")]
-    Running,
-}
+pub(crate) use crate::model::{Layout, Parameter, Role};
 
 /// A tensor of two or more dimensions as a matrix: one row or column for each unit that it leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +22,7 @@ impl Parameter {
     /// It as a matrix, if it has two or more dimensions.
     pub(crate) fn matrix(&self) -> Option<Matrix> {
         match self.shape[..] {
-            [inputs, outputs] if self.transposed => Some(Matrix { outputs, inputs, transposed: true }),
+            [inputs, outputs] if self.layout == Layout::Transposed => Some(Matrix { outputs, inputs, transposed: true }),
             [outputs, ref rest @ ..] if !rest.is_empty() => {
                 Some(Matrix { outputs, inputs: rest.iter().product(), transposed: false })
             }
@@ -66,23 +35,4 @@ impl Parameter {
     pub(crate) fn is_weight(&self) -> bool {
         matches!(self.role, Role::Weight | Role::Embedding)
     }
-}
-
-/// The parameters of a model, as optimizers see them.
-pub(crate) fn parameters(of: &[crate::model::Parameter]) -> Vec<Parameter> {
-    let role = |role: crate::model::Role| match role {
-        crate::model::Role::Weight => Role::Weight,
-        crate::model::Role::Bias => Role::Bias,
-        crate::model::Role::Norm => Role::Norm,
-        crate::model::Role::Embedding => Role::Embedding,
-        crate::model::Role::Running => Role::Running,
-    };
-    let parameter = |parameter: &crate::model::Parameter| Parameter {
-        name: parameter.name.clone(),
-        shape: parameter.shape.clone(),
-        role: role(parameter.role),
-        stage: parameter.stage,
-        transposed: parameter.layout == crate::model::Layout::Transposed,
-    };
-    of.iter().map(parameter).collect()
 }

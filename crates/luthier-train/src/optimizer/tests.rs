@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use luthier_core::config::{Decode, Node, Problems};
 use serde_json::Value;
 
-use super::parameter::{Parameter, Role};
+use super::parameter::{Layout, Parameter, Role};
 use super::{Optimizer, OptimizerConfig, StepSettings};
 use crate::fixture::{assert_within, cases, deviation, doubles, setting, sizes, text};
 use crate::model::host;
@@ -16,7 +16,7 @@ const CPU: fn() -> Device = Device::flex;
 
 /// What a fixture has in PyTorch's layout, in the order that is kept here.
 fn kept<T: Copy>(parameter: &Parameter, values: &[T]) -> Vec<T> {
-    if !parameter.transposed {
+    if parameter.layout == Layout::Same {
         return values.to_vec();
     }
     let (columns, rows) = (parameter.shape[0], parameter.shape[1]);
@@ -60,7 +60,7 @@ fn parameter(name: &str, shape: &[usize]) -> Parameter {
         shape,
         role: if weight { Role::Weight } else { Role::Bias },
         stage: name.split('.').next().and_then(|stage| stage.parse().ok()).expect("a stage"),
-        transposed,
+        layout: if transposed { Layout::Transposed } else { Layout::Same },
     }
 }
 
@@ -185,13 +185,13 @@ fn a_state_that_does_not_fit_is_refused_with_its_reason() {
         let error = walk.optimizer.restore(changed, &CPU()).expect_err(part);
         assert!(error.contains(part), "{part:?} is not in {error:?}");
     };
-    refused(&|state| drop(state.tensors.remove(3)), "no tensor 0.bias.square");
+    refused(&|state| state.tensors.retain(|(name, _)| name != "0.bias.square"), "no tensor 0.bias.square");
     refused(&|state| state.tensors[2].1.push(0.0), "0.bias.mean has 5 values, expected 4");
     refused(
         &|state| state.tensors.push(("9.weight.mean".to_owned(), vec![])),
         "no place for the tensor 9.weight",
     );
-    refused(&|state| drop(state.scalars.steps.pop()), "of 4 parameters, expected 5");
+    refused(&|state| state.scalars.steps.truncate(4), "of 4 parameters, expected 5");
     let of_prodigy = Walk::new("\"prodigy\"", false).optimizer.state();
     let error = Walk::new("\"sgd\"", false).optimizer.restore(of_prodigy, &CPU());
     assert!(error.expect_err("another optimizer").contains("another optimizer"));

@@ -6,12 +6,12 @@ use luthier_core::config::{Decode, Node, Problems};
 use super::{MaxNorm, Patterns, Penalties, Regularize};
 use crate::fixture::setting;
 use crate::model::host;
-use crate::optimizer::parameter::{Parameter, Role};
+use crate::optimizer::parameter::{Layout, Parameter, Role};
 
 /// A parameter of this shape here, where matrices are `[inputs, outputs]`.
 fn parameter(name: &str, shape: &[usize], role: Role) -> Parameter {
-    let transposed = role == Role::Weight && shape.len() == 2;
-    Parameter { name: name.to_owned(), shape: shape.to_vec(), role, stage: 0, transposed }
+    let layout = if role == Role::Weight && shape.len() == 2 { Layout::Transposed } else { Layout::Same };
+    Parameter { name: name.to_owned(), shape: shape.to_vec(), role, stage: 0, layout }
 }
 
 fn parameters() -> Vec<Parameter> {

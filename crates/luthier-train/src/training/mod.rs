@@ -22,7 +22,6 @@ use crate::loss::BoundLoss;
 use crate::metric::{MetricName, MetricSet};
 use crate::model::{Network, Parameter, Signal, host};
 use crate::optimizer::gradients::read_weights;
-use crate::optimizer::parameter::{Parameter as Place, parameters};
 use crate::optimizer::{Ema, Optimizer};
 use crate::penalty::{MaxNorm, Penalties};
 use crate::prepared::Prepared;
@@ -73,7 +72,7 @@ struct State<M> {
 
 /// What follows from the setup and the state.
 struct Work {
-    parameters: Vec<Place>,
+    parameters: Vec<Parameter>,
     max_norm: Option<MaxNorm>,
     loss: BoundLoss,
     metrics: MetricSet,
@@ -126,7 +125,7 @@ impl<M: Model> Run<M> {
     pub fn new(setup: Setup<M>) -> Result<Self, String> {
         let model = setup.model()?;
         let train = &setup.config.train;
-        let places = parameters(&model.parameters());
+        let places = model.parameters();
         let optimizer = train.optimizer.init(&places);
         let ema = train.ema.as_ref().map(|config| Ema::new(config, read_weights(&model.valid())));
         let penalties = Penalties::new(&train.regularize, &places)?;
@@ -161,11 +160,9 @@ impl<M: Model> Run<M> {
         }
         let metrics = MetricSet::new(setup.data.preprocessor().task(), setup.metrics());
         let rates = crate::pretrained::Transfer::default().rates(&found);
-        let places = parameters(&found);
         let train = &setup.config.train;
         let work = Work {
-            max_norm: train.max_norm.map(|limit| MaxNorm::new(limit, &places)),
-            parameters: places,
+            max_norm: train.max_norm.map(|limit| MaxNorm::new(limit, &found)),
             loss: setup.loss(),
             metrics,
             costs,
@@ -176,6 +173,7 @@ impl<M: Model> Run<M> {
             features: None,
             seconds_per_example: 0.0,
             notice: None,
+            parameters: found,
         };
         Ok(Self { setup, state, work })
     }

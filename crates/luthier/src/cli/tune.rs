@@ -276,14 +276,14 @@ fn report(args: &TuneArgs, file: &StudyFile, history: &History, tuned: &Tuned) -
 }
 
 /// Sets `interrupt` at the first Ctrl-C or SIGTERM, and ends the program at the second.
-pub(crate) fn stop_on_signals(interrupt: &Interrupt, message: &'static str) -> Result<(), Failure> {
-    let interrupt = interrupt.clone();
+pub(crate) fn stop_on_signals(interrupt: &Interrupt, message: impl Into<String>) -> Result<(), Failure> {
+    let (interrupt, message) = (interrupt.clone(), message.into());
     ctrlc::set_handler(move || {
         if interrupt.is_set() {
             std::process::exit(130);
         }
         interrupt.set();
-        tell(message);
+        tell(&message);
     })?;
     Ok(())
 }
