@@ -8,6 +8,8 @@
 //! [`Experiment`] is the way in: a study file's template with its data, as an
 //! [`Objective`](luthier_core::Objective).
 
+#[allow(dead_code, reason = "the training loop will use all of it")]
+mod augment;
 mod batch;
 pub mod data;
 mod experiment;
@@ -17,6 +19,8 @@ mod loss;
 mod metric;
 pub mod model;
 mod optimizer;
+#[allow(dead_code, reason = "the training loop will use it")]
+mod prefetch;
 mod prepared;
 pub mod schedule;
 mod settings;
@@ -25,6 +29,7 @@ mod trained_model;
 mod training;
 mod weights_file;
 
+pub use augment::{Augmentation, Erase, ErasingFill};
 pub use burn::tensor::Device;
 pub use experiment::Experiment;
 pub use loss::Loss;

@@ -2,6 +2,7 @@
 
 use luthier_core::config::{Decode, Fields, Node, Problems, bounds};
 
+use crate::augment::Augmentation;
 use crate::data::{Impute, Source, SplitConfig, TransformConfig};
 use crate::loss::Loss;
 use crate::model::ModelConfig;
@@ -23,6 +24,8 @@ luthier_core::settings! {
         impute: Impute = Impute::Median;
         /// Shift and scale the numbers to be predicted as well; metrics stay in their own unit.
         standardize_target: bool = true;
+        /// How training examples are changed at each use.
+        augment: Augmentation = Augmentation::default();
     }
 }
 

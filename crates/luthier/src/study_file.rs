@@ -59,7 +59,14 @@ const DEFAULT_TRIALS: u64 = 100;
 
 /// Where ranges may stand in a study file.
 const POLICY: Policy = Policy {
-    allowed: &["model", "train", "data.standardize", "data.impute", "data.standardize_target"],
+    allowed: &[
+        "model",
+        "train",
+        "data.standardize",
+        "data.impute",
+        "data.standardize_target",
+        "data.augment",
+    ],
     refused: &[("train.epochs", "trials of different length cannot be compared; stop early instead")],
 };
 
