@@ -289,3 +289,6 @@ fn check_classes(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
