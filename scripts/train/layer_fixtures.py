@@ -185,7 +185,7 @@ def residuals():
     yield {
         "name": "residual block of vectors",
         "layers": '{ residual = [{ dense = 5, activation = "tanh" }], activation = "sigmoid" }',
-        "net": Net({"0": dense, "2": nn.Linear(5, 3)}, lambda m, x: m["2"](m["0"](x))), "input": [4],
+        "net": Net({"0": dense, "1": nn.Linear(5, 3)}, lambda m, x: m["1"](m["0"](x))), "input": [4],
     }
 
 
@@ -210,11 +210,12 @@ def sequences():
                             .transpose(1, 2).flatten(1)))
     yield along(
         "normalisation of sequences",
-        '{ layer_norm = true }, { dense = 4, activation = "tanh" }, { group_norm = 2 }, { batch_norm = true }, '
-        '{ global_pool = "avg" }',
-        {"0": nn.LayerNorm(4), "1": nn.Linear(4, 4), "3": nn.GroupNorm(2, 4), "4": nn.BatchNorm1d(4),
-         "6": nn.Linear(4, 3)},
-        lambda m, x: m["6"](transposed(m["4"])(transposed(m["3"])(m["1"](m["0"](x)).tanh())).mean(1)),
+        '{ layer_norm = true }, { dense = 4, activation = "tanh" }, { group_norm = 2 }, '
+        '{ activation = "gelu" }, { batch_norm = true }, { activation = "elu" }, { global_pool = "avg" }',
+        {"0": nn.LayerNorm(4), "1": nn.Linear(4, 4), "3": nn.GroupNorm(2, 4), "5": nn.BatchNorm1d(4),
+         "8": nn.Linear(4, 3)},
+        lambda m, x: m["8"](nn.ELU()(transposed(m["5"])(
+            nn.GELU()(transposed(m["3"])(m["1"](m["0"](x)).tanh())))).mean(1)),
         train=True)
 
 
@@ -257,9 +258,9 @@ def images():
     yield {
         "name": "layer and group normalisation",
         "layers": "{ group_norm = 2 }, { layer_norm = true, epsilon = 1e-3 }, { flatten = true }, { dense = 6 }, "
-                  "{ group_norm = 3 }, { layer_norm = true }",
+                  "{ group_norm = 2 }, { layer_norm = true }",
         "torch": ["nn.GroupNorm(2, 4)", "nn.LayerNorm([4, 3, 2], eps=0.001)", "nn.Flatten()", "nn.Linear(24, 6)",
-                  "nn.GroupNorm(3, 6)", "nn.LayerNorm(6)", "nn.Linear(6, 3)"],
+                  "nn.GroupNorm(2, 6)", "nn.LayerNorm(6)", "nn.Linear(6, 3)"],
         "input": [4, 3, 2],
     }
 

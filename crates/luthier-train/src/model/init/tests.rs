@@ -40,9 +40,14 @@ fn each_kind_has_its_mean_and_deviation() {
         let (mean, found, largest) = moments(&weights[0].values);
         let count = weights[0].values.len() as f64;
         assert!(mean.abs() < 4.0 * deviation / count.sqrt(), "{init}: mean {mean}");
-        assert!((found / deviation - 1.0).abs() < 4.0 / count.sqrt(), "{init}: {found}, expected {deviation}");
+        assert!(
+            (found / deviation - 1.0).abs() < 4.0 / count.sqrt(),
+            "{init}: {found}, expected {deviation}"
+        );
         match bound {
-            Some(bound) => assert!(largest <= bound * 1.000_001 && largest > 0.99 * bound, "{init}: {largest}"),
+            Some(bound) => {
+                assert!(largest <= bound * 1.000_001 && largest > 0.99 * bound, "{init}: {largest}")
+            }
             None if init.contains("normal") => assert!(largest > 3.0 * deviation, "{init}: {largest}"),
             None => {}
         }
@@ -74,7 +79,8 @@ fn turned(rows: &[Vec<f64>]) -> Vec<Vec<f64>> {
 
 #[test]
 fn orthogonal_is_orthogonal() {
-    let layers = "{ dense = 40 }, { dense = 60 }, { dense = 30, init = { kind = \"orthogonal\", gain = 1.5 } }";
+    let layers =
+        "{ dense = 40 }, { dense = 60 }, { dense = 30, init = { kind = \"orthogonal\", gain = 1.5 } }";
     let dense = weights("\"orthogonal\"", layers, Shape::Flat(50));
     assert!(off(&rows(&dense[0]), 1.0) < 1e-6, "40 rows of 50");
     assert!(off(&turned(&rows(&dense[2])), 1.0) < 1e-6, "40 columns of 60");

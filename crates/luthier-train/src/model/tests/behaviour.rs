@@ -264,7 +264,11 @@ fn what_does_not_fit_says_what_comes_in_and_what_is_needed() {
         ("{ lstm = 3, output = \"sequence\" }", SEQUENCES, &["layer 2 (output)", "global_pool", "\"last\""]),
         ("", TEXTS, &["layer 1 (output)", "one vector"]),
         ("{ dense = 16777216 }, { dense = 16777216 }", SEQUENCES, &["layer 2", "at most 2147483648"]),
-        ("{ conv = 65536, kernel = 1024, padding = 1024 }, { conv = 65536, kernel = 1024 }", IMAGES, &["at most"]),
+        (
+            "{ conv = 65536, kernel = 1024, padding = 1024 }, { conv = 65536, kernel = 1024 }",
+            IMAGES,
+            &["at most"],
+        ),
     ] {
         let error: LayerError = match summarize(&model(layers), input, 2) {
             Err(error) => error,
@@ -276,7 +280,11 @@ fn what_does_not_fit_says_what_comes_in_and_what_is_needed() {
             Ok(_) => panic!("{layers} is built"),
         };
         for part in parts {
-            assert!(error.to_string().contains(part), "{part:?} is not in {:?} of {layers}", error.to_string());
+            assert!(
+                error.to_string().contains(part),
+                "{part:?} is not in {:?} of {layers}",
+                error.to_string()
+            );
         }
     }
 }
@@ -287,8 +295,7 @@ fn a_summary_counts_weights_and_operations() {
     let stages = summarize(&model(layers), IMAGES, 5).expect("a network");
     let found: Vec<(&str, usize, u64)> =
         stages.iter().map(|stage| (stage.name.as_str(), stage.weights, stage.flops)).collect();
-    let expected =
-        [("0", 54, 2 * 54 * 16), ("1", 6, 0), ("2", 0, 0), ("3", 48 * 5 + 5, 2 * 48 * 5)];
+    let expected = [("0", 54, 2 * 54 * 16), ("1", 6, 0), ("2", 0, 0), ("3", 48 * 5 + 5, 2 * 48 * 5)];
     assert_eq!(found, expected);
     let stages = summarize(&model("{ lstm = 5, bidirectional = true }"), SEQUENCES, 2).expect("a network");
     assert_eq!(stages[0].weights, 2 * (4 * 5 * (4 + 5) + 2 * 20));

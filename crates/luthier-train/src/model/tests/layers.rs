@@ -77,8 +77,10 @@ fn outputs_gradients_and_running_statistics_are_those_of_pytorch() {
         // A gradient that vanishes in mathematics is rounding, here as there: it is measured against the
         // largest of all.
         let expected = case["gradients"].as_object().expect("gradients");
-        let largest =
-            expected.values().flat_map(doubles).fold(0.0_f64, |largest, gradient| largest.max(gradient.abs()));
+        let largest = expected
+            .values()
+            .flat_map(doubles)
+            .fold(0.0_f64, |largest, gradient| largest.max(gradient.abs()));
         for (parameter, gradient) in network.parameters().iter().zip(gradients.tensors) {
             if parameter.role == Role::Running {
                 assert!(gradient.is_none(), "{} is not trained", parameter.name);
@@ -102,7 +104,11 @@ fn outputs_gradients_and_running_statistics_are_those_of_pytorch() {
         let after = network.with_running(running).weights();
         for (statistic, expected) in statistics.into_iter().flatten() {
             let found = after.iter().find(|weights| weights.name == *statistic).expect("a statistic");
-            assert_within(deviation(&found.values, &doubles(expected)), 1e-5, &format!("{name}: {statistic}"));
+            assert_within(
+                deviation(&found.values, &doubles(expected)),
+                1e-5,
+                &format!("{name}: {statistic}"),
+            );
         }
     }
 }
@@ -122,7 +128,10 @@ fn stages_are_the_modules_of_pytorch() {
         }
         let weights: usize = network.summary().iter().map(|stage| stage.weights).sum();
         let trained = network.parameters().iter().filter(|parameter| parameter.is_trained());
-        assert_eq!(weights, trained.map(|parameter| parameter.shape.iter().product::<usize>()).sum::<usize>());
+        assert_eq!(
+            weights,
+            trained.map(|parameter| parameter.shape.iter().product::<usize>()).sum::<usize>()
+        );
     }
     assert!(compared >= 5);
 }
