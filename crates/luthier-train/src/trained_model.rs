@@ -133,7 +133,11 @@ impl TrainedModel {
 
     /// The model as an expression of PyTorch, `nn.Sequential(…)`, if it has one.
     fn torch(&self) -> Option<String> {
-        let modules = self.network.summary().iter().map(|stage| stage.torch.clone());
+        // Those of a named model are not numbered, and an `nn.Sequential` would find none of its weights.
+        let modules =
+            self.network.summary().iter().enumerate().map(|(number, stage)| {
+                (stage.name == number.to_string()).then(|| stage.torch.clone()).flatten()
+            });
         let modules: Option<Vec<String>> = modules.collect();
         Some(format!("nn.Sequential({})", modules?.join(", ")))
     }

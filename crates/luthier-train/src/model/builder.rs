@@ -194,10 +194,13 @@ impl<'a> Builder<'a> {
         let Outline { label, torch, shape, flops } = outline;
         let size = shape.dims().into_iter().fold(1_usize, usize::saturating_mul);
         if size > LARGEST {
-            self.too_large = Some(format!("{label} would make {size} numbers of an example, at most {LARGEST} can be"));
+            self.too_large =
+                Some(format!("{label} would make {size} numbers of an example, at most {LARGEST} can be"));
         }
         let trained = self.parameters[first..].iter().filter(|parameter| parameter.is_trained());
-        let weights = trained.map(|parameter| parameter.shape.iter().copied().fold(1, usize::saturating_mul)).fold(0, usize::saturating_add);
+        let weights = trained
+            .map(|parameter| parameter.shape.iter().copied().fold(1, usize::saturating_mul))
+            .fold(0, usize::saturating_add);
         self.stages.push(stage);
         self.summary.push(StageSummary { name, layer: label, torch, shape, weights, flops });
         self.shape = shape;

@@ -87,7 +87,8 @@ impl Activation {
             Self::Elu(Elu { alpha }) => {
                 // Burn's own takes the exponential of large numbers too, and their gradient is NaN.
                 let positive = x.clone().greater_scalar(0.0);
-                let below = x.clone().mask_fill(positive.clone(), 0.0).exp().sub_scalar(1.0).mul_scalar(alpha);
+                let below =
+                    x.clone().mask_fill(positive.clone(), 0.0).exp().sub_scalar(1.0).mul_scalar(alpha);
                 below.mask_where(positive, x)
             }
             Self::Gelu => activation::gelu(x),

@@ -84,7 +84,10 @@ impl AttentionLayer {
     pub(crate) fn build(&self, builder: &mut Builder<'_>) -> Result<(), String> {
         let (heads, shape) = (self.attention, builder.shape());
         let Shape::Sequence { length, features } = shape else {
-            return Err(format!("attention needs sequences [length, features], and here come {}", named(shape)));
+            return Err(format!(
+                "attention needs sequences [length, features], and here come {}",
+                named(shape)
+            ));
         };
         if features % heads != 0 {
             return Err(format!("{heads} heads have to divide the {features} features that come in"));
@@ -100,7 +103,8 @@ impl AttentionLayer {
             let even = |inputs: usize| Fill::Uniform(1.0 / (inputs as f64).sqrt());
             let (fill, _) = builder.fills(self.init, glorot, 3);
             let names = ("self_attn.in_proj_weight", "self_attn.in_proj_bias");
-            let in_proj = Linear::new(builder, names, [features, 3 * features], (fill, zeros.clone()), &mut rng);
+            let in_proj =
+                Linear::new(builder, names, [features, 3 * features], (fill, zeros.clone()), &mut rng);
             let (fill, _) = builder.fills(self.init, even(features), 1);
             let names = ("self_attn.out_proj.weight", "self_attn.out_proj.bias");
             let out_proj = Linear::new(builder, names, [features, features], (fill, zeros), &mut rng);

@@ -114,11 +114,10 @@ impl ConvLayer {
             let (weight, bias) = builder.fills(self.init, default, 1);
             let mut rng = builder.init_stream();
             let dims = [filters, channels / groups, kernel, kernel];
-            let weight =
-                builder.parameter("weight", dims, (Role::Weight, Layout::Same), weight, &mut rng);
-            let bias = self.bias.then(|| {
-                builder.parameter("bias", [filters], (Role::Bias, Layout::Same), bias, &mut rng)
-            });
+            let weight = builder.parameter("weight", dims, (Role::Weight, Layout::Same), weight, &mut rng);
+            let bias = self
+                .bias
+                .then(|| builder.parameter("bias", [filters], (Role::Bias, Layout::Same), bias, &mut rng));
             Stage::Conv(Conv { weight, bias, layer: self.clone() })
         });
         builder.activation(self.activation);

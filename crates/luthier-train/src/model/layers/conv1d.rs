@@ -87,11 +87,10 @@ impl Conv1dLayer {
             let (weight, bias) = builder.fills(self.init, default, 1);
             let mut rng = builder.init_stream();
             let dims = [filters, features / groups, kernel];
-            let weight =
-                builder.parameter("weight", dims, (Role::Weight, Layout::Same), weight, &mut rng);
-            let bias = self.bias.then(|| {
-                builder.parameter("bias", [filters], (Role::Bias, Layout::Same), bias, &mut rng)
-            });
+            let weight = builder.parameter("weight", dims, (Role::Weight, Layout::Same), weight, &mut rng);
+            let bias = self
+                .bias
+                .then(|| builder.parameter("bias", [filters], (Role::Bias, Layout::Same), bias, &mut rng));
             Stage::Conv1d(Conv1d { weight, bias, layer: self.clone() })
         });
         builder.activation(self.activation);

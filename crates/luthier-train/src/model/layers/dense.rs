@@ -67,9 +67,9 @@ impl DenseLayer {
             let mut rng = builder.init_stream();
             let role = (Role::Weight, Layout::Transposed);
             let weight = builder.parameter("weight", [inputs, units], role, weight, &mut rng);
-            let bias = self.bias.then(|| {
-                builder.parameter("bias", [units], (Role::Bias, Layout::Same), bias, &mut rng)
-            });
+            let bias = self
+                .bias
+                .then(|| builder.parameter("bias", [units], (Role::Bias, Layout::Same), bias, &mut rng));
             Stage::Dense(Dense { weight, bias })
         });
         builder.activation(self.activation);

@@ -92,7 +92,8 @@ impl EmbeddingLayer {
         }
         let torch = format!("nn.Embedding({vocabulary}, {size}, padding_idx=0)");
         // Without masks, what follows would be another model.
-        let outline = Outline { torch: None, ..Outline::torch(torch, Shape::Sequence { length, features: size }) };
+        let outline =
+            Outline { torch: None, ..Outline::torch(torch, Shape::Sequence { length, features: size }) };
         builder.weighted(outline, |builder| {
             let (drawn, _) = builder.fills(self.init, Fill::Normal(1.0), 1);
             let fill = Fill::Padded(Box::new(vectors.map_or(drawn, Fill::Given)));

@@ -156,7 +156,9 @@ impl Stack {
                 _ => "",
             };
             let found = named(builder.shape());
-            return Err(format!("a recurrent layer needs sequences [length, features], and here come {found}{hint}"));
+            return Err(format!(
+                "a recurrent layer needs sequences [length, features], and here come {found}{hint}"
+            ));
         };
         let (units, ways, gates) = (self.units, self.ways(), self.cell.gates());
         let mut label = format!("{} {units}", self.cell.name());
@@ -279,14 +281,12 @@ impl Direction {
                 }
                 Cell::Gru => {
                     let held = linear(state.clone(), weight.clone(), Some(bias.clone()));
-                    let both = sigmoid(
-                        input.clone().narrow(1, 0, 2 * units) + held.clone().narrow(1, 0, 2 * units),
-                    );
+                    let both =
+                        sigmoid(input.clone().narrow(1, 0, 2 * units) + held.clone().narrow(1, 0, 2 * units));
                     let reset = both.clone().narrow(1, 0, units);
                     let update = both.narrow(1, units, units);
-                    let candidate = (input.narrow(1, 2 * units, units)
-                        + reset * held.narrow(1, 2 * units, units))
-                    .tanh();
+                    let candidate =
+                        (input.narrow(1, 2 * units, units) + reset * held.narrow(1, 2 * units, units)).tanh();
                     (candidate.clone() + update * (state.clone() - candidate), None)
                 }
             };

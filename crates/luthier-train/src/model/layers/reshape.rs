@@ -70,8 +70,6 @@ pub(crate) fn flatten(signal: Signal, shape: Shape) -> Signal {
 
 /// Images as sequences of rows.
 pub(crate) fn rows(signal: Signal) -> Signal {
-    let Signal::Image(images) = signal else {
-        unreachable!("the builder puts rows behind images only")
-    };
+    let Signal::Image(images) = signal else { unreachable!("the builder puts rows behind images only") };
     Signal::Sequence { values: images.swap_dims(1, 2).flatten(2, 3), mask: None }
 }

@@ -86,7 +86,10 @@ impl Window {
     /// The shape behind it where it moves over an image.
     pub(crate) fn over_image(&self, shape: Shape, what: &str) -> Result<Shape, String> {
         let Shape::Image { channels, height, width } = shape else {
-            return Err(format!("{what} needs images [channels, height, width], and here come {}", named(shape)));
+            return Err(format!(
+                "{what} needs images [channels, height, width], and here come {}",
+                named(shape)
+            ));
         };
         match (self.places(height), self.places(width)) {
             (Some(height), Some(width)) => Ok(Shape::Image { channels, height, width }),
