@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from named_models import ConvText, RecurrentText, ResNet, RowRnn, Vgg
+from named_models import ConvText, RecurrentText, ResNet, RowRnn, Transformer, Vgg
 
 FIXTURES = Path(__file__).parents[2] / "crates/luthier-train/tests/fixtures"
 OUT = FIXTURES / "named_models.json"
@@ -39,6 +39,9 @@ def fill(name, shape):
         values = 1.0 + 0.5 * values
     elif len(shape) > 1:
         values = values * np.sqrt(6.0 / np.prod(shape[1:]))
+        if name == "embedding.weight":
+            # The vector of padding.
+            values[: shape[1]] = 0.0
     elif name.endswith("weight"):
         values = 1.0 + 0.2 * values
     else:
@@ -116,6 +119,8 @@ def main():
         case("convolutions over text", '{ kind = "cnn_text", embedding = 6, filters = 4 }', text, ConvText(10, 3, 6, 4, [3, 4, 5]), 3),
         case("rows of an image", '{ kind = "row_rnn", units = 9 }', images(2, 6, 5), RowRnn("lstm", 2, 5, 4, 9), 4),
         case("rows of an image with a plain cell", '{ kind = "row_rnn", cell = "rnn", units = 9 }', images(2, 6, 5), RowRnn("rnn", 2, 5, 4, 9), 4),
+        case("a transformer over text", '{ kind = "transformer", blocks = 2, width = 8, heads = 2, feed_forward = 12 }', text, Transformer(3, 8, 2, 12, 2, vocabulary=10), 3),
+        case("a transformer over rows", '{ kind = "transformer", blocks = 1, width = 8, heads = 4, feed_forward = 12 }', images(2, 6, 5), Transformer(4, 8, 4, 12, 1, features=10), 4),
     ]
     OUT.write_text(json.dumps({"torch": torch.__version__, "cases": cases}) + "\n")
     state_dicts()

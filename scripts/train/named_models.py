@@ -3,6 +3,8 @@
 Names in the state dicts and layouts are those of https://github.com/pytorch/vision (models/vgg.py, models/resnet.py).
 """
 
+import math
+
 import torch
 from torch import nn
 
@@ -149,3 +151,33 @@ class ConvText(nn.Module):
         x = self.embedding(tokens).transpose(1, 2)
         pooled = [torch.relu(conv(x)).masked_fill(~real, 0.0).amax(dim=2) for conv in self.convs]
         return self.fc(torch.cat(pooled, dim=1))
+
+
+class Transformer(nn.Module):
+    """An encoder over texts or the rows of images, and the mean over its steps."""
+
+    def __init__(self, classes, width, heads, feed_forward, blocks, vocabulary=None, features=None):
+        super().__init__()
+        if vocabulary is not None:
+            self.embedding = nn.Embedding(vocabulary, width, padding_idx=0)
+        else:
+            self.project = nn.Linear(features, width)
+        layer = nn.TransformerEncoderLayer(width, heads, feed_forward, batch_first=True, norm_first=True)
+        norm = nn.LayerNorm(width)
+        self.encoder = nn.TransformerEncoder(layer, blocks, norm, enable_nested_tensor=False)
+        self.fc = nn.Linear(width, classes)
+
+    def forward(self, inputs):
+        if inputs.dim() == 2:
+            real, x = inputs != 0, self.embedding(inputs)
+        else:
+            x = self.project(inputs.transpose(1, 2).flatten(2))
+            real = torch.ones(x.shape[:2], dtype=torch.bool)
+        _, length, width = x.shape
+        position = torch.arange(length).unsqueeze(1)
+        angle = position * torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
+        waves = torch.zeros(length, width)
+        waves[:, 0::2], waves[:, 1::2] = torch.sin(angle), torch.cos(angle)
+        x = self.encoder(x + waves, src_key_padding_mask=~real)
+        real = real.unsqueeze(2).float()
+        return self.fc((x * real).sum(dim=1) / real.sum(dim=1))

@@ -190,12 +190,18 @@ impl<M: Model> Experiment<M> {
             }
         }
         let layers = summarize(&setup.config.model, setup.data.shape(), outputs.ok()?).map_err(|error| {
-            let layers = file.get("model").and_then(|model| model.get("layers"));
-            let line = match layers.map(|layers| &layers.kind) {
-                Some(Kind::Array(layers)) => layers.get(error.index).map_or(0, |layer| layer.line),
+            let model = file.get("model");
+            let Some(index) = error.index else {
+                let line = model.map_or(0, |model| model.get("architecture").unwrap_or(model).line);
+                let path = format!("model ({})", error.kind);
+                problems.add(line, &path, "a model that fits the data and its own settings", error.reason);
+                return;
+            };
+            let line = match model.and_then(|model| model.get("layers")).map(|layers| &layers.kind) {
+                Some(Kind::Array(layers)) => layers.get(index).map_or(0, |layer| layer.line),
                 _ => 0,
             };
-            let path = format!("model.layers, layer {} ({})", error.index + 1, error.kind);
+            let path = format!("model.layers, layer {} ({})", index + 1, error.kind);
             problems.add(line, &path, "a layer that fits the shape before it", error.reason);
         });
         layers.ok()

@@ -157,7 +157,10 @@ impl TrainingConfig {
         let mut problems = Problems::new(name);
         let config = Fields::open(file, "", &mut problems).and_then(|sections| {
             let data = sections.required("data", &mut problems);
-            let model = sections.or("model", defaults, &mut problems);
+            let model: Option<ModelConfig> = sections.or("model", defaults, &mut problems);
+            if let (Some(model), Some(node)) = (&model, file.get("model")) {
+                model.check(node, &mut problems);
+            }
             let train = sections.required("train", &mut problems);
             Some(Self { data: data?, model: model?, train: train? })
         });

@@ -6,16 +6,20 @@
 mod builder;
 mod init;
 mod layers;
+mod named;
 mod signal;
 mod stage;
 mod weights;
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use luthier_core::config::{Node, Problems};
 
+use crate::pretrained::{LearningRates, Pattern, Thaw, Transfer, WeightsSource};
 use crate::shape::Shape;
 
 use builder::Builder;
@@ -30,6 +34,9 @@ pub use layers::{
 };
 pub use signal::{Pass, Signal};
 pub(crate) use weights::{Layout, host};
+pub use named::{
+    Architecture, Cnn, ConvText, Mlp, RecurrentText, ResNet, RowRnn, RowRnnCell, Stem, Transformer, Vgg,
+};
 pub use weights::{Parameter, Role, Weights};
 
 luthier_core::settings! {
@@ -38,21 +45,82 @@ luthier_core::settings! {
     pub struct ModelConfig {
         /// The hidden layers, from the input on. The output layer follows from the data.
         layers: Vec<Layer> = Vec::new();
+        /// A model with a name in place of `layers`: "vgg16", or { kind = "vgg16", width = 0.25 }.
+        architecture: Option<Architecture> = None;
         /// How initial weights are drawn where a layer does not say so itself.
         init: Init = Init::PyTorch;
+        /// Weights to begin with: a .safetensors, .pth or .pt file with a state dict whose names are those
+        /// of the model, or "imagenet" for torchvision's file, which is downloaded once.
+        weights: Option<WeightsSource> = None;
+        /// Leaves the output layer out of `weights`: the way to other classes than theirs.
+        new_head: bool = false;
+        /// Word vectors for the embedding layer: a text file as of GloVe or word2vec, with as many numbers
+        /// for a word as the embedding has. Words without one keep the vector that was drawn.
+        word_vectors: Option<PathBuf> = None;
+        /// What is not trained: patterns of the names of weights, such as ["features.*"].
+        freeze: Vec<Pattern> = Vec::new();
+        /// Frozen layers that are trained later: [{ epoch = 5, layers = ["features.28"] }].
+        thaw: Vec<Thaw> = Vec::new();
+        /// Factors on the learning rate by patterns of names: { "features.*" = 0.1 }. The last pattern that
+        /// fits a weight holds for it; from 0.01 to 0.3 is usual for layers that were trained before.
+        learning_rates: LearningRates = LearningRates::default();
     }
 }
 
-/// A layer that does not fit the shape before it.
+impl ModelConfig {
+    /// Adds to `problems` what is wrong with the section as a whole, which stands at `node`.
+    pub fn check(&self, node: &Node, problems: &mut Problems) {
+        let line = |key: &str| node.get(key).map_or(node.line, |value| value.line);
+        if self.architecture.is_some() && node.get("layers").is_some() {
+            problems.add(
+                line("layers"),
+                "model.layers",
+                "either `layers` or `architecture`",
+                "both; `architecture` has its own layers",
+            );
+        }
+        if self.new_head && self.weights.is_none() {
+            problems.add(
+                line("new_head"),
+                "model.new_head",
+                "`weights` to leave the output layer out of",
+                "none",
+            );
+        }
+        if !self.thaw.is_empty() && self.freeze.is_empty() {
+            problems.add(line("thaw"), "model.thaw", "`freeze` with what is frozen at first", "none");
+        }
+    }
+
+    /// What it takes over from another model, and how it is trained on.
+    pub fn transfer(&self) -> Transfer {
+        Transfer {
+            weights: self.weights.clone(),
+            new_head: self.new_head,
+            freeze: self.freeze.clone(),
+            thaw: self.thaw.clone(),
+            learning_rates: self.learning_rates.clone(),
+        }
+    }
+}
+
+/// A layer that does not fit the shape before it, or a named model that does not fit the data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("layer {} ({kind}): {reason}", .index + 1)]
+#[error("{}: {reason}", place(*.index, .kind))]
 pub struct LayerError {
-    /// Its place in the list of layers, from 0.
-    pub index: usize,
+    /// Its place in the list of layers, from 0; `None` for a named model.
+    pub index: Option<usize>,
     /// Its kind.
     pub kind: &'static str,
     /// Why it does not fit.
     pub reason: String,
+}
+
+fn place(index: Option<usize>, kind: &str) -> String {
+    match index {
+        Some(index) => format!("layer {} ({kind})", index + 1),
+        None => kind.to_owned(),
+    }
 }
 
 /// A network with weights.
@@ -96,14 +164,22 @@ fn assemble<'a>(
     device: Option<&'a Device>,
 ) -> Result<Builder<'a>, LayerError> {
     let mut builder = Builder::new(input, config.init, seed, device);
-    for (index, layer) in config.layers.iter().enumerate() {
-        layer.build(&mut builder).map_err(|reason| LayerError { index, kind: layer.kind(), reason })?;
+    if let Some(architecture) = &config.architecture {
+        let build = architecture.build(outputs, config.init, &mut builder);
+        build.map_err(|reason| LayerError { index: None, kind: architecture.kind(), reason })?;
+    } else {
+        for (index, layer) in config.layers.iter().enumerate() {
+            layer.build(&mut builder).map_err(|reason| LayerError {
+                index: Some(index),
+                kind: layer.kind(),
+                reason,
+            })?;
+        }
+        let index = Some(config.layers.len());
+        head(&mut builder, outputs).map_err(|reason| LayerError { index, kind: "output", reason })?;
     }
-    head(&mut builder, outputs).map_err(|reason| LayerError {
-        index: config.layers.len(),
-        kind: "output",
-        reason,
-    })?;
+    let transfer = config.transfer().check(&builder.parameters);
+    transfer.map_err(|reason| LayerError { index: None, kind: "transfer", reason })?;
     Ok(builder)
 }
 

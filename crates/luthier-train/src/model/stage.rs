@@ -8,6 +8,7 @@ use super::layers::{
     activation, attention, batch_norm, conv, conv1d, dense, dropout, embedding, layer_norm, pool, recurrent,
     reshape, residual,
 };
+use super::named::{AdaptivePool, Branches};
 use super::{Activation, GlobalPool, Pass, Signal};
 
 /// A stage of a network.
@@ -35,6 +36,8 @@ pub(crate) enum Stage {
     Attention(attention::Attention),
     /// Stages with a connection around them.
     Residual(residual::Residual),
+    /// Stages beside each other.
+    Branches(Branches),
     /// Without weights.
     Plain(Plain),
 }
@@ -59,6 +62,8 @@ pub(crate) enum Operation {
     Pool(pool::Pool),
     /// Takes the maximum or mean over all.
     GlobalPool(GlobalPool),
+    /// Takes means so that an image of a given size comes out.
+    AdaptivePool(AdaptivePool),
     /// Drops units at a rate while training.
     Dropout(f64),
     /// Drops channels at a rate while training.
@@ -82,6 +87,7 @@ impl Stage {
             Self::Recurrent(recurrent) => recurrent.forward(signal, pass),
             Self::Attention(attention) => attention.forward(signal, pass),
             Self::Residual(residual) => residual.forward(signal, pass),
+            Self::Branches(branches) => branches.forward(signal, pass),
             Self::Plain(plain) => plain.operation.forward(signal, pass),
         }
     }
@@ -105,6 +111,7 @@ impl Operation {
             Self::Positions => embedding::sinusoidal(signal),
             Self::Pool(pool) => pool.forward(signal),
             Self::GlobalPool(pool) => pool.forward(signal),
+            Self::AdaptivePool(pool) => pool.forward(signal),
             Self::Dropout(rate) => dropout::forward(signal, *rate, pass),
             Self::SpatialDropout(rate) => dropout::spatial(signal, *rate, pass),
             Self::Activation(function) => activation::forward(*function, signal),

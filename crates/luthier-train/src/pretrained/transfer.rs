@@ -99,7 +99,7 @@ impl Transfer {
         wrong.extend(never_frozen);
         let frozen = self.frozen_at(0, parameters);
         let is_left = |(parameter, frozen): (&Parameter, &bool)| parameter.is_trained() && !frozen;
-        if wrong.is_empty() && !parameters.iter().zip(&frozen).any(is_left) {
+        if wrong.is_empty() && frozen.contains(&true) && !parameters.iter().zip(&frozen).any(is_left) {
             wrong.push("model.freeze: nothing is left to train in the first epoch".to_owned());
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
