@@ -118,10 +118,10 @@ impl MetricSet {
         preprocessor: &Preprocessor,
         into: &mut Metrics,
     ) -> Vec<Undefined> {
-        let labels = Labels::new(predicted, preprocessor);
+        let answered = Answered::new(predicted, preprocessor);
         let mut undefined = Vec::new();
         for metric in self.iter().filter(|metric| !metric.is_cost()) {
-            match labels.value(metric, loss, preprocessor) {
+            match answered.value(metric, loss, preprocessor) {
                 Ok(value) => into.insert(format!("{prefix}{}", metric.name()), value),
                 Err(reason) => {
                     undefined.push(Undefined { metric: format!("{prefix}{}", metric.name()), reason });
@@ -138,13 +138,13 @@ impl Measured {
         let mut metrics = Metrics::default();
         let set = MetricSet::of(preprocessor.task(), preprocessor.outputs());
         let undefined = set.measure("", predicted, loss, preprocessor, &mut metrics);
-        let confusion = Labels::new(predicted, preprocessor).confusion;
+        let confusion = Answered::new(predicted, preprocessor).confusion;
         Self { metrics, undefined, confusion }
     }
 }
 
 /// Predictions with what several metrics need of them.
-struct Labels<'a> {
+struct Answered<'a> {
     predicted: &'a Predicted,
     width: usize,
     /// For mixed examples the class that has the larger share.
@@ -156,7 +156,7 @@ struct Labels<'a> {
     scores: std::cell::OnceCell<Vec<Vec<f64>>>,
 }
 
-impl<'a> Labels<'a> {
+impl<'a> Answered<'a> {
     fn new(predicted: &'a Predicted, preprocessor: &Preprocessor) -> Self {
         let rows = predicted.targets.len();
         let width = (predicted.outputs.len() / rows.max(1)).max(1);
