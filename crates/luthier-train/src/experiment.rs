@@ -1,6 +1,7 @@
 //! A study file with its data: what a trial of a training study runs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,13 +16,15 @@ use crate::augment::Augmentation;
 use crate::data::{Dataset, Split, TransformConfig};
 use crate::folds::Folds;
 use crate::metric::{MetricName, MetricSet};
-use crate::model::{Network, StageSummary, summarize};
+use crate::data::source::resolve;
+use crate::model::{Architecture, ModelConfig, Network, StageSummary, summarize};
 use crate::prepared::Prepared;
+use crate::pretrained::{StateDict, WeightsSource, WordVectors};
 use crate::settings::TrainingConfig;
 use crate::trainable::Model;
 use crate::trained_model::{ModelCard, TrainedModel};
 use crate::training::{
-    Advance, Blueprint, Build, Checkpoint, Hook, MEASURED_TIMES, Report, Run, Setup,
+    Advance, Blueprint, Build, Checkpoint, Hook, MEASURED_TIMES, Pretrained, Report, Run, Setup,
 };
 
 /// A study file's template, its data and what its trials are judged by.
@@ -37,6 +40,10 @@ pub struct Experiment<M: Model = Network> {
     threads: usize,
     /// Transforms may be searched; each setting of them is fitted once.
     prepared: Mutex<Vec<Known>>,
+    /// The folder that paths of weights are relative to.
+    folder: PathBuf,
+    /// State dicts that were read, each once.
+    state_dicts: Mutex<Vec<(WeightsSource, Option<String>, Arc<StateDict>)>>,
     /// The slowest validation so far, in seconds an example, as bits.
     seconds_per_example: AtomicU64,
 }
@@ -81,6 +88,8 @@ impl<M: Model> Experiment<M> {
             device,
             threads: 1,
             prepared: Mutex::new(Vec::new()),
+            folder: PathBuf::from("."),
+            state_dicts: Mutex::new(Vec::new()),
             seconds_per_example: AtomicU64::new(0),
         }
     }
@@ -89,6 +98,13 @@ impl<M: Model> Experiment<M> {
     #[must_use]
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
+        self
+    }
+
+    /// The same, with paths of weights relative to `folder`, that of the study file.
+    #[must_use]
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        folder.clone_into(&mut self.folder);
         self
     }
 
@@ -140,7 +156,38 @@ impl<M: Model> Experiment<M> {
         let data = self.prepare(&config, fold)?;
         let (objective, direction, device) = (self.objective, self.direction, self.device.clone());
         let (build, file) = (Arc::clone(&self.build), sections(&file));
-        Ok(Setup { config, data, objective, direction, seed, device, file, build })
+        let pretrained = self.pretrained(&config.model, &data)?;
+        Ok(Setup { config, data, objective, direction, seed, device, file, pretrained, build })
+    }
+
+    /// What the model of `config` begins with.
+    fn pretrained(&self, config: &ModelConfig, data: &Prepared) -> Result<Pretrained, String> {
+        let weights = match &config.weights {
+            None => None,
+            Some(source) => Some(self.state_dict(source, config.architecture.as_ref().map(Architecture::torchvision_name))?),
+        };
+        let word_vectors = match &config.word_vectors {
+            None => None,
+            Some(path) => {
+                let path = resolve(&self.folder, path).map_err(|error| error.to_string())?;
+                let vocabulary = std::iter::empty::<(&str, usize)>();
+                let vectors = WordVectors::open(&path, vocabulary).map_err(|error| error.to_string())?;
+                Some(Arc::new(vectors))
+            }
+        };
+        Ok(Pretrained { weights, word_vectors })
+    }
+
+    fn state_dict(&self, source: &WeightsSource, model: Option<&str>) -> Result<Arc<StateDict>, String> {
+        let mut read = self.state_dicts.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = read.iter().find(|(known, of, _)| known == source && of.as_deref() == model);
+        if let Some((_, _, weights)) = known {
+            return Ok(Arc::clone(weights));
+        }
+        let weights = source.open(&self.folder, model, &|_, _, _| {}).map_err(|error| error.to_string())?;
+        let weights = Arc::new(weights);
+        read.push((source.clone(), model.map(str::to_owned), Arc::clone(&weights)));
+        Ok(weights)
     }
 
     fn prepare(&self, config: &TrainingConfig, fold: usize) -> Result<Arc<Prepared>, String> {

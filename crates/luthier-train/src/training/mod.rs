@@ -38,7 +38,7 @@ pub use checkpoint::{Checkpoint, CheckpointError};
 pub use hook::{Hook, MEASURED_TIMES, Report};
 pub(crate) use measure::predict;
 pub use position::Position;
-pub(crate) use setup::Build;
+pub(crate) use setup::{Build, Pretrained};
 pub use setup::{Blueprint, Setup};
 
 /// A training that is under way.
@@ -159,7 +159,7 @@ impl<M: Model> Run<M> {
             costs.insert("flops", flops as f64);
         }
         let metrics = MetricSet::new(setup.data.preprocessor().task(), setup.metrics());
-        let rates = crate::pretrained::Transfer::default().rates(&found);
+        let rates = setup.config.model.transfer().rates(&found);
         let train = &setup.config.train;
         let work = Work {
             max_norm: train.max_norm.map(|limit| MaxNorm::new(limit, &found)),
@@ -222,7 +222,7 @@ impl<M: Model> Run<M> {
         let data = Arc::clone(&self.setup.data);
         self.work.order.clone_from(&data.split().train);
         Streams::new(self.setup.seed).at(Purpose::Order, epoch).shuffle(&mut self.work.order);
-        let transfer = &crate::pretrained::Transfer::default();
+        let transfer = self.setup.config.model.transfer();
         let frozen = transfer.frozen_at(epoch, &self.state.model.parameters());
         if frozen != self.work.frozen {
             self.replace(|model| model.frozen(&frozen));

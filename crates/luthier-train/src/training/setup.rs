@@ -10,6 +10,7 @@ use crate::loss::{BoundLoss, Loss};
 use crate::metric::{Metric, MetricName, class_counts};
 use crate::model::{ModelConfig, Network};
 use crate::prepared::Prepared;
+use crate::pretrained::{StateDict, WordVectors};
 use crate::settings::TrainingConfig;
 use crate::shape::Shape;
 use crate::trainable::Model;
@@ -27,6 +28,14 @@ pub struct Blueprint<'a> {
     pub seed: u64,
     /// Where to compute, with automatic differentiation.
     pub device: &'a Device,
+    pub(crate) pretrained: &'a Pretrained,
+}
+
+/// What a model begins with that was trained before.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pretrained {
+    pub(crate) weights: Option<Arc<StateDict>>,
+    pub(crate) word_vectors: Option<Arc<WordVectors>>,
 }
 
 /// Builds a model, or says why the configuration makes no sense.
@@ -49,6 +58,7 @@ pub struct Setup<M: Model = Network> {
     /// The sections `[data]`, `[model]` and `[train]` as text, which a checkpoint keeps; see
     /// [`Run::resume`](super::Run::resume). Empty where there is no file.
     pub file: String,
+    pub(crate) pretrained: Pretrained,
     pub(crate) build: Build<M>,
 }
 
@@ -62,6 +72,7 @@ impl<M: Model> Clone for Setup<M> {
             seed: self.seed,
             device: self.device.clone(),
             file: self.file.clone(),
+            pretrained: self.pretrained.clone(),
             build: Arc::clone(&self.build),
         }
     }
@@ -94,7 +105,11 @@ impl<M: Model> Setup<M> {
         let outputs = self.loss().loss().outputs(&self.data.dataset().targets)?;
         let device = self.device.clone().autodiff();
         let input = self.data.shape();
-        (self.build)(&Blueprint { config: &self.config.model, input, outputs, seed: self.seed, device: &device })
+        let (config, seed, pretrained) = (&self.config.model, self.seed, &self.pretrained);
+        let model =
+            (self.build)(&Blueprint { config, input, outputs, seed, device: &device, pretrained })?;
+        config.transfer().check(&model.parameters())?;
+        Ok(model)
     }
 }
 
@@ -105,7 +120,17 @@ impl Blueprint<'_> {
     ///
     /// The first layer that does not fit the shape before it, or weights that cannot be loaded.
     pub fn network(&self) -> Result<Network, String> {
-        Network::new(self.config, self.input, self.outputs, self.seed, self.device)
-            .map_err(|error| error.to_string())
+        let network = Network::new(self.config, self.input, self.outputs, self.seed, self.device)
+            .map_err(|error| error.to_string())?;
+        let network = match &self.pretrained.weights {
+            Some(weights) => {
+                weights.load_into(network, self.config.new_head).map_err(|error| error.to_string())?
+            }
+            None => network,
+        };
+        match &self.pretrained.word_vectors {
+            Some(vectors) => vectors.load_into(network).map_err(|error| error.to_string()),
+            None => Ok(network),
+        }
     }
 }
