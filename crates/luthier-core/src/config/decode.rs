@@ -311,9 +311,13 @@ pub fn keyed_by(
         return None;
     };
     // A slip in the key that comes first (`{ dens = 64, activation = "relu" }`) must not make another
-    // kind of the table.
+    // kind of the table. Settings have names of their own, some a little like a kind's (`layers`), so a
+    // slip is nearer than what is worth a hint elsewhere.
     let slip = table.keys().find(|key| *key != "name").filter(|key| !keys.contains(&key.as_str()));
-    let near = slip.and_then(|key| nearest(key, keys.iter().copied()));
+    let near = slip.and_then(|key| {
+        nearest(key, keys.iter().copied())
+            .filter(|near| near.starts_with(key) || strsim::normalized_damerau_levenshtein(key, near) > 0.5)
+    });
     let index = keys.iter().position(|key| table.contains_key(*key)).filter(|_| near.is_none());
     if index.is_none() {
         problems.push(Problem {

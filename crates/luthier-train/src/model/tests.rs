@@ -1,5 +1,8 @@
 //! Networks against PyTorch, and what is drawn for them: initial weights and dropout.
 
+mod behaviour;
+mod layers;
+
 use burn::module::{ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use luthier_core::{Purpose, Streams};
