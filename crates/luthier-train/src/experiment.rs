@@ -1,25 +1,25 @@
 //! A study file with its data: what a trial of a training study runs.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use burn::tensor::Device;
-use luthier_core::config::{Kind, Node, Problems, Template};
+use luthier_core::config::{Kind, Node, Problems, Template, nearest};
 use luthier_core::{
     Abilities, Decision, Direction, Ending, Evaluation, FailCause, Metrics, Objective, ObjectiveError,
     Params, Space, TrialHandle, TrialId,
 };
 
 use crate::augment::Augmentation;
+use crate::data::source::resolve;
 use crate::data::{Dataset, Split, TransformConfig};
 use crate::folds::Folds;
 use crate::metric::{MetricName, MetricSet};
-use crate::data::source::resolve;
 use crate::model::{Architecture, ModelConfig, Network, StageSummary, summarize};
 use crate::prepared::Prepared;
-use crate::pretrained::{StateDict, WeightsSource, WordVectors};
+use crate::pretrained::{StateDict, Transfer, WeightsSource, WordVectors};
 use crate::settings::TrainingConfig;
 use crate::trainable::Model;
 use crate::trained_model::{ModelCard, TrainedModel};
@@ -164,7 +164,9 @@ impl<M: Model> Experiment<M> {
     fn pretrained(&self, config: &ModelConfig, data: &Prepared) -> Result<Pretrained, String> {
         let weights = match &config.weights {
             None => None,
-            Some(source) => Some(self.state_dict(source, config.architecture.as_ref().map(Architecture::torchvision_name))?),
+            Some(source) => Some(
+                self.state_dict(source, config.architecture.as_ref().map(Architecture::torchvision_name))?,
+            ),
         };
         let word_vectors = match &config.word_vectors {
             None => None,
@@ -197,8 +199,13 @@ impl<M: Model> Experiment<M> {
         if let Some((_, _, data)) = known {
             return Ok(Arc::clone(data));
         }
-        let data = Prepared::new(Arc::clone(&self.dataset), Arc::clone(&self.splits[fold]), &transforms.0, &transforms.1)
-            .map_err(|error| error.to_string())?;
+        let data = Prepared::new(
+            Arc::clone(&self.dataset),
+            Arc::clone(&self.splits[fold]),
+            &transforms.0,
+            &transforms.1,
+        )
+        .map_err(|error| error.to_string())?;
         let data = Arc::new(data);
         prepared.push((transforms, fold, Arc::clone(&data)));
         Ok(data)
@@ -235,6 +242,32 @@ impl<M: Model> Experiment<M> {
                 let line = metrics.map_or(0, |metrics| metrics.line);
                 problems.add(line, "train.metrics", "metrics that fit the data", reason);
             }
+        }
+        let known = MetricName::all();
+        for (key, name) in setup.config.train.monitors() {
+            let fits = match MetricName::parse(&name) {
+                Some(metric) => metric.metric.fits(&self.dataset.targets),
+                // What a run records beside its metrics.
+                None if ["gradient_norm", "update_ratio"].contains(&name.as_str()) => Ok(()),
+                None => Err(match nearest(&name, known.iter().map(String::as_str)) {
+                    Some(near) => format!("{name:?}; did you mean {near:?}?"),
+                    None => format!("{name:?}"),
+                }),
+            };
+            if let Err(reason) = fits {
+                let node = key.split('.').try_fold(&file, |node, key| node.get(key));
+                problems.add(node.map_or(0, |node| node.line), &key, "a metric that fits the data", reason);
+            }
+        }
+        // Patterns of names are checked against the names that there are, for which the model is made.
+        if problems.is_empty()
+            && (setup.config.model.transfer() != Transfer::default()
+                || setup.config.model.word_vectors.is_some()
+                || setup.config.train.regularize.0.iter().any(|penalty| penalty.layers.is_some()))
+            && let Err(reason) = Run::new(setup.clone())
+        {
+            let line = file.get("model").map_or(0, |model| model.line);
+            problems.add(line, "model", "a model that can be begun", reason);
         }
         let layers = summarize(&setup.config.model, setup.data.shape(), outputs.ok()?).map_err(|error| {
             let model = file.get("model");
@@ -477,6 +510,8 @@ impl<M: Model> Objective for Experiment<M> {
     }
 
     fn evaluate(&self, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {
-        with_threads(self.threads, || if self.folds() > 1 { self.cross_validate(trial) } else { self.run(trial) })?
+        with_threads(self.threads, || {
+            if self.folds() > 1 { self.cross_validate(trial) } else { self.run(trial) }
+        })?
     }
 }

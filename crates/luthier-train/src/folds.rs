@@ -57,7 +57,10 @@ impl Folds {
     pub(crate) fn into_typical(mut self) -> Vec<u8> {
         let mut order: Vec<usize> = (0..self.measured.len()).collect();
         order.sort_by(|a, b| self.measured[*a].value.total_cmp(&self.measured[*b].value));
-        order.get((order.len().saturating_sub(1)) / 2).map(|i| self.models.swap_remove(*i)).unwrap_or_default()
+        order
+            .get((order.len().saturating_sub(1)) / 2)
+            .map(|i| self.models.swap_remove(*i))
+            .unwrap_or_default()
     }
 
     /// The folds with the checkpoint of the run on the next one, which may be empty.

@@ -13,9 +13,9 @@ mod batch;
 pub mod batch_size;
 pub mod data;
 mod experiment;
-mod folds;
 #[cfg(test)]
 mod fixture;
+mod folds;
 mod loss;
 mod metric;
 pub mod model;
@@ -54,8 +54,8 @@ pub use schedule::Values;
 pub use settings::{CheckpointRule, DataConfig, Every, TrainConfig, TrainingConfig};
 pub use shape::Shape;
 pub use stopping::EarlyStopping;
-pub use trained_model::{Answer, ModelError, Prediction, TrainedModel};
 pub use trainable::{Model, seeded};
+pub use trained_model::{Answer, ModelError, Prediction, TrainedModel};
 pub use training::{
     Advance, Blueprint, Checkpoint, CheckpointError, Hook, MEASURED_TIMES, Position, Report, Run, Setup,
 };

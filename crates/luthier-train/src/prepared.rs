@@ -88,6 +88,11 @@ impl Prepared {
         rows.iter().map(|row| self.targets[*row]).collect()
     }
 
+    /// Whether making a batch takes so long that it should be done ahead.
+    pub(crate) fn takes_time(&self) -> bool {
+        self.table.is_none() || self.augments()
+    }
+
     /// Whether examples change from one time to the next while training.
     pub(crate) fn augments(&self) -> bool {
         !self.augmentation.is_none()

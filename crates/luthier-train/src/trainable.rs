@@ -178,9 +178,10 @@ impl Model for Network {
 
     fn torch(&self) -> Option<String> {
         // Those of a named model are not numbered, and an `nn.Sequential` would find none of its weights.
-        let modules = self.summary().iter().enumerate().map(|(number, stage)| {
-            (stage.name == number.to_string()).then(|| stage.torch.clone()).flatten()
-        });
+        let modules =
+            self.summary().iter().enumerate().map(|(number, stage)| {
+                (stage.name == number.to_string()).then(|| stage.torch.clone()).flatten()
+            });
         let modules: Option<Vec<String>> = modules.collect();
         Some(format!("nn.Sequential({})", modules?.join(", ")))
     }

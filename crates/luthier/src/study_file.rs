@@ -255,7 +255,8 @@ impl StudyFile {
             return Err(problems.into());
         }
         let direction = self.direction(objective);
-        let experiment = Experiment::new(self.template.clone(), dataset, vec![split], objective, direction, device);
+        let experiment =
+            Experiment::new(self.template.clone(), dataset, vec![split], objective, direction, device);
         for corner in self.space().corners() {
             if let Err(found) = experiment.summarize(&corner, &problems.file) {
                 for problem in found.iter() {

@@ -62,6 +62,14 @@ impl MetricName {
         (metric.is_cost() == (part == Part::Model)).then_some(Self { part, metric })
     }
 
+    /// All names, of validation, of training and of costs.
+    pub fn all() -> Vec<String> {
+        let parts = [Part::Val, Part::Train, Part::Model];
+        let named = |part| METRICS.iter().map(move |entry| Self { part, metric: entry.metric });
+        let fits = |name: &Self| name.metric.is_cost() == (name.part == Part::Model);
+        parts.into_iter().flat_map(named).filter(fits).map(Self::name).collect()
+    }
+
     /// Which way it is good.
     pub fn direction(self) -> Direction {
         self.metric.direction()

@@ -32,11 +32,11 @@ pub use layers::{
     GruLayer, Layer, LayerNormLayer, LeakyRelu, LstmLayer, MaxPoolLayer, Output, Padding, Position,
     PositionLayer, ResidualLayer, RnnLayer, RowsLayer, SpatialDropoutLayer,
 };
-pub use signal::{Pass, Signal};
-pub(crate) use weights::{Layout, host};
 pub use named::{
     Architecture, Cnn, ConvText, Mlp, RecurrentText, ResNet, RowRnn, RowRnnCell, Stem, Transformer, Vgg,
 };
+pub use signal::{Pass, Signal};
+pub(crate) use weights::{Layout, host};
 pub use weights::{Parameter, Role, Weights};
 
 luthier_core::settings! {

@@ -22,7 +22,9 @@ impl Parameter {
     /// It as a matrix, if it has two or more dimensions.
     pub(crate) fn matrix(&self) -> Option<Matrix> {
         match self.shape[..] {
-            [inputs, outputs] if self.layout == Layout::Transposed => Some(Matrix { outputs, inputs, transposed: true }),
+            [inputs, outputs] if self.layout == Layout::Transposed => {
+                Some(Matrix { outputs, inputs, transposed: true })
+            }
             [outputs, ref rest @ ..] if !rest.is_empty() => {
                 Some(Matrix { outputs, inputs: rest.iter().product(), transposed: false })
             }

@@ -299,7 +299,8 @@ impl<M: Model> Run<M> {
         }
         if let (Some(ema), Some(updates)) = (&mut state.ema, header.averages) {
             let averages = checkpoint.under("average.").into_iter().map(|it| (it.name, it.values)).collect();
-            ema.restore(&run.work.parameters, (updates, averages), &device).map_err(CheckpointError::Other)?;
+            ema.restore(&run.work.parameters, (updates, averages), &device)
+                .map_err(CheckpointError::Other)?;
         }
         state.horizon = header.horizon;
         state.at = header.at;

@@ -4,6 +4,7 @@
 mod auto_size;
 mod best;
 mod checkpoint;
+mod feeder;
 mod hook;
 mod measure;
 mod position;
@@ -31,6 +32,7 @@ use crate::stopping::{Standing, Stopper, Verdict};
 use crate::trainable::Model;
 
 use best::Best;
+use feeder::Feeder;
 use measure::{EVALUATION_BATCH, Segment};
 use step::Stepped;
 
@@ -38,8 +40,8 @@ pub use checkpoint::{Checkpoint, CheckpointError};
 pub use hook::{Hook, MEASURED_TIMES, Report};
 pub(crate) use measure::predict;
 pub use position::Position;
-pub(crate) use setup::{Build, Pretrained};
 pub use setup::{Blueprint, Setup};
+pub(crate) use setup::{Build, Pretrained};
 
 /// A training that is under way.
 pub struct Run<M: Model = Network> {
@@ -85,6 +87,7 @@ struct Work {
     /// A factor on the learning rate of each parameter, where there are any.
     rates: Option<Vec<f64>>,
     features: Option<Features>,
+    feeder: Feeder,
     /// The last validation, in seconds an example.
     seconds_per_example: f64,
     /// What a person should know.
@@ -171,6 +174,7 @@ impl<M: Model> Run<M> {
             frozen: vec![false; found.len()],
             rates: rates.iter().any(|rate| *rate != 1.0).then_some(rates),
             features: None,
+            feeder: Feeder::new(Arc::clone(&setup.data), setup.seed),
             seconds_per_example: 0.0,
             notice: None,
             parameters: found,
@@ -263,7 +267,10 @@ impl<M: Model> Run<M> {
         let loss = |part: &str| report.metrics.get(&format!("{part}_loss")).unwrap_or(f64::NAN);
         state.penalties.observe(loss("train"), loss("val"));
         if let Some(stopping) = &train.early_stopping {
-            let (batch_size, examples) = (report.metrics.get("batch_size").unwrap_or(1.0) as usize, self.setup.data.split().train.len());
+            let (batch_size, examples) = (
+                report.metrics.get("batch_size").unwrap_or(1.0) as usize,
+                self.setup.data.split().train.len(),
+            );
             let objective = self.setup.objective.name();
             let elapsed = Duration::from_secs_f64(state.seconds);
             let standing = Standing { objective: &objective, elapsed, batch_size, examples };

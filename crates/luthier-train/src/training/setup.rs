@@ -80,7 +80,10 @@ impl<M: Model> Clone for Setup<M> {
 
 impl<M: Model> fmt::Debug for Setup<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Setup").field("config", &self.config).field("seed", &self.seed).finish_non_exhaustive()
+        f.debug_struct("Setup")
+            .field("config", &self.config)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,8 +109,7 @@ impl<M: Model> Setup<M> {
         let device = self.device.clone().autodiff();
         let input = self.data.shape();
         let (config, seed, pretrained) = (&self.config.model, self.seed, &self.pretrained);
-        let model =
-            (self.build)(&Blueprint { config, input, outputs, seed, device: &device, pretrained })?;
+        let model = (self.build)(&Blueprint { config, input, outputs, seed, device: &device, pretrained })?;
         config.transfer().check(&model.parameters())?;
         Ok(model)
     }

@@ -15,6 +15,7 @@ use crate::optimizer::StepSettings;
 use crate::optimizer::gradients::{
     accumulate, clip, norm, read_gradients, read_weights, update_to_weight, write_weights,
 };
+use crate::prefetch::Request;
 use crate::schedule::{Bases, Progress, Values};
 use crate::trainable::Model;
 
@@ -70,9 +71,11 @@ impl<M: Model> Run<M> {
 
         let mut gradients = Vec::new();
         let (mut loss, mut weight, mut squares) = (0.0, 0.0, 0.0);
-        for rows_of_part in rows.chunks(part) {
+        for (number, rows_of_part) in rows.chunks(part).enumerate() {
+            let next = (first + (number + 1) * part).min(examples);
+            let next = self.work.order[next..examples.min(next + 3 * part)].to_vec();
             let share = rows_of_part.len() as f64 / rows.len() as f64;
-            let Some((found, sum, of)) = self.gradients(rows_of_part, &values)? else {
+            let Some((found, sum, of)) = self.gradients(rows_of_part, &next, &values)? else {
                 return Ok(Stepped::NotFinite);
             };
             (loss, weight) = (loss + sum, weight + of);
@@ -98,6 +101,7 @@ impl<M: Model> Run<M> {
     fn gradients(
         &mut self,
         rows: &[usize],
+        next: &[usize],
         values: &Values,
     ) -> Result<Option<(Vec<Option<Tensor<1>>>, f64, f64)>, DataError> {
         let data = Arc::clone(&self.setup.data);
@@ -110,8 +114,12 @@ impl<M: Model> Run<M> {
             let outputs = self.state.model.forward_rest(features.signal(rows, &device), &mut pass);
             (outputs, data.targets(rows), None)
         } else {
-            let mut rng = streams.at(Purpose::Augment, pass_number);
-            let batch = data.training_batch(rows, values.augmentation, &mut rng)?;
+            let strength = values.augmentation;
+            let request = Request { step: pass_number, rows: rows.to_vec(), strength };
+            // The same size, further on in the epoch.
+            let next = next.chunks(rows.len()).zip(pass_number + 1..);
+            let next = next.map(|(rows, step)| Request { step, rows: rows.to_vec(), strength });
+            let batch = self.work.feeder.batch(request, next)?;
             let signal = Signal::new(batch.inputs, rows.len(), data.shape(), &device);
             (self.state.model.forward(signal, &mut pass), batch.targets, batch.mixed)
         };

@@ -140,8 +140,12 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let checkpoints = folder.map(|folder| Checkpoints::new(folder, &rule, loaded.direction)).transpose()?;
     let interrupt = Interrupt::default();
     let message = match folder {
-        Some(folder) => format!("stopping after this batch; --resume {} goes on from there", folder.display()),
-        None => "stopping after this batch; nothing is kept of an unfinished run without --checkpoint".to_owned(),
+        Some(folder) => {
+            format!("stopping after this batch; --resume {} goes on from there", folder.display())
+        }
+        None => {
+            "stopping after this batch; nothing is kept of an unfinished run without --checkpoint".to_owned()
+        }
     };
     tune::stop_on_signals(&interrupt, message)?;
     let params = Params::new();
