@@ -131,8 +131,7 @@ impl WordVectors {
         let Some(place) = embedding else {
             return Err("word vectors need a model with an embedding layer".to_owned());
         };
-        let mut weights = network.weights();
-        let embedding = &mut weights[place];
+        let mut embedding = network.weights().swap_remove(place);
         match embedding.shape[..] {
             [_, size] if size == self.size => self.fill(&mut embedding.values),
             _ => {
@@ -145,7 +144,7 @@ impl WordVectors {
                 ));
             }
         }
-        network.with_weights(&weights)
+        network.with_tensor(&embedding)
     }
 }
 
