@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{PretrainedError, StateDict, WeightsSource, WordVectors};
 use crate::data::Progress;
 use crate::data::source::resolve;
-use crate::model::{ModelConfig, Network};
+use crate::model::{Architecture, ModelConfig, Network};
 
 /// The number of the first word's token; those before are padding and the unknown word.
 const FIRST_WORD: usize = 2;
@@ -18,10 +18,26 @@ pub struct Library {
     opened: Mutex<Opened>,
 }
 
+/// What was read, in the order of reading.
 #[derive(Debug, Default)]
 struct Opened {
-    weights: Vec<((WeightsSource, Option<&'static str>), Arc<StateDict>)>,
-    vectors: Vec<((PathBuf, Vec<String>), Arc<WordVectors>)>,
+    weights: Vec<Weights>,
+    vectors: Vec<Vectors>,
+}
+
+#[derive(Debug)]
+struct Weights {
+    source: WeightsSource,
+    /// The name of the model, where the source is one for several.
+    model: Option<&'static str>,
+    state: Arc<StateDict>,
+}
+
+#[derive(Debug)]
+struct Vectors {
+    path: PathBuf,
+    words: Vec<String>,
+    read: Arc<WordVectors>,
 }
 
 impl Library {
@@ -68,27 +84,29 @@ impl Library {
         // A second trial that needs the same file waits for the first one's download.
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let name = match source {
-            WeightsSource::ImageNet => model.architecture.as_ref().map(|model| model.torchvision_name()),
+            WeightsSource::ImageNet => model.architecture.as_ref().map(Architecture::torchvision_name),
             WeightsSource::File(_) => None,
         };
-        let key = (source.clone(), name);
-        if let Some((_, state)) = opened.weights.iter().find(|(known, _)| *known == key) {
-            return Ok(Arc::clone(state));
+        let known = opened.weights.iter().find(|known| known.source == *source && known.model == name);
+        if let Some(known) = known {
+            return Ok(Arc::clone(&known.state));
         }
         let state = Arc::new(source.open(&self.base, name, progress)?);
-        opened.weights.push((key, Arc::clone(&state)));
+        let (source, kept) = (source.clone(), Arc::clone(&state));
+        opened.weights.push(Weights { source, model: name, state: kept });
         Ok(state)
     }
 
     fn vectors(&self, path: &Path, words: &[String]) -> Result<Arc<WordVectors>, PretrainedError> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = opened.vectors.iter().find(|((known, of), _)| known == path && of == words);
-        if let Some((_, vectors)) = known {
-            return Ok(Arc::clone(vectors));
+        let known = opened.vectors.iter().find(|known| known.path == path && known.words == words);
+        if let Some(known) = known {
+            return Ok(Arc::clone(&known.read));
         }
         let numbered = words.iter().enumerate().map(|(number, word)| (word.as_str(), number + FIRST_WORD));
         let vectors = Arc::new(WordVectors::open(path, numbered)?);
-        opened.vectors.push(((path.to_path_buf(), words.to_vec()), Arc::clone(&vectors)));
+        let (path, words, kept) = (path.to_path_buf(), words.to_vec(), Arc::clone(&vectors));
+        opened.vectors.push(Vectors { path, words, read: kept });
         Ok(vectors)
     }
 }

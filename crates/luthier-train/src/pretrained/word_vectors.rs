@@ -1,6 +1,6 @@
 //! Word vectors from a file, for the embedding layer of a model of text.
 //!
-//! The text format of `GloVe` (Pennington, Socher and Manning 2014) and word2vec (Mikolov et al. 2013):
+//! The text format of GloVe (Pennington, Socher and Manning 2014) and word2vec (Mikolov et al. 2013):
 //! a line for each word, the word and its numbers with spaces between, perhaps below a line with the
 //! number of words and that of the numbers.
 
