@@ -174,7 +174,9 @@ fn orthogonal(rows: usize, columns: usize, rng: &mut Rng) -> Vec<f64> {
         let length = libm::sqrt(dot(&vector, &vector));
         // A draw that lies in the span of those before has no direction left; it is drawn again.
         if length > 1e-8 {
-            vector.iter_mut().for_each(|x| *x /= length);
+            for x in &mut vector {
+                *x /= length;
+            }
             basis.push(vector);
         }
     }

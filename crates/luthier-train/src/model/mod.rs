@@ -231,9 +231,13 @@ impl Network {
         seed: u64,
         device: &Device,
     ) -> Result<Self, LayerError> {
-        let Builder { stages, summary, parameters, .. } =
-            assemble(config, input, outputs, seed, Some(device))?;
-        Ok(Self { stages, input, parameters, summary, frozen: Arc::default() })
+        assemble(config, input, outputs, seed, Some(device)).map(|builder| Self::assembled(builder, input))
+    }
+
+    /// The network of a builder for examples of shape `input`.
+    fn assembled(builder: Builder<'_>, input: Shape) -> Self {
+        let Builder { stages, summary, parameters, .. } = builder;
+        Self { stages, input, parameters, summary, frozen: Arc::default() }
     }
 
     /// A network of no stage, to stand in for one that has been moved out.

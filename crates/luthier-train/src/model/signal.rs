@@ -9,6 +9,7 @@ use crate::shape::Shape;
 
 /// What flows through a network: a batch of examples.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each batch")]
 pub(crate) enum Signal {
     /// `[batch, features]`
     Flat(Tensor<2>),

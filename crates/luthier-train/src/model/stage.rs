@@ -13,6 +13,7 @@ use super::{Activation, GlobalPool, Pass, Signal};
 
 /// A stage of a network.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a network has tens of them")]
 pub(crate) enum Stage {
     /// Fully connected.
     Dense(dense::Dense),

@@ -1,6 +1,7 @@
 //! Networks against PyTorch, and what is drawn for them: initial weights and dropout.
 
 mod behaviour;
+mod building;
 mod layers;
 
 use burn::module::{ModuleVisitor, Param};

@@ -46,7 +46,7 @@ fn each_kind_has_its_mean_and_deviation() {
         );
         match bound {
             Some(bound) => {
-                assert!(largest <= bound * 1.000_001 && largest > 0.99 * bound, "{init}: {largest}")
+                assert!(largest <= bound * 1.000_001 && largest > 0.99 * bound, "{init}: {largest}");
             }
             None if init.contains("normal") => assert!(largest > 3.0 * deviation, "{init}: {largest}"),
             None => {}

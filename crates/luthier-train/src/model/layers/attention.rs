@@ -13,7 +13,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
-use burn::tensor::module::{layer_norm, linear};
+use burn::tensor::module::layer_norm;
 use luthier_core::Rng;
 use luthier_core::config::{Bound, bounds};
 
@@ -24,6 +24,7 @@ use crate::model::weights::{Layout, Role};
 use crate::model::{Activation, Pass, Signal};
 use crate::shape::Shape;
 
+use super::dense::steps;
 use super::dropout::dropped;
 use super::layer_norm::scale_and_shift;
 use super::size::{FILTERS, named};
@@ -141,7 +142,7 @@ impl Linear {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        linear(x, self.weight.val(), Some(self.bias.val()))
+        steps(x, self.weight.val(), Some(self.bias.val()))
     }
 }
 

@@ -160,7 +160,7 @@ fn waves(length: usize, size: usize) -> Vec<f32> {
     let wave = |position: usize, place: usize| {
         let exponent = (place - place % 2) as f64 / size as f64;
         let angle = position as f64 * libm::exp(-exponent * libm::log(10_000.0));
-        if place % 2 == 0 { libm::sin(angle) as f32 } else { libm::cos(angle) as f32 }
+        if place.is_multiple_of(2) { libm::sin(angle) as f32 } else { libm::cos(angle) as f32 }
     };
     (0..length).flat_map(|position| (0..size).map(move |place| wave(position, place))).collect()
 }

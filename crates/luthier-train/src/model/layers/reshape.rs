@@ -30,6 +30,7 @@ luthier_core::settings! {
 }
 
 impl FlattenLayer {
+    #[allow(clippy::unused_self, reason = "every layer is built so")]
     pub(crate) fn build(&self, builder: &mut Builder<'_>) -> Result<(), String> {
         let shape = builder.shape();
         if let Shape::Tokens { .. } = shape {
@@ -42,6 +43,7 @@ impl FlattenLayer {
 }
 
 impl RowsLayer {
+    #[allow(clippy::unused_self, reason = "every layer is built so")]
     pub(crate) fn build(&self, builder: &mut Builder<'_>) -> Result<(), String> {
         let Shape::Image { channels, height, width } = builder.shape() else {
             return Err(format!("rows are of images, and here come {}", named(builder.shape())));

@@ -68,7 +68,7 @@ fn outputs_gradients_and_running_statistics_are_those_of_pytorch() {
         let mut pass = if train { Pass::training(&mut rng, 1.0) } else { Pass::evaluation() };
         let outputs = network.forward(batch, &mut pass);
         let found = host(outputs.clone().inner());
-        assert_within(deviation(&found, &doubles(&case["outputs"])), 1e-4, &format!("{name}: outputs"));
+        assert_within(deviation(&found, &doubles(&case["outputs"])), 1e-5, &format!("{name}: outputs"));
 
         let factors = Tensor::<2>::from_data(TensorData::new(singles(&case["factors"]), [3, 3]), &device);
         let of = GradientsParams::from_grads((outputs * factors).sum().backward(), &network);
@@ -95,7 +95,7 @@ fn outputs_gradients_and_running_statistics_are_those_of_pytorch() {
             } else {
                 deviation(&found.values, &expected)
             };
-            assert_within(off, 1e-4, &format!("{name}: {}", found.name));
+            assert_within(off, 2e-5, &format!("{name}: {}", found.name));
         }
 
         let running = std::mem::take(&mut pass.running);
