@@ -72,6 +72,34 @@ fn a_page_has_each_type_once_with_its_defaults() {
     assert_eq!(unexplained(&sections), ["oven.dishes.pot.size"]);
 }
 
+/// Settings may be declared by a macro that passes documentation on.
+macro_rules! spoon {
+    ($(#[doc = $doc:literal])* $name:ident, $key:ident) => {
+        crate::settings! {
+            $(#[doc = $doc])*
+            #[derive(Debug, Clone, PartialEq)]
+            pub struct $name {
+                /// Its length.
+                $key: f64;
+            }
+        }
+    };
+}
+
+spoon!(
+    /// A spoon.
+    Spoon, spoon
+);
+
+#[test]
+fn documentation_passes_through_macros() {
+    let Schema::Table(table) = Spoon::schema() else { panic!("{:?}", Spoon::schema()) };
+    assert_eq!(
+        (table.doc, table.fields[0].key, table.fields[0].doc),
+        (" A spoon.\n", "spoon", " Its length.\n")
+    );
+}
+
 #[test]
 fn what_is_written_is_what_was_read() {
     for text in [
