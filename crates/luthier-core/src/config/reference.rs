@@ -35,7 +35,7 @@ impl Section {
 pub fn markdown(sections: &[Section]) -> String {
     let mut page = Page::default();
     for (_, schema) in sections.iter().flat_map(|section| &section.roots) {
-        page.roots.extend(name(schema));
+        page.root(schema);
     }
     for section in sections {
         writeln!(page.text, "\n## {}\n", section.title).ok();
@@ -121,6 +121,16 @@ impl Page {
         }
     }
 
+    /// Takes note of a type that a section names, or of those that its words speak of.
+    fn root(&mut self, schema: &Schema) {
+        if let Schema::Value { parts, .. } = schema {
+            for part in parts {
+                self.root(part);
+            }
+        }
+        self.roots.extend(name(schema));
+    }
+
     /// What stands at `place`, with a heading. Nothing where it is described already.
     fn describe(&mut self, place: &str, schema: &Schema) {
         match schema {
@@ -131,7 +141,10 @@ impl Page {
                     self.paragraph(&format!("{}.", capitalized(expected)));
                 }
                 for part in parts {
-                    self.describe(place, part);
+                    self.describe(
+                        &form(part).map_or(place.to_owned(), |form| format!("{place} = {form}")),
+                        part,
+                    );
                 }
             }
             Schema::Table(table) => {
@@ -225,7 +238,11 @@ impl Page {
         match schema {
             Schema::Value { expected: own, parts } => {
                 let words = if expected.is_empty() { own } else { expected };
-                let links: Vec<String> = parts.iter().map(|part| self.cell(place, "", part)).collect();
+                let links = parts.iter().map(|part| match form(part) {
+                    Some(form) => self.cell(&format!("{place} = {form}"), &format!("`{form}`"), part),
+                    None => self.cell(place, "", part),
+                });
+                let links: Vec<String> = links.collect();
                 let links = if links.is_empty() { String::new() } else { format!(": {}", links.join(", ")) };
                 format!("{}{links}", words.replace('|', "\\|"))
             }
@@ -235,6 +252,14 @@ impl Page {
                 link(if expected.is_empty() { kinds.expected } else { expected }, kinds.name)
             }
         }
+    }
+}
+
+/// How one of several forms of a value that are tables is told from the others: by its first key.
+fn form(part: &Schema) -> Option<String> {
+    match part {
+        Schema::Table(table) => table.fields.first().map(|field| format!("{{ {} = … }}", field.key)),
+        _ => None,
     }
 }
 

@@ -18,6 +18,8 @@ crate::settings! {
         dishes: Vec<Dish>;
         /// Minutes.
         minutes: Option<u64> = None, bounds::COUNT;
+        /// What cools it.
+        cooling: Cooling = Cooling::Off;
         /// Its name.
         label: String = "old".to_owned();
     }
@@ -72,6 +74,38 @@ fn a_page_has_each_type_once_with_its_defaults() {
     assert_eq!(unexplained(&sections), ["oven.dishes.pot.size"]);
 }
 
+/// Read by hand: `"off"`, or one of two tables.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cooling {
+    Off,
+    Spoon(Spoon),
+    Air(Fan),
+}
+
+impl Decode for Cooling {
+    const EXPECTED: &'static str = "\"off\", or a table with `spoon` or `speed`";
+
+    fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
+        match node.get("spoon") {
+            _ if node.as_str() == Some("off") => Some(Self::Off),
+            Some(_) => Spoon::decode(node, path, problems).map(Self::Spoon),
+            None => Fan::decode(node, path, problems).map(Self::Air),
+        }
+    }
+
+    fn schema() -> Schema {
+        Schema::words(Self::EXPECTED, vec![Spoon::schema(), Fan::schema()])
+    }
+
+    fn written(&self) -> Option<String> {
+        match self {
+            Self::Off => Some("\"off\"".to_owned()),
+            Self::Spoon(spoon) => spoon.written(),
+            Self::Air(fan) => fan.written(),
+        }
+    }
+}
+
 /// Settings may be declared by a macro that passes documentation on.
 macro_rules! spoon {
     ($(#[doc = $doc:literal])* $name:ident, $key:ident) => {
@@ -79,7 +113,7 @@ macro_rules! spoon {
             $(#[doc = $doc])*
             #[derive(Debug, Clone, PartialEq)]
             pub struct $name {
-                /// Its length.
+                /// How long it is.
                 $key: f64;
             }
         }
@@ -96,14 +130,14 @@ fn documentation_passes_through_macros() {
     let Schema::Table(table) = Spoon::schema() else { panic!("{:?}", Spoon::schema()) };
     assert_eq!(
         (table.doc, table.fields[0].key, table.fields[0].doc),
-        (" A spoon.\n", "spoon", " Its length.\n")
+        (" A spoon.\n", "spoon", " How long it is.\n")
     );
 }
 
 #[test]
 fn what_is_written_is_what_was_read() {
     for text in [
-        "{ heat = \"grill\", dishes = [] }",
+        "{ heat = \"grill\", dishes = [], cooling = { spoon = 0.2 } }",
         "{ dishes = [{ pot = [{ pot = [], size = 1 }] }], minutes = 5, label = \"new\" }",
         "{ heat = \"fan\", dishes = [] }",
         "{ heat = { kind = \"fan\", speed = 0.5 }, dishes = [] }",
