@@ -100,7 +100,7 @@ fn subset(data: &Dataset, rows: &[usize]) -> (Inputs, Targets) {
         }),
         Inputs::Images(images) => {
             let mut pixels = Vec::new();
-            images.for_each(rows, |image| pixels.extend_from_slice(image)).unwrap();
+            images.for_each(rows, |image| pixels.extend_from_slice(image)).expect("in memory");
             Inputs::Images(Images::new(pixels, images.channels, images.height, images.width))
         }
     };
@@ -179,7 +179,7 @@ fn start(setup: Setup) -> Run {
 }
 
 fn train(run: &mut Run, epochs: usize) -> Vec<Epoch> {
-    (0..epochs).map(|_| run.train_epoch(&|| false).unwrap()).collect()
+    (0..epochs).map(|_| run.train_epoch(&|| false).expect("in memory")).collect()
 }
 
 /// All that there is to a run: what it reported, its best epoch, and its state bit for bit.
