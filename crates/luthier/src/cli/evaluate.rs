@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use luthier_train::data::{Inputs, Targets};
+use luthier_train::data::{InputEncoding, Inputs, Targets};
 use luthier_train::{TrainedModel, device};
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use super::predict::read_images;
 pub(crate) struct EvaluateArgs {
     /// The model (safetensors)
     model: PathBuf,
-    /// A CSV file with the target column, or IDX images
+    /// A CSV or Parquet file with the target column, a folder of .txt files for each class, or IDX images
     data: PathBuf,
     /// The labels of IDX images
     #[arg(long, value_name = "FILE")]
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let model = TrainedModel::open(&args.model, device)?;
     let (inputs, targets) = match &args.labels {
         Some(labels) => (read_images(&model, &args.data)?, model.preprocessor().read_idx_labels(labels)?),
-        None if model.preprocessor().features().is_empty() => {
+        None if matches!(model.preprocessor().inputs, InputEncoding::Images(_)) => {
             return Err(Failure::usage("images need their labels: --labels FILE (IDX)"));
         }
         None => read_rows(&model, &args.data)?,
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<(), Failure> {
 }
 
 fn read_rows(model: &TrainedModel, path: &Path) -> Result<(Inputs, Targets), Failure> {
-    let rows = model.preprocessor().read_csv(path)?;
+    let rows = model.preprocessor().read_rows(path)?;
     for notice in &rows.notices {
         tell(&format!("note: {notice}"));
     }
