@@ -10,7 +10,7 @@ use crate::fixture::{cases, setting, singles, text};
 use crate::loss::Loss;
 
 fn of_targets(targets: TargetEncoding) -> Preprocessor {
-    let inputs = InputEncoding::Table { columns: vec![], standardize: true };
+    let inputs = InputEncoding::Table { columns: vec![], scale: crate::data::Scale::Standardize };
     Preprocessor { inputs, targets, target_name: None, notices: vec![] }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use comfy_table::CellAlignment;
-use luthier_train::data::{Inputs, Targets};
+use luthier_train::data::{InputEncoding, Inputs, Targets};
 use luthier_train::{ConfusionMatrix, Measured, TrainedModel, device};
 use serde::Serialize;
 
@@ -16,7 +16,8 @@ use super::predict::read_images;
 pub(crate) struct EvaluateArgs {
     /// The model (safetensors)
     model: PathBuf,
-    /// A CSV file with the target column, a folder of class folders with images, or IDX images
+    /// A CSV or Parquet file with the target column, a folder with a folder of images or of .txt files for each
+    /// class, or IDX images
     data: PathBuf,
     /// The labels of IDX images
     #[arg(long, value_name = "FILE")]
@@ -39,10 +40,11 @@ struct Evaluated {
 pub(crate) fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let device = device(&args.device).map_err(Failure::usage)?;
     let model = TrainedModel::open(&args.model, device)?;
+    let is_images = matches!(model.preprocessor().inputs, InputEncoding::Images(_));
     let (inputs, targets) = match &args.labels {
         Some(labels) => (read_images(&model, &args.data)?, model.preprocessor().read_idx_labels(labels)?),
-        None if args.data.is_dir() => read_class_folders(&model, &args.data)?,
-        None if model.preprocessor().features().is_empty() => {
+        None if is_images && args.data.is_dir() => read_class_folders(&model, &args.data)?,
+        None if is_images => {
             return Err(Failure::usage(
                 "images need their classes: a folder with a folder for each class, or --labels FILE (IDX)",
             ));
@@ -107,7 +109,7 @@ fn read_class_folders(model: &TrainedModel, folder: &Path) -> Result<(Inputs, Ta
 }
 
 fn read_rows(model: &TrainedModel, path: &Path) -> Result<(Inputs, Targets), Failure> {
-    let rows = model.preprocessor().read_csv(path)?;
+    let rows = model.preprocessor().read_rows(path)?;
     for notice in &rows.notices {
         tell(&format!("note: {notice}"));
     }

@@ -8,6 +8,7 @@ mod evaluate;
 mod failure;
 mod logs;
 mod new;
+mod notices;
 mod output;
 mod place;
 mod predict;

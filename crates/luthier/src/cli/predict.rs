@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use luthier_train::data::Inputs;
+use luthier_train::data::{InputEncoding, Inputs};
 use luthier_train::{Answer, Prediction, TrainedModel, device};
 use serde::Serialize;
 
@@ -14,7 +14,8 @@ use super::output::{print, tell};
 pub(crate) struct PredictArgs {
     /// The model (safetensors)
     model: PathBuf,
-    /// A CSV file, IDX images, PNG or JPEG images or folders of them; - reads CSV from stdin
+    /// A CSV or Parquet file, IDX images, PNG or JPEG images or folders of them, or .txt files; - reads CSV from
+    /// stdin
     #[arg(required = true)]
     data: Vec<PathBuf>,
     /// Where to compute
@@ -76,14 +77,14 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
 }
 
 fn predict(model: &TrainedModel, path: &Path) -> Result<Vec<Prediction>, Failure> {
-    if model.preprocessor().features().is_empty() {
+    if matches!(model.preprocessor().inputs, InputEncoding::Images(_)) {
         let inputs = read_images(model, path)?;
         return Ok(model.predict(&inputs, &[])?);
     }
     let rows = if path.as_os_str() == "-" {
-        model.preprocessor().read_csv_from("standard input", std::io::stdin().lock())?
+        model.preprocessor().read_rows_from("standard input", std::io::stdin().lock())?
     } else {
-        model.preprocessor().read_csv(path)?
+        model.preprocessor().read_rows(path)?
     };
     for notice in &rows.notices {
         tell(&format!("note: {notice}"));
