@@ -3,6 +3,7 @@
     python scripts/train/named_fixtures.py
 
 Weights and images are made by a formula that the tests compute as well, so the fixture stays small.
+`state_legacy.pth` holds addresses of memory and so has other bytes at each run.
 Needs PyTorch; written with 2.15.
 """
 

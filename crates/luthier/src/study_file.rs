@@ -123,6 +123,9 @@ impl Sections {
         let study = sections.required("study", problems);
         let data = sections.required("data", problems);
         let model: Option<ModelConfig> = sections.or("model", luthier_core::config::defaults, problems);
+        if let (Some(model), Some(node)) = (&model, file.get("model")) {
+            model.check(node, problems);
+        }
         let train: Option<TrainConfig> = sections.required("train", problems);
         let search = sections.or("search", luthier_core::config::defaults, problems);
         let trial = sections.or("trial", || None, problems);
