@@ -1,6 +1,6 @@
 //! A study file with its data: what a trial of a training study runs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,18 +13,17 @@ use luthier_core::{
 };
 
 use crate::augment::Augmentation;
-use crate::data::source::resolve;
 use crate::data::{Dataset, Split, TransformConfig};
 use crate::folds::Folds;
 use crate::metric::{MetricName, MetricSet};
-use crate::model::{Architecture, ModelConfig, Network, StageSummary, summarize};
+use crate::model::{Network, StageSummary, summarize};
 use crate::prepared::Prepared;
-use crate::pretrained::{StateDict, Transfer, WeightsSource, WordVectors};
+use crate::pretrained::{Library, Transfer};
 use crate::settings::TrainingConfig;
 use crate::trainable::Model;
 use crate::trained_model::{ModelCard, TrainedModel};
 use crate::training::{
-    Advance, Blueprint, Build, Checkpoint, Hook, MEASURED_TIMES, Pretrained, Report, Run, Setup,
+    Advance, Blueprint, Build, Checkpoint, Hook, MEASURED_TIMES, Report, Run, Setup,
 };
 
 /// A study file's template, its data and what its trials are judged by.
@@ -40,10 +39,7 @@ pub struct Experiment<M: Model = Network> {
     threads: usize,
     /// Transforms may be searched; each setting of them is fitted once.
     prepared: Mutex<Vec<Known>>,
-    /// The folder that paths of weights are relative to.
-    folder: PathBuf,
-    /// State dicts that were read, each once.
-    state_dicts: Mutex<Vec<(WeightsSource, Option<String>, Arc<StateDict>)>>,
+    library: Arc<Library>,
     /// The slowest validation so far, in seconds an example, as bits.
     seconds_per_example: AtomicU64,
 }
@@ -88,8 +84,7 @@ impl<M: Model> Experiment<M> {
             device,
             threads: 1,
             prepared: Mutex::new(Vec::new()),
-            folder: PathBuf::from("."),
-            state_dicts: Mutex::new(Vec::new()),
+            library: Arc::new(Library::new(Path::new("."))),
             seconds_per_example: AtomicU64::new(0),
         }
     }
@@ -104,7 +99,7 @@ impl<M: Model> Experiment<M> {
     /// The same, with paths of weights relative to `folder`, that of the study file.
     #[must_use]
     pub fn in_folder(mut self, folder: &Path) -> Self {
-        folder.clone_into(&mut self.folder);
+        self.library = Arc::new(Library::new(folder));
         self
     }
 
@@ -156,40 +151,8 @@ impl<M: Model> Experiment<M> {
         let data = self.prepare(&config, fold)?;
         let (objective, direction, device) = (self.objective, self.direction, self.device.clone());
         let (build, file) = (Arc::clone(&self.build), sections(&file));
-        let pretrained = self.pretrained(&config.model, &data)?;
-        Ok(Setup { config, data, objective, direction, seed, device, file, pretrained, build })
-    }
-
-    /// What the model of `config` begins with.
-    fn pretrained(&self, config: &ModelConfig, data: &Prepared) -> Result<Pretrained, String> {
-        let weights = match &config.weights {
-            None => None,
-            Some(source) => Some(
-                self.state_dict(source, config.architecture.as_ref().map(Architecture::torchvision_name))?,
-            ),
-        };
-        let word_vectors = match &config.word_vectors {
-            None => None,
-            Some(path) => {
-                let path = resolve(&self.folder, path).map_err(|error| error.to_string())?;
-                let vocabulary = std::iter::empty::<(&str, usize)>();
-                let vectors = WordVectors::open(&path, vocabulary).map_err(|error| error.to_string())?;
-                Some(Arc::new(vectors))
-            }
-        };
-        Ok(Pretrained { weights, word_vectors })
-    }
-
-    fn state_dict(&self, source: &WeightsSource, model: Option<&str>) -> Result<Arc<StateDict>, String> {
-        let mut read = self.state_dicts.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = read.iter().find(|(known, of, _)| known == source && of.as_deref() == model);
-        if let Some((_, _, weights)) = known {
-            return Ok(Arc::clone(weights));
-        }
-        let weights = source.open(&self.folder, model, &|_, _, _| {}).map_err(|error| error.to_string())?;
-        let weights = Arc::new(weights);
-        read.push((source.clone(), model.map(str::to_owned), Arc::clone(&weights)));
-        Ok(weights)
+        let library = Arc::clone(&self.library);
+        Ok(Setup { config, data, objective, direction, seed, device, file, library, build })
     }
 
     fn prepare(&self, config: &TrainingConfig, fold: usize) -> Result<Arc<Prepared>, String> {

@@ -85,7 +85,8 @@ impl Prefetch {
     }
 
     /// How many batches were requested and not yet taken.
-    pub(crate) fn waiting(&self) -> usize {
+    #[cfg(test)]
+    fn waiting(&self) -> usize {
         self.waiting.len()
     }
 

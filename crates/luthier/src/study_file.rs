@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use luthier_core::config::{Decode, Fields, Node, Policy, Problem, Problems, Template, bounds, nearest};
 use luthier_core::{Direction, SamplerAndPruner, Search, Space};
-use luthier_train::data::DataError;
+use luthier_train::data::{DataError, SplitConfig};
 use luthier_train::model::ModelConfig;
 use luthier_train::{DataConfig, Device, Experiment, Metric, MetricName, MetricSet, TrainConfig};
 use thiserror::Error;
@@ -242,7 +242,11 @@ impl StudyFile {
     ) -> Result<Loaded, LoadError> {
         let DataConfig { source, split, .. } = &self.data;
         let dataset = source.load_for(split, self.folder(), progress).map_err(|error| self.located(error))?;
-        let split = split.split(&dataset).map_err(|error| self.located(error))?;
+        let splits = match split {
+            SplitConfig { folds: Some(_), fold: None, .. } => split.folds(&dataset),
+            _ => split.split(&dataset).map(|split| vec![split]),
+        };
+        let splits = splits.map_err(|error| self.located(error))?;
         let objective =
             self.objective.unwrap_or_else(|| MetricName::val(Metric::default_of(dataset.targets.task())));
         let mut problems = Problems::new(self.path.display().to_string());
@@ -264,7 +268,8 @@ impl StudyFile {
         }
         let direction = self.direction(objective);
         let experiment =
-            Experiment::new(self.template.clone(), dataset, vec![split], objective, direction, device);
+            Experiment::new(self.template.clone(), dataset, splits, objective, direction, device)
+                .in_folder(self.folder());
         for corner in self.space().corners() {
             if let Err(found) = experiment.summarize(&corner, &problems.file) {
                 for problem in found.iter() {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::Shape;
-use crate::data::{ColumnEncoding, InputEncoding, Preprocessor};
+use crate::data::{ColumnEncoding, InputEncoding, Preprocessor, Scale};
 
 /// Encoded examples: their shape, what black and white became, and which features are numbers.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,8 +36,10 @@ impl Domain {
         match &preprocessor.inputs {
             InputEncoding::Images(images) => {
                 for (mean, std) in images.mean.iter().zip(&images.std) {
-                    let encode = |pixel: f64| {
-                        if images.standardize { ((pixel - mean) / std) as f32 } else { pixel as f32 }
+                    let encode = |pixel: f64| match images.scale {
+                        Scale::Standardize => ((pixel - mean) / std) as f32,
+                        Scale::Normalize => pixel as f32,
+                        Scale::None => (255.0 * pixel) as f32,
                     };
                     channels.push(ChannelRange {
                         black: encode(0.0),
@@ -46,6 +48,7 @@ impl Domain {
                     });
                 }
             }
+            InputEncoding::Text(_) => {}
             InputEncoding::Table { columns, .. } => {
                 let numeric: HashSet<&str> = columns
                     .iter()

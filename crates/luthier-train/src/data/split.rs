@@ -25,8 +25,9 @@ luthier_core::settings! {
         /// Cross-validation: the rows outside the test set are divided into so many parts, 2 or more, of
         /// which each validates once. 5 and 10 are usual.
         folds: Option<usize> = None;
-        /// Which of the folds validates where only one model is trained, counted from 0.
-        fold: usize = 0;
+        /// Which of the folds validates, counted from 0. Left out, each of them does in turn: a trial trains
+        /// once for each fold, and its value is the mean.
+        fold: Option<usize> = None;
         /// Whether every class has the same share in each part. Only for classification.
         stratify: bool = false;
         /// A column whose rows of equal value stay together in one part, such as a patient's number; it is
@@ -132,7 +133,7 @@ impl SplitConfig {
     /// [`DataError::Encoding`] for data that does not fit together.
     pub fn split(&self, data: &Dataset) -> Result<Split, DataError> {
         if let Some(folds) = self.folds {
-            let fold = self.fold;
+            let fold = self.fold.unwrap_or(0);
             if fold >= folds {
                 let problem = format!("must be below `folds`, which is {folds}; found {fold}");
                 return Err(DataError::setting("split.fold", problem));

@@ -240,17 +240,6 @@ impl Network {
         Self { stages, input, parameters, summary, frozen: Arc::default() }
     }
 
-    /// A network of no stage, to stand in for one that has been moved out.
-    pub(crate) fn empty() -> Self {
-        Self {
-            stages: Vec::new(),
-            input: Shape::Flat(0),
-            parameters: Vec::new(),
-            summary: Vec::new(),
-            frozen: Arc::default(),
-        }
-    }
-
     /// The shape of one example.
     pub fn input(&self) -> Shape {
         self.input

@@ -70,16 +70,6 @@ impl Signal {
             Self::Tokens(tokens) => tokens.float(),
         }
     }
-
-    /// The same without a gradient to what comes before it, on the same device.
-    pub(crate) fn detach(self) -> Self {
-        match self {
-            Self::Flat(tensor) => Self::Flat(tensor.detach()),
-            Self::Image(tensor) => Self::Image(tensor.detach()),
-            Self::Sequence { values, mask } => Self::Sequence { values: values.detach(), mask },
-            Self::Tokens(tokens) => Self::Tokens(tokens),
-        }
-    }
 }
 
 /// `values`, with padding set to `filling`.

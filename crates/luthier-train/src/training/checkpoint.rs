@@ -281,7 +281,7 @@ impl<M: Model> Run<M> {
     fn continue_from(setup: Setup<M>, checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
         let Checkpoint { header, .. } = checkpoint;
         let device = setup.device.clone();
-        let mut run = Self::new(setup).map_err(CheckpointError::Other)?;
+        let mut run = Self::begin(setup, false).map_err(CheckpointError::Other)?;
         let model = run.state.model.clone();
         if let Some(best) = &header.best {
             let weights = checkpoint.under("best.");

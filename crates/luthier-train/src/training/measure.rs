@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::Device;
-use luthier_core::Metrics;
 use serde::{Deserialize, Serialize};
 
 use super::best::{Best, BestAt};

@@ -41,7 +41,7 @@ pub use hook::{Hook, MEASURED_TIMES, Report};
 pub(crate) use measure::predict;
 pub use position::Position;
 pub use setup::{Blueprint, Setup};
-pub(crate) use setup::{Build, Pretrained};
+pub(crate) use setup::Build;
 
 /// A training that is under way.
 pub struct Run<M: Model = Network> {
@@ -126,7 +126,12 @@ impl<M: Model> Run<M> {
     ///
     /// Why the configuration makes no sense on this data.
     pub fn new(setup: Setup<M>) -> Result<Self, String> {
-        let model = setup.model()?;
+        Self::begin(setup, true)
+    }
+
+    /// A run before its first step, with weights from files only where `begin` says so.
+    fn begin(setup: Setup<M>, begin: bool) -> Result<Self, String> {
+        let model = setup.model(begin)?;
         let train = &setup.config.train;
         let places = model.parameters();
         let optimizer = train.optimizer.init(&places);

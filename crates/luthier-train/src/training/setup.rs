@@ -6,17 +6,18 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use luthier_core::Direction;
 
+use crate::data::InputEncoding;
 use crate::loss::{BoundLoss, Loss};
 use crate::metric::{Metric, MetricName, class_counts};
 use crate::model::{ModelConfig, Network};
 use crate::prepared::Prepared;
-use crate::pretrained::{StateDict, WordVectors};
+use crate::pretrained::Library;
 use crate::settings::TrainingConfig;
 use crate::shape::Shape;
 use crate::trainable::Model;
 
 /// What a model is built from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Blueprint<'a> {
     /// The section `[model]`.
     pub config: &'a ModelConfig,
@@ -28,14 +29,10 @@ pub struct Blueprint<'a> {
     pub seed: u64,
     /// Where to compute, with automatic differentiation.
     pub device: &'a Device,
-    pub(crate) pretrained: &'a Pretrained,
-}
-
-/// What a model begins with that was trained before.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Pretrained {
-    pub(crate) weights: Option<Arc<StateDict>>,
-    pub(crate) word_vectors: Option<Arc<WordVectors>>,
+    /// The words of texts, from token 2 on; empty for other data.
+    pub words: &'a [String],
+    /// What weights from files are read with; nothing where they will be replaced anyway.
+    pub(crate) library: Option<&'a Library>,
 }
 
 /// Builds a model, or says why the configuration makes no sense.
@@ -58,7 +55,7 @@ pub struct Setup<M: Model = Network> {
     /// The sections `[data]`, `[model]` and `[train]` as text, which a checkpoint keeps; see
     /// [`Run::resume`](super::Run::resume). Empty where there is no file.
     pub file: String,
-    pub(crate) pretrained: Pretrained,
+    pub(crate) library: Arc<Library>,
     pub(crate) build: Build<M>,
 }
 
@@ -72,7 +69,7 @@ impl<M: Model> Clone for Setup<M> {
             seed: self.seed,
             device: self.device.clone(),
             file: self.file.clone(),
-            pretrained: self.pretrained.clone(),
+            library: Arc::clone(&self.library),
             build: Arc::clone(&self.build),
         }
     }
@@ -103,14 +100,24 @@ impl<M: Model> Setup<M> {
         named.chain(train.metrics.iter().copied()).collect()
     }
 
-    /// The model before the first step.
-    pub(crate) fn model(&self) -> Result<M, String> {
+    /// The model before the first step; with weights from files where `begin` says so.
+    pub(crate) fn model(&self, begin: bool) -> Result<M, String> {
         let outputs = self.loss().loss().outputs(&self.data.dataset().targets)?;
         let device = self.device.clone().autodiff();
-        let input = self.data.shape();
-        let (config, seed, pretrained) = (&self.config.model, self.seed, &self.pretrained);
-        let model = (self.build)(&Blueprint { config, input, outputs, seed, device: &device, pretrained })?;
-        config.transfer().check(&model.parameters())?;
+        let words = match &self.data.preprocessor().inputs {
+            InputEncoding::Text(text) => text.vocabulary.words(),
+            _ => &[],
+        };
+        let model = (self.build)(&Blueprint {
+            config: &self.config.model,
+            input: self.data.shape(),
+            outputs,
+            seed: self.seed,
+            device: &device,
+            words,
+            library: begin.then_some(&*self.library),
+        })?;
+        self.config.model.transfer().check(&model.parameters())?;
         Ok(model)
     }
 }
@@ -124,14 +131,11 @@ impl Blueprint<'_> {
     pub fn network(&self) -> Result<Network, String> {
         let network = Network::new(self.config, self.input, self.outputs, self.seed, self.device)
             .map_err(|error| error.to_string())?;
-        let network = match &self.pretrained.weights {
-            Some(weights) => {
-                weights.load_into(network, self.config.new_head).map_err(|error| error.to_string())?
+        match self.library {
+            Some(library) => {
+                let begun = library.initialise(network, self.config, self.words, &|_, _, _| {});
+                begun.map_err(|error| error.to_string())
             }
-            None => network,
-        };
-        match &self.pretrained.word_vectors {
-            Some(vectors) => vectors.load_into(network).map_err(|error| error.to_string()),
             None => Ok(network),
         }
     }

@@ -127,16 +127,10 @@ impl ImagesSource {
         }
         let tested = files.len() - trained.len();
         let name = root.file_name().unwrap_or(root.as_os_str()).to_string_lossy().into_owned();
-        Ok(Dataset {
-            name,
-            inputs: Inputs::Images(images),
-            targets: Targets::Classes {
-                labels: files.iter().map(|file| file.class).collect(),
-                names,
-                column: None,
-            },
-            given_test: (tested > 0).then_some(tested),
-        })
+        let labels = files.iter().map(|file| file.class).collect();
+        let targets = Targets::Classes { labels, names, column: None };
+        let given_test = (tested > 0).then_some(tested);
+        Ok(Dataset { given_test, ..Dataset::new(name, Inputs::Images(images), targets) })
     }
 
     /// The pictures in these files, and the files without those that were left out.

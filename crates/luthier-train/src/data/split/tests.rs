@@ -156,7 +156,7 @@ fn folds_share_the_test_set_of_the_plain_split() {
     let data = data((0..103).map(|row| u32::from(row % 4 == 0)).collect(), None);
     for stratify in [false, true] {
         let plain = config(0.2, TestSplit::Share(0.2), stratify);
-        let folded = SplitConfig { folds: Some(5), fold: 3, ..plain.clone() };
+        let folded = SplitConfig { folds: Some(5), fold: Some(3), ..plain.clone() };
         let folds = folded.folds(&data).expect("folds");
         let test = plain.split(&data).expect("a split").test;
         assert!(folds.iter().all(|fold| fold.test == test));
@@ -193,7 +193,7 @@ fn splits_that_make_no_sense_are_refused() {
         (&data, SplitConfig { folds: Some(1), ..plain.clone() }, "`split.folds` must be 2 or more, found 1"),
         (
             &data,
-            SplitConfig { folds: Some(2), fold: 2, ..plain.clone() },
+            SplitConfig { folds: Some(2), fold: Some(2), ..plain.clone() },
             "`split.fold` must be below `folds`",
         ),
         (&data, SplitConfig { folds: Some(50), ..plain.clone() }, "32 rows outside the test set, fewer than"),
