@@ -13,7 +13,7 @@ pub struct Prepared {
     dataset: Arc<Dataset>,
     split: Arc<Split>,
     preprocessor: Preprocessor,
-    /// All rows of a table, encoded; images are encoded batch by batch, being four times larger so.
+    /// All rows of a table or of texts, encoded; images are encoded batch by batch, being four times larger so.
     table: Option<Vec<f32>>,
     targets: Vec<f32>,
     shape: Shape,
@@ -28,7 +28,7 @@ impl Prepared {
     ) -> Result<Self, DataError> {
         let preprocessor = Preprocessor::fit(&dataset, &split.train, transforms)?;
         let table = match &dataset.inputs {
-            Inputs::Table(_) => Some(preprocessor.encode_all(&dataset.inputs)?),
+            Inputs::Table(_) | Inputs::Text(_) => Some(preprocessor.encode_all(&dataset.inputs)?),
             Inputs::Images(_) => None,
         };
         let rows: Vec<usize> = (0..dataset.len()).collect();

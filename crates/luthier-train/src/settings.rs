@@ -1,9 +1,9 @@
 //! The sections `[data]` and `[train]` of a study file, and the three sections of a training together.
 
-use luthier_core::config::{Decode, Fields, Node, Problems, bounds};
+use luthier_core::config::{Fields, Node, Problems, bounds};
 
 use crate::augment::Augmentation;
-use crate::data::{Impute, Source, SplitConfig, TransformConfig};
+use crate::data::{Impute, Scale, Source, SplitConfig, TransformConfig};
 use crate::loss::Loss;
 use crate::model::ModelConfig;
 use crate::optimizer::OptimizerConfig;
@@ -13,18 +13,30 @@ luthier_core::settings! {
     /// The section `[data]`.
     #[derive(Debug, Clone, PartialEq)]
     pub struct DataConfig {
-        /// Where the data comes from: "mnist", { csv = "file.csv", target = "column" }, { images = "folder" },
-        /// { array = "x.npy", targets = "y.npy" } or
-        /// { classification = { samples = 1000, … } }.
+        /// Where the data comes from: "mnist", { csv = "file.csv", target = "column" },
+        /// { parquet = "file.parquet", target = "column" }, { text = "file.csv", column = "text",
+        /// target = "label" }, { text = "folder" }, { images = "folder" }, { array = "x.npy",
+        /// targets = "y.npy" } or { classification = { samples = 1000, … } }.
         source: Source;
         /// Which examples train, which choose and which judge.
         split: SplitConfig = SplitConfig::default();
-        /// Shift and scale numbers and pixels to mean 0 and standard deviation 1.
-        standardize: bool = true;
-        /// What takes the place of missing numbers: the training rows' "median", "mean" or "most_frequent".
+        /// How numbers and pixels are scaled: "standardize" to mean 0 and standard deviation 1, "normalize"
+        /// to [0, 1] by the smallest and largest training value (pixels by 255), or "none". Networks learn
+        /// best from the first; the last is for numbers that are scaled already.
+        scale: Scale = Scale::Standardize;
+        /// What takes the place of missing numbers: the training rows' "median", "mean" or "most_frequent",
+        /// or { constant = 0.0 }. The median is safe where there are outliers.
         impute: Impute = Impute::Median;
+        /// Add a column of 0 and 1 that says where a value was missing, for columns that miss any in training.
+        missing_flags: bool = true;
         /// Shift and scale the numbers to be predicted as well; metrics stay in their own unit.
         standardize_target: bool = true;
+        /// The most words that the vocabulary of texts has: the most frequent ones. 5,000 to 50,000 are usual.
+        max_words: usize = 20_000, bounds::AT_LEAST_ONE;
+        /// How often a word has to come in the training texts to be in the vocabulary. 2 to 5 leave out slips.
+        min_count: usize = 1, bounds::AT_LEAST_ONE;
+        /// The most words of a text that are kept: its first ones. Longer texts cost time in proportion.
+        max_length: usize = 256, bounds::AT_LEAST_ONE;
         /// How training examples are changed at each use.
         augment: Augmentation = Augmentation::default();
     }
@@ -34,9 +46,13 @@ impl DataConfig {
     /// How rows become numbers.
     pub fn transforms(&self) -> TransformConfig {
         TransformConfig {
-            standardize: self.standardize,
+            scale: self.scale,
             impute: self.impute,
+            missing_flags: self.missing_flags,
             standardize_target: self.standardize_target,
+            max_words: self.max_words,
+            min_count: self.min_count,
+            max_length: self.max_length,
         }
     }
 }
@@ -97,22 +113,5 @@ impl TrainingConfig {
             Some(Self { data: data?, model: model?, train: train? })
         });
         problems.or(config)
-    }
-}
-
-impl Decode for Impute {
-    const EXPECTED: &'static str = "\"median\", \"mean\" or \"most_frequent\"";
-
-    fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
-        let read = match node.as_str() {
-            Some("median") => Some(Self::Median),
-            Some("mean") => Some(Self::Mean),
-            Some("most_frequent") => Some(Self::MostFrequent),
-            _ => None,
-        };
-        if read.is_none() {
-            problems.add(node.line, path, Self::EXPECTED, node.describe());
-        }
-        read
     }
 }

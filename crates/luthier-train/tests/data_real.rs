@@ -35,7 +35,12 @@ fn california_housing() {
     let expected = "california_housing: 20640 rows\ncolumns: 8 numeric, 1 categorical\nmissing: 207 in `total_bedrooms`\n\
                     target: `median_house_value` from 14999 to 500001, mean 206855.816909";
     assert_eq!(summary, expected);
-    let config = SplitConfig { validation: 0.1, test: TestSplit::Share(0.2), stratify: false, seed: 0 };
+    let config = SplitConfig {
+        validation: 0.1,
+        test: TestSplit::Share(0.2),
+        stratify: false,
+        ..SplitConfig::default()
+    };
     let split = config.split(&data).expect("a split");
     assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (14_448, 2_064, 4_128));
     let preprocessor = Preprocessor::fit(&data, &split.train, &TransformConfig::default()).expect("valid");
@@ -44,7 +49,7 @@ fn california_housing() {
     assert!(features.contains(&"total_bedrooms=missing".into()));
     assert!(preprocessor.encode_all(&data.inputs).expect("a table").iter().all(|value| value.is_finite()));
     // The same file, read as new data, is encoded to the same bits.
-    let new = preprocessor.read_csv(&folder.join("tabular/california_housing.csv")).expect("valid");
+    let new = preprocessor.read_rows(&folder.join("tabular/california_housing.csv")).expect("valid");
     let encode = |inputs| preprocessor.encode_all(inputs).expect("a table");
     assert_eq!(encode(&new.inputs), encode(&data.inputs));
     assert_eq!(new.targets.expect("valid"), Some(data.targets.clone()));
@@ -74,7 +79,8 @@ fn mnist_in_a_child() {
     assert_eq!(counts, [6_903, 7_877, 6_990, 7_141, 6_824, 6_313, 6_876, 7_293, 6_825, 6_958]);
     let Targets::Classes { labels, .. } = &data.targets else { panic!("classes") };
     assert_eq!((&labels[..5], &labels[60_000..60_005]), (&[5, 0, 4, 1, 9][..], &[7, 2, 1, 0, 4][..]));
-    let config = SplitConfig { validation: 0.1, test: TestSplit::Given, stratify: true, seed: 0 };
+    let config =
+        SplitConfig { validation: 0.1, test: TestSplit::Given, stratify: true, ..SplitConfig::default() };
     let split = config.split(&data).expect("a split");
     assert_eq!((split.train.len(), split.validation.len()), (54_000, 6_000));
     assert_eq!(split.test, (60_000..70_000).collect::<Vec<_>>());

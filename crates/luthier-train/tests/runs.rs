@@ -48,6 +48,8 @@ fn numbers(samples: usize) -> Dataset {
         inputs: Inputs::Table(Table { columns: vec![column("a", a), column("b", b)], rows: samples }),
         targets: Targets::Numbers { values, name: "y".into() },
         given_test: None,
+        aside: vec![],
+        notices: vec![],
     }
 }
 
@@ -76,6 +78,8 @@ fn images(samples: usize) -> Dataset {
             column: None,
         },
         given_test: None,
+        aside: vec![],
+        notices: vec![],
     }
 }
 
@@ -98,6 +102,7 @@ fn subset(data: &Dataset, rows: &[usize]) -> (Inputs, Targets) {
                 .collect(),
             rows: rows.len(),
         }),
+        Inputs::Text(_) => panic!("these tests have no texts"),
         Inputs::Images(images) => {
             let mut pixels = Vec::new();
             images.for_each(rows, |image| pixels.extend_from_slice(image)).expect("in memory");
@@ -160,7 +165,13 @@ fn experiment(sections: &str, data: Dataset, objective: &str) -> Experiment {
     let policy = Policy { allowed: &["model", "train"], refused: &[] };
     let node = Node::parse(&text, "study.toml").expect("TOML");
     let template = Template::new(&node, "study.toml", &policy).expect("a template");
-    let split = SplitConfig { validation: 0.25, test: TestSplit::Share(0.1), stratify: false, seed: 1 };
+    let split = SplitConfig {
+        validation: 0.25,
+        test: TestSplit::Share(0.1),
+        stratify: false,
+        seed: 1,
+        ..SplitConfig::default()
+    };
     let split: Split = split.split(&data).expect("a split");
     let objective = ObjectiveMetric::parse(objective).expect("a metric");
     Experiment::new(template, data, split, objective, objective.direction(), Device::flex())

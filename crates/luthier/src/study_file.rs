@@ -62,9 +62,13 @@ const POLICY: Policy = Policy {
     allowed: &[
         "model",
         "train",
-        "data.standardize",
+        "data.scale",
         "data.impute",
+        "data.missing_flags",
         "data.standardize_target",
+        "data.max_words",
+        "data.min_count",
+        "data.max_length",
         "data.augment",
     ],
     refused: &[("train.epochs", "trials of different length cannot be compared; stop early instead")],
@@ -233,8 +237,9 @@ impl StudyFile {
         device: Device,
         progress: luthier_train::data::Progress<'_>,
     ) -> Result<Loaded, LoadError> {
-        let dataset = self.data.source.load(self.folder(), progress).map_err(|error| self.located(error))?;
-        let split = self.data.split.split(&dataset).map_err(|error| self.located(error))?;
+        let DataConfig { source, split, .. } = &self.data;
+        let dataset = source.load_for(split, self.folder(), progress).map_err(|error| self.located(error))?;
+        let split = split.split(&dataset).map_err(|error| self.located(error))?;
         let objective =
             self.objective.unwrap_or_else(|| ObjectiveMetric(Metric::default_of(dataset.targets.task())));
         let mut problems = Problems::new(self.path.display().to_string());

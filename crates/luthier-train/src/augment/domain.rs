@@ -35,10 +35,8 @@ impl Domain {
         let (mut channels, mut numbers) = (Vec::new(), Vec::new());
         match &preprocessor.inputs {
             InputEncoding::Images(images) => {
-                for (mean, std) in images.mean.iter().zip(&images.std) {
-                    let encode = |pixel: f64| {
-                        if images.standardize { ((pixel - mean) / std) as f32 } else { pixel as f32 }
-                    };
+                for (channel, mean) in images.mean.iter().enumerate() {
+                    let encode = |pixel| images.value(channel, pixel);
                     channels.push(ChannelRange {
                         black: encode(0.0),
                         white: encode(1.0),
@@ -55,6 +53,7 @@ impl Domain {
                 numbers =
                     preprocessor.features().iter().map(|name| numeric.contains(name.as_str())).collect();
             }
+            InputEncoding::Text(_) => {}
         }
         Self { shape, channels, numbers }
     }

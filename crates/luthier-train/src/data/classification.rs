@@ -108,16 +108,9 @@ impl ClassificationSource {
             name: format!("feature_{i}"),
             values: ColumnValues::Numeric(values),
         });
-        Ok(Dataset {
-            name: "classification".into(),
-            inputs: Inputs::Table(Table { columns: named.collect(), rows: self.samples }),
-            targets: Targets::Classes {
-                labels,
-                names: (0..self.classes).map(|class| class.to_string()).collect(),
-                column: None,
-            },
-            given_test: None,
-        })
+        let inputs = Inputs::Table(Table { columns: named.collect(), rows: self.samples });
+        let names = (0..self.classes).map(|class| class.to_string()).collect();
+        Ok(Dataset::new("classification", inputs, Targets::Classes { labels, names, column: None }))
     }
 
     fn check(&self) -> Result<(), DataError> {

@@ -1,6 +1,6 @@
 //! What can be wrong with data, said so that it can be mended.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::path::PathBuf;
 
@@ -29,12 +29,12 @@ pub enum DataError {
         reason: io::Error,
     },
     /// A table is not what was expected.
-    #[error("{}{}: {problem}", path.display(), line.map(|line| format!(", line {line}")).unwrap_or_default())]
+    #[error("{}{}: {problem}", path.display(), place.map(|place| format!(", {place}")).unwrap_or_default())]
     Table {
         /// The file.
         path: PathBuf,
-        /// The line on which the row begins, counted from 1, where the problem is in one row.
-        line: Option<u64>,
+        /// Where it is, if the problem is in one row.
+        place: Option<Place>,
         /// What was expected, what was found, and what to do.
         problem: String,
     },
@@ -88,6 +88,33 @@ pub enum DataError {
     /// The data cannot be encoded as the model was trained.
     #[error("{0}")]
     Encoding(String),
+}
+
+/// Where a row of a table stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The line of a text file on which it begins, counted from 1.
+    Line(u64),
+    /// Its number in a file that has no lines, counted from 1.
+    Row(u64),
+}
+
+impl Place {
+    /// The number of the line or row.
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Line(number) | Self::Row(number) => number,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(number) => write!(f, "line {number}"),
+            Self::Row(number) => write!(f, "row {number}"),
+        }
+    }
 }
 
 impl DataError {

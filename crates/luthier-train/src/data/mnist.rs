@@ -105,18 +105,14 @@ fn read(paths: &[PathBuf; 4]) -> Result<Dataset, DataError> {
         ));
     }
     let given_test = Some(test_inputs.len());
-    let inputs = inputs.followed_by(test_inputs);
+    let inputs = inputs.followed_by(&test_inputs);
     targets.extend(test_targets);
-    Ok(Dataset {
-        name: "mnist".into(),
-        inputs: Inputs::Images(inputs),
-        targets: Targets::Classes {
-            labels: targets.into_iter().map(u32::from).collect(),
-            names: (0..10).map(|digit| digit.to_string()).collect(),
-            column: None,
-        },
-        given_test,
-    })
+    let targets = Targets::Classes {
+        labels: targets.into_iter().map(u32::from).collect(),
+        names: (0..10).map(|digit| digit.to_string()).collect(),
+        column: None,
+    };
+    Ok(Dataset { given_test, ..Dataset::new("mnist", Inputs::Images(inputs), targets) })
 }
 
 fn read_pair(images: &Path, labels: &Path) -> Result<(Images, Vec<u8>), DataError> {

@@ -8,7 +8,7 @@
 //! use luthier_train::data::{ClassificationSource, Preprocessor, Source, SplitConfig, TestSplit, TransformConfig};
 //! let source = Source::Classification(ClassificationSource { samples: 200, ..Default::default() });
 //! let data = source.load(".".as_ref(), &|_, _, _| {})?;
-//! let config = SplitConfig { validation: 0.1, test: TestSplit::Share(0.2), stratify: true, seed: 0 };
+//! let config = SplitConfig { validation: 0.1, test: TestSplit::Share(0.2), stratify: true, ..Default::default() };
 //! let split = config.split(&data)?;
 //! let preprocessor = Preprocessor::fit(&data, &split.train, &TransformConfig::default())?;
 //! let mut batch = Vec::new();
@@ -17,34 +17,41 @@
 //! # Ok::<(), luthier_train::data::DataError>(())
 //! ```
 
+mod aside;
 mod classification;
 mod download;
 mod error;
+mod fingerprint;
 mod idx;
 mod images;
 mod mnist;
 mod preprocess;
 mod raw_csv;
+mod raw_parquet;
+mod raw_table;
+mod screening;
 mod source;
 mod split;
 mod summary;
 mod table_csv;
+mod text;
 
 pub use classification::ClassificationSource;
-pub use error::DataError;
+pub use error::{DataError, Place};
 pub use images::{ArraySource, ByteSize, Channels, ImageSize, Images, ImagesSource, Layout, NewImages};
 pub use preprocess::{
     CategoricalEncoding, ColumnEncoding, EncodedTargets, Flag, ImageEncoding, Impute, InputEncoding, NewRows,
-    NumericEncoding, Preprocessor, RowFlags, TargetEncoding, TransformConfig,
+    NumericEncoding, Preprocessor, RowFlags, Scale, TargetEncoding, TextEncoding, TransformConfig,
 };
+pub use screening::{Duplicates, Screening};
 pub use source::{Progress, Source};
-pub use split::{Split, SplitConfig, TestSplit};
+pub use split::{Split, SplitConfig, TestFile, TestSplit};
 pub use summary::{InputSummary, Summary, TargetSummary};
-pub use table_csv::CsvSource;
+pub use table_csv::{CsvSource, ParquetSource};
+pub use text::{TextSource, Texts, Vocabulary};
 
 use luthier_core::config::{Decode, Node, Problems};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// What a model learns to predict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -82,6 +89,10 @@ pub struct Dataset {
     pub targets: Targets,
     /// How many of the last rows are the source's own test set, where it has one.
     pub given_test: Option<usize>,
+    /// Columns that the split goes by: groups and times. They are no inputs.
+    pub aside: Vec<Column>,
+    /// What a person should know of the source.
+    pub notices: Vec<String>,
 }
 
 /// The inputs of every row.
@@ -91,6 +102,8 @@ pub enum Inputs {
     Table(Table),
     /// Images of one size.
     Images(Images),
+    /// Texts.
+    Text(Texts),
 }
 
 /// Columns of equal length.
@@ -152,6 +165,7 @@ impl Inputs {
         match self {
             Self::Table(table) => table.rows,
             Self::Images(images) => images.len(),
+            Self::Text(texts) => texts.texts.len(),
         }
     }
 
@@ -185,6 +199,12 @@ impl Targets {
 }
 
 impl Dataset {
+    /// A data set without a test set of its own.
+    pub fn new(name: impl Into<String>, inputs: Inputs, targets: Targets) -> Self {
+        let (aside, notices) = (Vec::new(), Vec::new());
+        Self { name: name.into(), inputs, targets, given_test: None, aside, notices }
+    }
+
     /// The number of rows.
     pub fn len(&self) -> usize {
         self.targets.len()
@@ -195,99 +215,37 @@ impl Dataset {
         self.len() == 0
     }
 
-    /// 16 hexadecimal digits that change when any value, name, class or shape changes. The name of the
-    /// data itself does not count, so a file may be moved. Images on disk are all read for it.
+    /// Checks that the parts fit each other: as many targets as inputs, labels that have a name, numbers
+    /// that are finite.
     ///
     /// # Errors
-    /// Those of [`Images::read`].
-    pub fn fingerprint(&self) -> Result<String, DataError> {
-        let mut hash = ContentHash(Sha256::new());
-        match &self.inputs {
-            Inputs::Table(table) => {
-                hash.text("table");
-                hash.number(table.rows as u64);
-                table.columns.iter().for_each(|column| hash.column(column));
-            }
-            Inputs::Images(images) => {
-                hash.text("images");
-                for size in [images.channels, images.height, images.width] {
-                    hash.number(size as u64);
-                }
-                hash.number((images.len() * images.size()) as u64);
-                let rows: Vec<usize> = (0..images.len()).collect();
-                images.for_each(&rows, |pixels| hash.0.update(pixels))?;
-            }
+    /// [`DataError::Encoding`] with the first row at fault.
+    pub fn check(&self) -> Result<(), DataError> {
+        let (rows, targets, name) = (self.inputs.len(), self.targets.len(), &self.name);
+        if rows != targets {
+            return Err(DataError::Encoding(format!(
+                "{name} has {rows} rows of inputs and {targets} targets"
+            )));
         }
-        match &self.targets {
-            Targets::Classes { labels, names, column } => {
-                hash.text("classes");
-                hash.texts(names);
-                hash.text(column.as_deref().unwrap_or_default());
-                hash.numbers(labels.iter().map(|label| u64::from(*label)));
+        let fault = match &self.targets {
+            Targets::Classes { labels, names, .. } => {
+                let row = labels.iter().position(|label| *label as usize >= names.len());
+                row.map(|row| {
+                    let (label, most) = (labels[row], names.len().saturating_sub(1));
+                    format!("row {} has the label {label}, expected 0 to {most}", row + 1)
+                })
             }
-            Targets::Numbers { values, name } => {
-                hash.text("numbers");
-                hash.text(name);
-                hash.numbers(values.iter().map(|value| value.to_bits()));
+            Targets::Numbers { values, .. } => {
+                let row = values.iter().position(|value| !value.is_finite());
+                row.map(|row| format!("row {} has the target {}, expected a number", row + 1, values[row]))
             }
-        }
-        hash.number(self.given_test.map_or(u64::MAX, |rows| rows as u64));
-        let digest = hash.0.finalize();
-        Ok(digest[..8].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+        };
+        fault.map_or(Ok(()), |fault| Err(DataError::Encoding(format!("{name}: {fault}"))))
     }
 
     /// What the data holds, for people: rows, columns by kind, missing values, classes or the range of the target.
     pub fn summary(&self) -> Summary {
         Summary::of(self)
-    }
-}
-
-/// A hash of values that cannot be confused with each other: every text carries its length.
-struct ContentHash(Sha256);
-
-impl ContentHash {
-    fn number(&mut self, value: u64) {
-        self.0.update(value.to_le_bytes());
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.number(bytes.len() as u64);
-        self.0.update(bytes);
-    }
-
-    fn text(&mut self, text: &str) {
-        self.bytes(text.as_bytes());
-    }
-
-    fn texts(&mut self, texts: &[String]) {
-        self.number(texts.len() as u64);
-        for text in texts {
-            self.text(text);
-        }
-    }
-
-    fn numbers(&mut self, values: impl ExactSizeIterator<Item = u64>) {
-        self.number(values.len() as u64);
-        for value in values {
-            self.number(value);
-        }
-    }
-
-    fn column(&mut self, column: &Column) {
-        self.text(&column.name);
-        match &column.values {
-            ColumnValues::Numeric(values) => {
-                self.text("numeric");
-                // Every NaN is the same missing value.
-                let bits = |value: &f64| if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() };
-                self.numbers(values.iter().map(bits));
-            }
-            ColumnValues::Categorical { codes, categories } => {
-                self.text("categorical");
-                self.texts(categories);
-                self.numbers(codes.iter().map(|code| code.map_or(u64::MAX, u64::from)));
-            }
-        }
     }
 }
 

@@ -1,93 +1,53 @@
-//! The text of a table: a header, rows of fields, and the line of each.
+//! The text of a CSV file: a header, rows of fields, and the line of each.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::DataError;
-use super::error::list;
+use super::error::{Place, list};
+use super::raw_table::{RawTable, number};
 
-/// A file of comma-separated values (RFC 4180) whose rows all have as many fields as the header.
-pub(super) struct RawCsv {
-    pub(super) path: PathBuf,
-    pub(super) header: Vec<String>,
-    rows: Vec<csv::StringRecord>,
-    lines: Vec<u64>,
-}
-
-impl RawCsv {
-    pub(super) fn read(path: &Path) -> Result<Self, DataError> {
-        Self::parse(path, &fs::read(path).map_err(|error| DataError::read(path, error))?)
-    }
-
-    /// Parses `bytes`, which are called `path` in messages.
-    pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
-        let fail = |line, problem: String| DataError::Table { path: path.into(), line, problem };
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .trim(csv::Trim::All)
-            .from_reader(bytes);
-        let mut lines = LineCounter { bytes, at: 0, line: 1 };
-        let mut table = Self { path: path.into(), header: Vec::new(), rows: Vec::new(), lines: Vec::new() };
-        let mut record = csv::ByteRecord::new();
-        let mut first = true;
-        while reader.read_byte_record(&mut record).map_err(|error| fail(None, error.to_string()))? {
-            let line = lines.line_of(record.position().map_or(0, csv::Position::byte));
-            let text = csv::StringRecord::from_byte_record(record.clone()).map_err(|error| {
-                let field = error.utf8_error().field() + 1;
-                fail(Some(line), format!("field {field} is not UTF-8; save the file in the encoding UTF-8"))
-            })?;
-            if first {
-                table.header = header(&text).map_err(|problem| fail(Some(line), problem))?;
-                first = false;
-                continue;
-            }
-            if text.len() != table.header.len() {
-                let (expected, found) = (table.header.len(), text.len());
-                return Err(fail(
-                    Some(line),
-                    format!(
-                        "expected {expected} fields as in the header, found {found}; quote fields that hold commas"
-                    ),
-                ));
-            }
-            table.rows.push(text);
-            table.lines.push(line);
-        }
+/// Parses a file of comma-separated values (RFC 4180) from `bytes`, which are called `path` in messages.
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<RawTable, DataError> {
+    let fail = |line: Option<u64>, problem: String| DataError::Table {
+        path: path.into(),
+        place: line.map(Place::Line),
+        problem,
+    };
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(bytes);
+    let mut lines = LineCounter { bytes, at: 0, line: 1 };
+    let mut table = RawTable::new(path, Vec::new());
+    let mut record = csv::ByteRecord::new();
+    let mut first = true;
+    while reader.read_byte_record(&mut record).map_err(|error| fail(None, error.to_string()))? {
+        let line = lines.line_of(record.position().map_or(0, csv::Position::byte));
+        let text = csv::StringRecord::from_byte_record(record.clone()).map_err(|error| {
+            let field = error.utf8_error().field() + 1;
+            fail(Some(line), format!("field {field} is not UTF-8; save the file in the encoding UTF-8"))
+        })?;
         if first {
-            return Err(fail(None, "the file is empty; expected a header row and rows of data".into()));
+            table.header = header(&text).map_err(|problem| fail(Some(line), problem))?;
+            first = false;
+            continue;
         }
-        if table.rows.is_empty() {
-            return Err(fail(None, "the file holds a header and no rows".into()));
+        if text.len() != table.header.len() {
+            let (expected, found) = (table.header.len(), text.len());
+            return Err(fail(
+                Some(line),
+                format!(
+                    "expected {expected} fields as in the header, found {found}; quote fields that hold commas"
+                ),
+            ));
         }
-        Ok(table)
+        table.push(text, Place::Line(line));
     }
-
-    pub(super) fn len(&self) -> usize {
-        self.rows.len()
+    if first {
+        return Err(fail(None, "the file is empty; expected a header row and rows of data".into()));
     }
-
-    pub(super) fn column(&self, name: &str) -> Option<usize> {
-        self.header.iter().position(|column| column == name)
+    if table.len() == 0 {
+        return Err(fail(None, "the file holds a header and no rows".into()));
     }
-
-    /// The line on which a row begins, counted from 1.
-    pub(super) fn line(&self, row: usize) -> u64 {
-        self.lines[row]
-    }
-
-    /// The fields of a column; `None` is a missing value.
-    pub(super) fn cells(&self, column: usize) -> impl Iterator<Item = Option<&str>> + Clone {
-        self.rows.iter().map(move |row| Some(&row[column]).filter(|text| !is_missing(text)))
-    }
-
-    pub(super) fn error(&self, problem: impl Into<String>) -> DataError {
-        DataError::Table { path: self.path.clone(), line: None, problem: problem.into() }
-    }
-
-    pub(super) fn error_in(&self, row: usize, problem: impl Into<String>) -> DataError {
-        DataError::Table { path: self.path.clone(), line: Some(self.line(row)), problem: problem.into() }
-    }
+    Ok(table)
 }
 
 fn header(record: &csv::StringRecord) -> Result<Vec<String>, String> {
@@ -109,16 +69,6 @@ fn header(record: &csv::StringRecord) -> Result<Vec<String>, String> {
         }
     }
     Ok(names)
-}
-
-/// Whether a field stands for a missing value: empty, `NA`, `NaN`, `null` or `?`, in any case.
-fn is_missing(text: &str) -> bool {
-    text.is_empty() || text == "?" || ["na", "nan", "null"].iter().any(|word| text.eq_ignore_ascii_case(word))
-}
-
-/// The finite number that a field holds.
-pub(super) fn number(text: &str) -> Option<f64> {
-    text.parse::<f64>().ok().filter(|value| value.is_finite())
 }
 
 /// Counts lines up to growing positions. The `csv` crate counts a blank line, and the second half of a

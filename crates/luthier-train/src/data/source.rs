@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use luthier_core::config::{Decode, Node, Problems};
 
+use super::aside::Aside;
 use super::classification::ClassificationSource;
 use super::images::{ArraySource, ImagesSource};
-use super::table_csv::{self, CsvSource};
-use super::{DataError, Dataset, mnist};
+use super::table_csv::{self, CsvSource, ParquetSource, Roles};
+use super::text::{self, TextSource};
+use super::{DataError, Dataset, SplitConfig, TestSplit, mnist};
 
 /// Is told what is being loaded, how many bytes have come, and how many there are where that is known.
 pub type Progress<'a> = &'a dyn Fn(&str, u64, Option<u64>);
@@ -20,6 +22,10 @@ pub enum Source {
     Mnist,
     /// A file of comma-separated values.
     Csv(CsvSource),
+    /// A Parquet file.
+    Parquet(ParquetSource),
+    /// Texts from a table or from folders.
+    Text(TextSource),
     /// Pictures in a folder for each class.
     Images(ImagesSource),
     /// NumPy arrays.
@@ -40,9 +46,56 @@ impl Source {
     /// Files that are missing or cannot be read, contents that are not what they should be, settings
     /// that contradict each other, and a download that fails.
     pub fn load(&self, base: &Path, progress: Progress<'_>) -> Result<Dataset, DataError> {
+        self.load_for(&SplitConfig::default(), base, progress)
+    }
+
+    /// Loads the data and what `split` needs of it: the test file if it names one, whose rows become the
+    /// last ones, and the columns of groups or times.
+    ///
+    /// # Errors
+    /// Those of [`Source::load`], and a test file or columns where the source can have none.
+    pub fn load_for(
+        &self,
+        split: &SplitConfig,
+        base: &Path,
+        progress: Progress<'_>,
+    ) -> Result<Dataset, DataError> {
+        let aside = Aside::from(split);
+        let file = match &split.test {
+            TestSplit::File(file) => Some(file),
+            _ => None,
+        };
+        let kinds: &[&str] = match self {
+            Self::Csv(_) | Self::Parquet(_) => &["csv", "parquet"],
+            Self::Text(_) => &["text"],
+            _ => &[],
+        };
+        if let Some(file) = file.filter(|file| !kinds.contains(&file.kind)) {
+            let kind = file.kind;
+            return Err(DataError::Split(match kinds {
+                [] => format!("`test = {{ {kind} = … }}` is for tables and texts; give a share or \"given\""),
+                _ => format!(
+                    "`test = {{ {kind} = … }}` does not go with this source, expected {}",
+                    kinds.join(" or ")
+                ),
+            }));
+        }
+        if let ([], Some(name)) = (kinds, aside.names().first()) {
+            return Err(DataError::Split(format!(
+                "the rows are to be divided by the column `{name}`, but this source has no columns"
+            )));
+        }
+        let test = file.map(|file| resolve(base, &file.path)).transpose()?;
+        let test = test.as_deref();
         match self {
             Self::Mnist => mnist::load(progress),
-            Self::Csv(source) => table_csv::load(&resolve(base, &source.csv)?, source),
+            Self::Csv(source) => {
+                table_csv::load(&resolve(base, &source.csv)?, test, &Roles::from(source), &aside)
+            }
+            Self::Parquet(source) => {
+                table_csv::load(&resolve(base, &source.parquet)?, test, &Roles::from(source), &aside)
+            }
+            Self::Text(source) => text::load(&resolve(base, &source.text)?, test, source, &aside),
             Self::Images(source) => source.load(&resolve(base, &source.images)?),
             Self::Array(source) => source.load(base),
             Self::Classification(source) => source.generate(),
@@ -51,8 +104,10 @@ impl Source {
 }
 
 impl Decode for Source {
-    const EXPECTED: &'static str = "\"mnist\", { csv = \"file.csv\", target = \"column\" }, { images = \"folder\" }, \
-         { array = \"x.npy\", targets = \"y.npy\" } or { classification = { … } }";
+    const EXPECTED: &'static str = "\"mnist\", { csv = \"file.csv\", target = \"column\" }, \
+         { parquet = \"file.parquet\", target = \"column\" }, \
+         { text = \"file.csv\", column = \"text\", target = \"label\" }, { text = \"folder\" }, \
+         { images = \"folder\" }, { array = \"x.npy\", targets = \"y.npy\" } or { classification = { … } }";
 
     fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
         if node.as_str() == Some("mnist") {
@@ -60,6 +115,12 @@ impl Decode for Source {
         }
         if node.get("csv").is_some() {
             return CsvSource::decode(node, path, problems).map(Self::Csv);
+        }
+        if node.get("parquet").is_some() {
+            return ParquetSource::decode(node, path, problems).map(Self::Parquet);
+        }
+        if node.get("text").is_some() {
+            return TextSource::decode(node, path, problems).map(Self::Text);
         }
         if node.get("images").is_some() {
             return ImagesSource::decode(node, path, problems).map(Self::Images);

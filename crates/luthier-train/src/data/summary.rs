@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::text::word_count;
 use super::{ColumnValues, Dataset, Inputs, Targets};
 
 /// What a [`Dataset`] holds.
@@ -33,6 +34,11 @@ pub enum InputSummary {
         categorical: usize,
         /// The columns that miss values, with the number of rows that do.
         missing: Vec<(String, usize)>,
+    },
+    /// Texts.
+    Text {
+        /// The words of the shortest, the median and the longest text.
+        words: [usize; 3],
     },
     /// Images.
     Images {
@@ -78,6 +84,12 @@ impl Summary {
                     missing: counted.filter(|(_, rows)| *rows > 0).collect(),
                 }
             }
+            Inputs::Text(texts) => {
+                let mut words: Vec<usize> = texts.texts.iter().map(|text| word_count(text)).collect();
+                words.sort_unstable();
+                let at = |share: usize| words.get(words.len().saturating_sub(1) * share / 2).copied();
+                InputSummary::Text { words: [0, 1, 2].map(|share| at(share).unwrap_or_default()) }
+            }
             Inputs::Images(images) => {
                 InputSummary::Images { channels: images.channels, height: images.height, width: images.width }
             }
@@ -120,6 +132,9 @@ impl fmt::Display for Summary {
                 for (name, rows) in missing {
                     write!(f, "\nmissing: {rows} in `{name}`")?;
                 }
+            }
+            InputSummary::Text { words: [least, median, most] } => {
+                write!(f, "\ntexts: {least} to {most} words, half of them up to {median}")?;
             }
             InputSummary::Images { channels, height, width } => {
                 write!(f, "\nimages: {channels} x {height} x {width} (channels, height, width)")?;

@@ -1,11 +1,12 @@
-//! A table from a file of comma-separated values: which columns are numbers, which are categories, and
+//! A table from a CSV or Parquet file: which columns are numbers, which are categories, and
 //! which one is the target.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use super::aside::Aside;
 use super::error::{did_you_mean, list};
-use super::raw_csv::{RawCsv, number};
+use super::raw_table::{RawTable, number};
 use super::{Column, ColumnValues, DataError, Dataset, Inputs, Table, Targets, Task};
 
 luthier_core::settings! {
@@ -30,6 +31,47 @@ luthier_core::settings! {
     }
 }
 
+luthier_core::settings! {
+    /// A Parquet file. Its booleans, texts, numbers, dates (days since 1970-01-01) and timestamps (seconds
+    /// since then) are taken as those of a CSV file; a null is a missing value.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ParquetSource {
+        /// The file; a relative path starts at the study file's folder.
+        parquet: PathBuf;
+        /// The column that is to be predicted.
+        target: String;
+        /// What is to be learnt: "classification" or "regression". If it is left out, text and whole
+        /// numbers with at most 20 distinct values are classes, and other numbers are regressed.
+        task: Option<Task> = None;
+        /// Columns of numbers that are to be taken as categories.
+        categorical: Vec<String> = Vec::new();
+        /// Columns that are to be left out.
+        drop: Vec<String> = Vec::new();
+    }
+}
+
+/// What the columns of a table are for.
+pub(super) struct Roles<'a> {
+    target: &'a str,
+    task: Option<Task>,
+    categorical: &'a [String],
+    drop: &'a [String],
+}
+
+impl<'a> From<&'a CsvSource> for Roles<'a> {
+    fn from(source: &'a CsvSource) -> Self {
+        let CsvSource { target, task, categorical, drop, .. } = source;
+        Self { target, task: *task, categorical, drop }
+    }
+}
+
+impl<'a> From<&'a ParquetSource> for Roles<'a> {
+    fn from(source: &'a ParquetSource) -> Self {
+        let ParquetSource { target, task, categorical, drop, .. } = source;
+        Self { target, task: *task, categorical, drop }
+    }
+}
+
 /// A column of categories may have this many, whatever the number of rows.
 const FEW_CATEGORIES: usize = 50;
 /// No column may have more categories than this.
@@ -37,41 +79,55 @@ const MOST_CATEGORIES: usize = 1_000;
 /// A target of whole numbers has at most this many values if it is taken for classes.
 pub(super) const INFERRED_CLASSES: usize = 20;
 
-/// Reads the file at `path`, which is `source.csv` made absolute.
-pub(super) fn load(path: &Path, source: &CsvSource) -> Result<Dataset, DataError> {
-    let raw = RawCsv::read(path)?;
-    let target = check_names(&raw, source)?;
-    let targets = targets(&raw, target, source.task)?;
+/// Reads the file at `path`, and the test file at `test` where there is one, its rows behind the others.
+pub(super) fn load(
+    path: &Path,
+    test: Option<&Path>,
+    roles: &Roles<'_>,
+    aside: &Aside<'_>,
+) -> Result<Dataset, DataError> {
+    let (raw, given_test) = read(path, test, roles.drop)?;
+    let target = check_names(&raw, roles)?;
+    let aside_columns = aside.read(&raw, target)?;
+    let targets = targets(&raw, target, roles.task)?;
     let mut columns = Vec::new();
     for (i, name) in raw.header.iter().enumerate() {
-        if i != target && !source.drop.contains(name) {
-            let values = column(&raw, i, source.categorical.contains(name))?;
+        if i != target && !roles.drop.contains(name) && !aside.is_no_input(name) {
+            let values = column(&raw, i, roles.categorical.contains(name))?;
             columns.push(Column { name: name.clone(), values });
         }
     }
     if columns.is_empty() {
         return Err(raw.error("no column is left to learn from; expected at least one beside the target"));
     }
-    let name = path.file_stem().map_or_else(|| "csv".into(), |stem| stem.to_string_lossy().into_owned());
-    Ok(Dataset { name, inputs: Inputs::Table(Table { columns, rows: raw.len() }), targets, given_test: None })
+    let inputs = Inputs::Table(Table { columns, rows: raw.len() });
+    let aside = aside_columns;
+    Ok(Dataset { given_test, aside, ..Dataset::new(stem(path), inputs, targets) })
 }
 
-/// Checks that every name in `source` is that of a column; returns the position of the target.
-fn check_names(raw: &RawCsv, source: &CsvSource) -> Result<usize, DataError> {
-    let Some(target) = raw.column(&source.target) else {
-        let hint = match raw.header.as_slice() {
-            [only] if only.contains(';') => {
-                "; its fields seem to be separated by semicolons, expected commas".into()
-            }
-            [only] if only.contains('\t') => {
-                "; its fields seem to be separated by tabs, expected commas".into()
-            }
-            names => did_you_mean(&source.target, names),
-        };
-        let (name, names) = (&source.target, list(&raw.header));
-        return Err(raw.error(format!("there is no target column `{name}`{hint}; the columns are {names}")));
-    };
-    for (key, names) in [("categorical", &source.categorical), ("drop", &source.drop)] {
+/// The rows of a file, and those of a test file behind them with their number.
+pub(super) fn read(
+    path: &Path,
+    test: Option<&Path>,
+    optional: &[String],
+) -> Result<(RawTable, Option<usize>), DataError> {
+    let mut raw = RawTable::read(path)?;
+    let Some(test) = test else { return Ok((raw, None)) };
+    let test = RawTable::read(test)?;
+    let rows = test.len();
+    raw.append(test, optional)?;
+    Ok((raw, Some(rows)))
+}
+
+/// The name of a file without its ending.
+pub(super) fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "data".into(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// Checks that every name in `roles` is that of a column; returns the position of the target.
+fn check_names(raw: &RawTable, roles: &Roles<'_>) -> Result<usize, DataError> {
+    let target = raw.require("target column", roles.target)?;
+    for (key, names) in [("categorical", roles.categorical), ("drop", roles.drop)] {
         for name in names {
             if raw.column(name).is_none() {
                 let (hint, all) = (did_you_mean(name, &raw.header), list(&raw.header));
@@ -79,7 +135,7 @@ fn check_names(raw: &RawCsv, source: &CsvSource) -> Result<usize, DataError> {
                     "`{key}` names `{name}`, which is no column{hint}; the columns are {all}"
                 )));
             }
-            if *name == source.target {
+            if *name == roles.target {
                 return Err(
                     raw.error(format!("`{key}` names `{name}`, which is the target; take it out of there"))
                 );
@@ -89,11 +145,12 @@ fn check_names(raw: &RawCsv, source: &CsvSource) -> Result<usize, DataError> {
     Ok(target)
 }
 
-fn column(raw: &RawCsv, i: usize, as_categories: bool) -> Result<ColumnValues, DataError> {
+fn column(raw: &RawTable, i: usize, as_categories: bool) -> Result<ColumnValues, DataError> {
     let name = &raw.header[i];
     let texts: Vec<Option<&str>> = raw.cells(i).collect();
     let Some(present) = texts.iter().position(Option::is_some) else {
-        return Err(raw.error(format!("the column `{name}` holds no value; list it under `drop`")));
+        // Nothing is known of it: the preprocessor leaves it out and says so.
+        return Ok(ColumnValues::Numeric(vec![f64::NAN; texts.len()]));
     };
     if !as_categories {
         match numbers(&texts) {
@@ -123,7 +180,7 @@ fn column(raw: &RawCsv, i: usize, as_categories: bool) -> Result<ColumnValues, D
     Ok(ColumnValues::Categorical { codes, categories })
 }
 
-enum Numbers {
+pub(super) enum Numbers {
     /// Every value is a number, or missing (NaN).
     All(Vec<f64>),
     /// So many values are numbers that the text in `row` is likely a slip.
@@ -135,7 +192,7 @@ enum Numbers {
     Text,
 }
 
-fn numbers(texts: &[Option<&str>]) -> Numbers {
+pub(super) fn numbers(texts: &[Option<&str>]) -> Numbers {
     let values: Vec<Option<f64>> = texts.iter().map(|text| text.map_or(Some(f64::NAN), number)).collect();
     let Some(row) = values.iter().position(Option::is_none) else {
         return Numbers::All(values.into_iter().flatten().collect());
@@ -151,7 +208,7 @@ fn numbers(texts: &[Option<&str>]) -> Numbers {
 
 /// The code of each text and the names of the codes. Where all texts are numbers, `1` and `1.0` are the
 /// same, and the order is that of the numbers.
-fn encode(texts: &[Option<&str>]) -> (Vec<Option<u32>>, Vec<String>) {
+pub(super) fn encode(texts: &[Option<&str>]) -> (Vec<Option<u32>>, Vec<String>) {
     let mut distinct: Vec<&str> =
         texts.iter().copied().flatten().collect::<BTreeSet<_>>().into_iter().collect();
     let are_numbers = distinct.iter().all(|text| number(text).is_some());
@@ -179,7 +236,7 @@ pub(super) fn canonical(text: &str) -> String {
     }
 }
 
-fn targets(raw: &RawCsv, i: usize, task: Option<Task>) -> Result<Targets, DataError> {
+pub(super) fn targets(raw: &RawTable, i: usize, task: Option<Task>) -> Result<Targets, DataError> {
     let name = &raw.header[i];
     let texts: Vec<Option<&str>> = raw.cells(i).collect();
     if let Some(row) = texts.iter().position(Option::is_none) {

@@ -22,6 +22,8 @@ fn dataset() -> Dataset {
             column: None,
         },
         given_test: None,
+        aside: vec![],
+        notices: vec![],
     }
 }
 

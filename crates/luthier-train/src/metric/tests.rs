@@ -15,7 +15,7 @@ fn preprocessor(case: &Value) -> Preprocessor {
         }
         _ => TargetEncoding::Classes { names: vec!["a".into(), "b".into()] },
     };
-    let inputs = InputEncoding::Table { columns: vec![], standardize: true };
+    let inputs = InputEncoding::Table { columns: vec![], scale: crate::data::Scale::Standardize };
     Preprocessor { inputs, targets, target_name: None, notices: vec![] }
 }
 

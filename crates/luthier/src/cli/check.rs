@@ -4,6 +4,7 @@ use luthier::StudyFile;
 use luthier_train::device;
 use serde::Serialize;
 
+use super::notices::notices;
 use super::output::{print, print_json, table, table_text};
 use super::place::with_progress;
 use super::{Failure, FileArgs};
@@ -15,6 +16,8 @@ struct Checked {
     direction: luthier_core::Direction,
     parameters: Vec<luthier_core::Parameter>,
     examples: Examples,
+    /// What to know of the data.
+    notices: Vec<String>,
     layers: Vec<Stage>,
     weights: usize,
     largest: usize,
@@ -59,6 +62,7 @@ pub(crate) fn run(args: &FileArgs) -> Result<(), Failure> {
             validation: split.validation.len(),
             test: split.test.len(),
         },
+        notices: notices(experiment, &corners[0])?,
         weights: weights(&stages),
         layers: stages
             .into_iter()
@@ -76,7 +80,9 @@ fn text(file: &StudyFile, checked: &Checked, data: &str) -> String {
     let mut text = format!("study `{}`: {} {}\n\n", checked.study, checked.direction, checked.objective);
     text += &format!("data\n{}", indented(data));
     let Examples { train, validation, test } = &checked.examples;
-    text += &format!("  split: {train} to train, {validation} to validate, {test} sealed to test\n\n");
+    text += &format!("  split: {train} to train, {validation} to validate, {test} sealed to test\n");
+    text += &checked.notices.iter().map(|notice| format!("  note: {notice}\n")).collect::<String>();
+    text.push('\n');
 
     if checked.parameters.is_empty() {
         text += "no ranges: this file trains one model\n\n";

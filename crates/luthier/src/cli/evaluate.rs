@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use luthier_train::data::{Inputs, Targets};
+use luthier_train::data::{InputEncoding, Inputs, Targets};
 use luthier_train::{TrainedModel, device};
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use super::predict::read_images;
 pub(crate) struct EvaluateArgs {
     /// The model (safetensors)
     model: PathBuf,
-    /// A CSV file with the target column, a folder of class folders with images, or IDX images
+    /// A CSV or Parquet file with the target column, a folder of .txt files or images for each class, or IDX images
     data: PathBuf,
     /// The labels of IDX images
     #[arg(long, value_name = "FILE")]
@@ -39,11 +39,13 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<(), Failure> {
     let model = TrainedModel::open(&args.model, device)?;
     let (inputs, targets) = match &args.labels {
         Some(labels) => (read_images(&model, &args.data)?, model.preprocessor().read_idx_labels(labels)?),
-        None if args.data.is_dir() => read_class_folders(&model, &args.data)?,
-        None if model.preprocessor().features().is_empty() => {
-            return Err(Failure::usage(
-                "images need their classes: a folder with a folder for each class, or --labels FILE (IDX)",
-            ));
+        None if matches!(model.preprocessor().inputs, InputEncoding::Images(_)) => {
+            if !args.data.is_dir() {
+                return Err(Failure::usage(
+                    "images need their classes: a folder with a folder for each class, or --labels FILE (IDX)",
+                ));
+            }
+            read_class_folders(&model, &args.data)?
         }
         None => read_rows(&model, &args.data)?,
     };
@@ -76,7 +78,7 @@ fn read_class_folders(model: &TrainedModel, folder: &Path) -> Result<(Inputs, Ta
 }
 
 fn read_rows(model: &TrainedModel, path: &Path) -> Result<(Inputs, Targets), Failure> {
-    let rows = model.preprocessor().read_csv(path)?;
+    let rows = model.preprocessor().read_rows(path)?;
     for notice in &rows.notices {
         tell(&format!("note: {notice}"));
     }

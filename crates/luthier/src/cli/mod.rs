@@ -7,6 +7,7 @@ mod evaluate;
 mod failure;
 mod logs;
 mod new;
+mod notices;
 mod output;
 mod place;
 mod predict;

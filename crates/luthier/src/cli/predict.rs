@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use luthier_train::data::Inputs;
+use luthier_train::data::{InputEncoding, Inputs};
 use luthier_train::{Answer, Prediction, TrainedModel, device};
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use super::output::{print, tell};
 pub(crate) struct PredictArgs {
     /// The model (safetensors)
     model: PathBuf,
-    /// A CSV file, IDX images, PNG or JPEG images or folders of them; - reads CSV from stdin
+    /// A CSV or Parquet file, IDX images, PNG or JPEG images or folders of them, or .txt files; - reads CSV from stdin
     #[arg(required = true)]
     data: Vec<PathBuf>,
     /// Where to compute
@@ -38,7 +38,9 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     let device = device(&args.device).map_err(Failure::usage)?;
     let model = TrainedModel::open(&args.model, device)?;
     let mut text = String::new();
-    let several = args.data.len() > 1 || args.data[0].is_dir();
+    let are_images = matches!(model.preprocessor().inputs, InputEncoding::Images(_));
+    let is_folder = |path: &Path| are_images && path.is_dir();
+    let several = args.data.len() > 1 || is_folder(&args.data[0]);
     if !args.json {
         let answer = match model.preprocessor().task() {
             luthier_train::data::Task::Classification => "class,probability",
@@ -49,7 +51,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     let mut flagged = 0;
     for path in &args.data {
         // A folder has a picture a file; every other file has its rows.
-        let files = path.is_dir().then(|| model.preprocessor().read_image_folder(path)).transpose()?;
+        let files = is_folder(path).then(|| model.preprocessor().read_image_folder(path)).transpose()?;
         let predictions = match &files {
             Some(images) => model.predict(&images.inputs, &[])?,
             None => predict(&model, path)?,
@@ -76,14 +78,14 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
 }
 
 fn predict(model: &TrainedModel, path: &Path) -> Result<Vec<Prediction>, Failure> {
-    if model.preprocessor().features().is_empty() {
+    if matches!(model.preprocessor().inputs, InputEncoding::Images(_)) {
         let inputs = read_images(model, path)?;
         return Ok(model.predict(&inputs, &[])?);
     }
     let rows = if path.as_os_str() == "-" {
-        model.preprocessor().read_csv_from("standard input", std::io::stdin().lock())?
+        model.preprocessor().read_rows_from("standard input", std::io::stdin().lock())?
     } else {
-        model.preprocessor().read_csv(path)?
+        model.preprocessor().read_rows(path)?
     };
     for notice in &rows.notices {
         tell(&format!("note: {notice}"));

@@ -13,6 +13,7 @@ use luthier_runner::Interrupt;
 use luthier_train::device;
 use serde::Serialize;
 
+use super::notices::tell_notices;
 use super::output::{metrics, number, print, print_json, seconds, tell};
 use super::place::with_progress;
 use super::{Failure, FileArgs, tune};
@@ -109,6 +110,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     refuse_ranges(&file, &args.file)?;
     let loaded = with_progress(|progress| file.load(device, progress))?;
     let experiment = loaded.experiment.with_threads(args.threads);
+    tell_notices(&experiment, &Params::new())?;
     let seed = file.trial.as_ref().map_or_else(|| trial_seed(file.search.seed, 0), |trial| trial.seed);
     let interrupt = Interrupt::default();
     tune::stop_on_signals(&interrupt, "stopping after this batch; nothing is kept of an unfinished run")?;

@@ -12,6 +12,7 @@ use luthier_runner::{Interrupt, Ledger, Limits, Session, model_name};
 use luthier_train::device;
 use serde::Serialize;
 
+use super::notices::tell_notices;
 use super::output::{metrics, number, params, print, print_json, seconds, tell};
 use super::place::{storage_of, with_progress};
 use super::progress::Progress;
@@ -79,6 +80,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<(), Failure> {
     if !args.force {
         refuse_changes(ledger.history(), &file, &data)?;
     }
+    tell_notices(&loaded.experiment, &file.space().corners()[0])?;
 
     let search = file.make_search().map_err(Failure::usage)?;
     let parallel = file.search.parallel;

@@ -100,7 +100,7 @@ impl ArraySource {
         };
         let Some([test_inputs, test_targets]) = test else {
             let targets = self.targets(&targets, &labels, None, matches!(rows, Inputs::Images(_)))?;
-            return Ok(Dataset { name, inputs: rows, targets, given_test: None });
+            return Ok(Dataset::new(name, rows, targets));
         };
         let located = [
             collection.find("test_inputs", Some(test_inputs), &[])?,
@@ -111,7 +111,7 @@ impl ArraySource {
         let is_image = matches!(rows, Inputs::Images(_));
         let targets = self.targets(&targets, &labels, Some((&located[1], &test_labels)), is_image)?;
         let inputs = joined(rows, test_rows).map_err(|problem| located[0].error(problem))?;
-        Ok(Dataset { name, inputs, targets, given_test: Some(count) })
+        Ok(Dataset { given_test: Some(count), ..Dataset::new(name, inputs, targets) })
     }
 
     /// Inputs and the numbers of their targets.
@@ -272,7 +272,7 @@ fn joined(train: Inputs, test: Inputs) -> Result<Inputs, String> {
                     "expected images of {expected:?} (channels, height, width) as in training, found {found:?}"
                 ));
             }
-            Ok(Inputs::Images(train.followed_by(test)))
+            Ok(Inputs::Images(train.followed_by(&test)))
         }
         (Inputs::Table(mut train), Inputs::Table(test)) => {
             let (expected, found) = (train.columns.len(), test.columns.len());

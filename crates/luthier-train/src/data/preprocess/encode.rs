@@ -2,7 +2,8 @@
 
 use super::super::{Column, ColumnValues, DataError, Images, Inputs, Table, Targets};
 use super::{
-    CategoricalEncoding, ColumnEncoding, ImageEncoding, InputEncoding, Preprocessor, TargetEncoding,
+    CategoricalEncoding, ColumnEncoding, ImageEncoding, InputEncoding, NumericEncoding, Preprocessor, Scale,
+    TargetEncoding,
 };
 
 /// Targets as a model learns them, one a row.
@@ -18,8 +19,8 @@ impl Preprocessor {
     /// Appends the encoded `rows` to `out`, each of them [`Preprocessor::input_shape`] values in row-major
     /// order.
     ///
-    /// Images are looked up pixel by pixel, which is quick enough for every batch; a table is better
-    /// encoded once, by [`Preprocessor::encode_all`].
+    /// Images are looked up pixel by pixel, which is quick enough for every batch; tables and texts
+    /// are better encoded once, by [`Preprocessor::encode_all`].
     ///
     /// # Errors
     /// Those of [`Images::read`]: images on disk that can no longer be read.
@@ -29,8 +30,14 @@ impl Preprocessor {
     pub fn encode(&self, inputs: &Inputs, rows: &[usize], out: &mut Vec<f32>) -> Result<(), DataError> {
         match (&self.inputs, inputs) {
             (InputEncoding::Images(encoding), Inputs::Images(images)) => encoding.encode(images, rows, out),
-            (InputEncoding::Table { columns, standardize }, Inputs::Table(table)) => {
-                encode_table(columns, *standardize, table, rows, out);
+            (InputEncoding::Table { columns, scale }, Inputs::Table(table)) => {
+                encode_table(columns, *scale, table, rows, out);
+                Ok(())
+            }
+            (InputEncoding::Text(encoding), Inputs::Text(texts)) => {
+                for row in rows {
+                    encoding.vocabulary.encode(&texts.texts[*row], encoding.length, out);
+                }
                 Ok(())
             }
             _ => panic!("the inputs are of another kind than those of training"),
@@ -109,41 +116,45 @@ impl ImageEncoding {
 
     /// The encoded value of each of the 256 pixel values.
     fn lookup(&self, channel: usize) -> [f32; 256] {
-        let (mean, std) = if self.standardize { (self.mean[channel], self.std[channel]) } else { (0.0, 1.0) };
-        std::array::from_fn(|pixel| ((pixel as f64 / 255.0 - mean) / std) as f32)
+        std::array::from_fn(|pixel| self.value(channel, pixel as f64 / 255.0))
+    }
+
+    /// The encoded value of `pixel`, which is from 0 to 1.
+    pub(crate) fn value(&self, channel: usize, pixel: f64) -> f32 {
+        match self.scale {
+            Scale::Standardize => ((pixel - self.mean[channel]) / self.std[channel]) as f32,
+            Scale::Normalize => pixel as f32,
+            Scale::None => (pixel * 255.0) as f32,
+        }
     }
 }
 
-fn encode_table(
-    columns: &[ColumnEncoding],
-    standardize: bool,
-    table: &Table,
-    rows: &[usize],
-    out: &mut Vec<f32>,
-) {
-    assert_eq!(columns.len(), table.columns.len(), "another number of columns than in training");
+fn encode_table(columns: &[ColumnEncoding], scale: Scale, table: &Table, rows: &[usize], out: &mut Vec<f32>) {
     let width = columns.iter().map(ColumnEncoding::width).sum::<usize>();
     let start = out.len();
     out.resize(start + rows.len() * width, 0.0);
     let out = &mut out[start..];
     let mut at = 0;
-    for (encoding, column) in columns.iter().zip(&table.columns) {
+    for encoding in columns {
+        let name = encoding.name();
+        let column = table.columns.iter().find(|column| column.name == name);
+        let column = column.unwrap_or_else(|| panic!("the column `{name}` of training is not there"));
         let flag = at + encoding.width() - 1;
         let mark_missing = |i: usize, out: &mut [f32]| {
-            if encoding.missing() {
+            if encoding.flag() {
                 out[i * width + flag] = 1.0;
             }
         };
         match (encoding, &column.values) {
             (ColumnEncoding::Numeric(numeric), ColumnValues::Numeric(values)) => {
-                let (mean, std) = if standardize { (numeric.mean, numeric.std) } else { (0.0, 1.0) };
+                let (shift, divisor) = numeric.scaling(scale);
                 for (i, row) in rows.iter().enumerate() {
                     let mut value = values[*row];
                     if value.is_nan() {
                         mark_missing(i, out);
                         value = numeric.fill;
                     }
-                    out[i * width + at] = ((value - mean) / std) as f32;
+                    out[i * width + at] = ((value - shift) / divisor) as f32;
                 }
             }
             (ColumnEncoding::Categorical(categorical), ColumnValues::Categorical { codes, categories }) => {
@@ -165,6 +176,24 @@ fn encode_table(
 
 fn other_kind(column: &Column) -> String {
     format!("the column `{}` is of another kind than in training", column.name)
+}
+
+impl NumericEncoding {
+    /// What is subtracted from a value, and what the difference is divided by.
+    fn scaling(&self, scale: Scale) -> (f64, f64) {
+        match scale {
+            Scale::Standardize => (self.mean, self.std),
+            Scale::Normalize => {
+                // The filled-in value is one of the training values too.
+                let (min, max) = match self.missing {
+                    true => (self.min.min(self.fill), self.max.max(self.fill)),
+                    false => (self.min, self.max),
+                };
+                (min, if max > min { max - min } else { 1.0 })
+            }
+            Scale::None => (0.0, 1.0),
+        }
+    }
 }
 
 impl CategoricalEncoding {

@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{ColumnValues, DataError, Dataset, Images, Inputs, Targets};
+use super::super::text::word_count;
+use super::super::{ColumnValues, DataError, Dataset, Images, Inputs, Targets, Texts, Vocabulary};
 use super::{
     CategoricalEncoding, ColumnEncoding, ImageEncoding, Impute, InputEncoding, NumericEncoding, Preprocessor,
-    TargetEncoding, TransformConfig,
+    Scale, TargetEncoding, TextEncoding, TransformConfig,
 };
 
 impl Preprocessor {
-    /// Learns from the rows `train` of `data`; no other row is looked at.
+    /// Learns from the rows `train` of `data`; no other row is looked at. Columns that hold no value or
+    /// never change in these rows are left out, with a notice.
     ///
     /// # Errors
-    /// [`DataError::Encoding`] if there is no training row, or a column has no value in any of them.
+    /// [`DataError::Encoding`] if there is no training row, no column is left, numbers are too large to be
+    /// scaled, or no word comes often enough for a vocabulary; those of
+    /// [`Images::read`](super::super::Images::read).
     pub fn fit(data: &Dataset, train: &[usize], config: &TransformConfig) -> Result<Self, DataError> {
         if train.is_empty() {
             return Err(DataError::Encoding("there are no rows to learn from".into()));
@@ -22,22 +26,24 @@ impl Preprocessor {
             Inputs::Table(table) => {
                 let mut columns = Vec::new();
                 for column in &table.columns {
-                    columns.push(match &column.values {
-                        ColumnValues::Numeric(values) => ColumnEncoding::Numeric(numeric(
-                            &column.name,
-                            values,
-                            train,
-                            config.impute,
-                            &mut notices,
-                        )?),
-                        ColumnValues::Categorical { codes, categories } => ColumnEncoding::Categorical(
-                            categorical(&column.name, codes, categories, train, &mut notices)?,
-                        ),
-                    });
+                    let (name, notices) = (&column.name, &mut notices);
+                    let encoding = match &column.values {
+                        ColumnValues::Numeric(values) => numeric(name, values, train, config, notices)?,
+                        ColumnValues::Categorical { codes, categories } => {
+                            categorical(name, codes, categories, train, config, notices)
+                        }
+                    };
+                    columns.extend(encoding);
                 }
-                InputEncoding::Table { columns, standardize: config.standardize }
+                if columns.is_empty() {
+                    let problem =
+                        "no column is left to learn from: none of them changes in the training rows";
+                    return Err(DataError::Encoding(problem.into()));
+                }
+                InputEncoding::Table { columns, scale: config.scale }
             }
-            Inputs::Images(images) => InputEncoding::Images(of_images(images, train, config.standardize)?),
+            Inputs::Images(images) => InputEncoding::Images(of_images(images, train, config.scale)?),
+            Inputs::Text(texts) => InputEncoding::Text(of_texts(texts, train, config)?),
         };
         let targets = targets(&data.targets, train, config.standardize_target, &mut notices);
         let target_name = match &data.targets {
@@ -73,33 +79,40 @@ fn numeric(
     name: &str,
     values: &[f64],
     train: &[usize],
-    impute: Impute,
+    config: &TransformConfig,
     notices: &mut Vec<String>,
-) -> Result<NumericEncoding, DataError> {
+) -> Result<Option<ColumnEncoding>, DataError> {
     let mut known: Vec<f64> = train.iter().map(|row| values[*row]).filter(|value| !value.is_nan()).collect();
     if known.is_empty() {
-        return Err(no_value(name));
+        notices.push(without_value(name));
+        return Ok(None);
     }
     known.sort_by(f64::total_cmp);
-    let fill = match impute {
+    let fill = match config.impute {
         Impute::Mean => moments(&known).0,
         Impute::Median => f64::midpoint(known[(known.len() - 1) / 2], known[known.len() / 2]),
         Impute::MostFrequent => most_frequent(&known),
+        Impute::Constant(value) => value,
     };
     let missing = known.len() < train.len();
+    let flag = missing && config.missing_flags;
     let (min, max) = range(&known);
     let filled: Vec<f64> =
         train.iter().map(|row| if values[*row].is_nan() { fill } else { values[*row] }).collect();
     let (mean, std) = moments(&filled);
-    if std == 0.0 {
-        notices.push(format!("the column `{name}` is {min} in every training row"));
+    if std == 0.0 && !flag {
+        notices.push(format!("the column `{name}` is {min} in every training row; it is left out"));
+        return Ok(None);
     }
-    if !mean.is_finite() || !std.is_finite() {
+    let (low, high) = range(&filled);
+    if !mean.is_finite() || !std.is_finite() || !(high - low).is_finite() {
         return Err(DataError::Encoding(format!(
-            "the column `{name}` has values from {min} to {max}, too large to compute their mean; scale it down"
+            "the column `{name}` has values from {low} to {high}, too large to be scaled; divide them by a \
+             large number"
         )));
     }
-    Ok(NumericEncoding { name: name.to_owned(), mean, std: divisor(std), fill, min, max, missing })
+    let (name, std) = (name.to_owned(), divisor(std));
+    Ok(Some(ColumnEncoding::Numeric(NumericEncoding { name, mean, std, fill, min, max, missing, flag })))
 }
 
 /// Of sorted values, the one that comes most often; of several the smallest.
@@ -118,29 +131,48 @@ fn categorical(
     codes: &[Option<u32>],
     categories: &[String],
     train: &[usize],
+    config: &TransformConfig,
     notices: &mut Vec<String>,
-) -> Result<CategoricalEncoding, DataError> {
+) -> Option<ColumnEncoding> {
     // Ordered by code, which is the order of the data set.
     let mut seen = BTreeMap::new();
     for code in train.iter().filter_map(|row| codes[*row]) {
         *seen.entry(code).or_insert(0_usize) += 1;
     }
     if seen.is_empty() {
-        return Err(no_value(name));
+        notices.push(without_value(name));
+        return None;
     }
     let missing = seen.values().sum::<usize>() < train.len();
+    let flag = missing && config.missing_flags;
     let categories: Vec<String> = seen.keys().map(|code| categories[*code as usize].clone()).collect();
     if let ([only], false) = (categories.as_slice(), missing) {
-        notices.push(format!("the column `{name}` is `{only}` in every training row"));
+        notices.push(format!("the column `{name}` is `{only}` in every training row; it is left out"));
+        return None;
     }
-    Ok(CategoricalEncoding { name: name.to_owned(), categories, missing })
+    let name = name.to_owned();
+    Some(ColumnEncoding::Categorical(CategoricalEncoding { name, categories, missing, flag }))
 }
 
-fn no_value(name: &str) -> DataError {
-    DataError::Encoding(format!("the column `{name}` has no value in any training row; list it under `drop`"))
+fn without_value(name: &str) -> String {
+    format!("the column `{name}` has no value in any training row; it is left out")
 }
 
-fn of_images(images: &Images, train: &[usize], standardize: bool) -> Result<ImageEncoding, DataError> {
+fn of_texts(texts: &Texts, train: &[usize], config: &TransformConfig) -> Result<TextEncoding, DataError> {
+    let training = || train.iter().map(|row| texts.texts[*row].as_str());
+    let vocabulary = Vocabulary::fit(training(), config.max_words, config.min_count);
+    if vocabulary.words().is_empty() {
+        let (most, least) = (config.max_words, config.min_count);
+        return Err(DataError::Encoding(format!(
+            "no word comes {least} times in the training texts (`max_words` is {most}); lower `min_count`"
+        )));
+    }
+    let longest = training().map(word_count).max().unwrap_or_default();
+    let length = longest.min(config.max_length).max(1);
+    Ok(TextEncoding { column: texts.column.clone(), vocabulary, length })
+}
+
+fn of_images(images: &Images, train: &[usize], scale: Scale) -> Result<ImageEncoding, DataError> {
     let plane = images.height * images.width;
     // Whole numbers, so that the sums are exact in any order.
     let mut counts = vec![[0_u64; 256]; images.channels];
@@ -153,7 +185,7 @@ fn of_images(images: &Images, train: &[usize], standardize: bool) -> Result<Imag
     })?;
     let (mean, std) = counts.iter().map(moments_of_pixels).unzip();
     let (channels, height, width) = (images.channels, images.height, images.width);
-    Ok(ImageEncoding { channels, height, width, mean, std, standardize, resize: images.resizes() })
+    Ok(ImageEncoding { channels, height, width, mean, std, scale, resize: images.resizes() })
 }
 
 /// Mean and divisor of pixels in `[0, 1]`, of which `counts` has how many there are of each of the 256 values.

@@ -1,10 +1,12 @@
 //! From data to what a model is given, learnt from the training rows alone.
 //!
 //! A [`Preprocessor`] is fitted once, stored with the model, and encodes every other row in the same
-//! way: missing numbers are filled in, numbers are standardised, a category becomes one column of 0 and
-//! 1 each (one-hot), and where training rows missed values a column says so. Nothing of validation and
-//! test rows enters it.
+//! way: missing numbers are filled in, numbers are scaled, a category becomes one column of 0 and 1 each
+//! (one-hot), where training rows missed values a column says so, columns that never change are left
+//! out, and the words of texts become numbers of a vocabulary. Nothing of validation and test rows enters
+//! it.
 
+mod decode;
 mod encode;
 mod fit;
 mod new_rows;
@@ -14,28 +16,57 @@ pub use new_rows::{Flag, NewRows, RowFlags};
 
 use serde::{Deserialize, Serialize};
 
-use super::Task;
+use super::{Task, Vocabulary};
 use crate::shape::Shape;
 
-/// How inputs and targets are transformed: the key `transform` in `[data]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How inputs and targets are transformed: keys of `[data]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TransformConfig {
-    /// Whether numbers and pixels are shifted and scaled to mean 0 and standard deviation 1.
-    pub standardize: bool,
+    /// How numbers and pixels are scaled.
+    pub scale: Scale,
     /// What missing numbers are filled in with.
     pub impute: Impute,
-    /// Whether the target is standardised too; only for regression.
+    /// Whether a column of 0 and 1 says where a value was missing, for columns that miss any in training.
+    pub missing_flags: bool,
+    /// Whether the target is standardised; only for regression.
     pub standardize_target: bool,
+    /// The most words that the vocabulary of texts has.
+    pub max_words: usize,
+    /// How often a word has to come in the training texts to be in the vocabulary.
+    pub min_count: usize,
+    /// The most words of a text that are kept: its first ones.
+    pub max_length: usize,
 }
 
 impl Default for TransformConfig {
     fn default() -> Self {
-        Self { standardize: true, impute: Impute::Median, standardize_target: true }
+        Self {
+            scale: Scale::Standardize,
+            impute: Impute::Median,
+            missing_flags: true,
+            standardize_target: true,
+            max_words: 20_000,
+            min_count: 1,
+            max_length: 256,
+        }
     }
 }
 
-/// What missing numbers are filled in with, column by column.
+/// How numbers are scaled, column by column, and pixels, channel by channel. What is needed for it is
+/// learnt from the training rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// `(x - mean) / std`, with the standard deviation of the population; pixels likewise.
+    Standardize,
+    /// `(x - min) / (max - min)`, so that training values are in `[0, 1]`; pixels are divided by 255.
+    Normalize,
+    /// As they are; pixels from 0 to 255.
+    None,
+}
+
+/// What missing numbers are filled in with, column by column.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Impute {
     /// The mean of the training values.
@@ -44,6 +75,8 @@ pub enum Impute {
     Median,
     /// The most frequent training value, the smallest if there are several.
     MostFrequent,
+    /// This number.
+    Constant(f64),
 }
 
 /// How rows become numbers. Made by [`Preprocessor::fit`]; serialisable, to be kept with the model.
@@ -65,13 +98,27 @@ pub struct Preprocessor {
 pub enum InputEncoding {
     /// The columns of a table, in the order of the training data.
     Table {
-        /// One for each column.
+        /// One for each column that is used.
         columns: Vec<ColumnEncoding>,
-        /// Whether numbers are standardised.
-        standardize: bool,
+        /// How numbers are scaled.
+        scale: Scale,
     },
     /// Images.
     Images(ImageEncoding),
+    /// Texts.
+    Text(TextEncoding),
+}
+
+/// What is known of texts from the training rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TextEncoding {
+    /// The column of text in tables.
+    pub column: String,
+    /// The words that have a number of their own.
+    pub vocabulary: Vocabulary,
+    /// The number of tokens of every encoded text: that of the longest training text, or the most that
+    /// was allowed.
+    pub length: usize,
 }
 
 /// How a column becomes numbers.
@@ -100,8 +147,10 @@ pub struct NumericEncoding {
     pub min: f64,
     /// The largest value.
     pub max: f64,
-    /// Whether any value was missing; if so, the column `NAME=missing` is added.
+    /// Whether any value was missing.
     pub missing: bool,
+    /// Whether the column `NAME=missing` is added.
+    pub flag: bool,
 }
 
 /// What is known of a categorical column from the training rows.
@@ -111,8 +160,10 @@ pub struct CategoricalEncoding {
     pub name: String,
     /// The categories, one column each, in the order of the data set.
     pub categories: Vec<String>,
-    /// Whether any value was missing; if so, the column `NAME=missing` is added.
+    /// Whether any value was missing.
     pub missing: bool,
+    /// Whether the column `NAME=missing` is added.
+    pub flag: bool,
 }
 
 /// What is known of images from the training rows.
@@ -128,8 +179,8 @@ pub struct ImageEncoding {
     pub mean: Vec<f64>,
     /// The standard deviation of each channel, of pixels in `[0, 1]`; 1 for a channel that never changes.
     pub std: Vec<f64>,
-    /// Whether pixels are standardised; else they are in `[0, 1]`.
-    pub standardize: bool,
+    /// How pixels are scaled.
+    pub scale: Scale,
     /// Whether images of other sizes are resized to this one, as those of training were.
     #[serde(default)]
     pub resize: bool,
@@ -162,7 +213,8 @@ pub enum TargetEncoding {
 }
 
 impl Preprocessor {
-    /// The names of the encoded columns: `NAME`, `NAME=CATEGORY` and `NAME=missing`. Empty for images.
+    /// The names of the encoded columns: `NAME`, `NAME=CATEGORY` and `NAME=missing`. Empty for images and
+    /// texts.
     pub fn features(&self) -> Vec<String> {
         let InputEncoding::Table { columns, .. } = &self.inputs else { return Vec::new() };
         columns.iter().flat_map(ColumnEncoding::features).collect()
@@ -176,6 +228,9 @@ impl Preprocessor {
             }
             &InputEncoding::Images(ImageEncoding { channels, height, width, .. }) => {
                 Shape::Image { channels, height, width }
+            }
+            InputEncoding::Text(TextEncoding { vocabulary, length, .. }) => {
+                Shape::Tokens { length: *length, vocabulary: vocabulary.tokens() }
             }
         }
     }
@@ -214,13 +269,21 @@ impl ColumnEncoding {
         }
     }
 
+    /// Whether the column `NAME=missing` is added.
+    fn flag(&self) -> bool {
+        match self {
+            Self::Numeric(numeric) => numeric.flag,
+            Self::Categorical(categorical) => categorical.flag,
+        }
+    }
+
     /// The number of encoded columns.
     fn width(&self) -> usize {
         let values = match self {
             Self::Numeric(_) => 1,
             Self::Categorical(categorical) => categorical.categories.len(),
         };
-        values + usize::from(self.missing())
+        values + usize::from(self.flag())
     }
 
     fn features(&self) -> Vec<String> {
@@ -231,7 +294,7 @@ impl ColumnEncoding {
                 categorical.categories.iter().map(|category| format!("{name}={category}")).collect()
             }
         };
-        if self.missing() {
+        if self.flag() {
             features.push(format!("{name}=missing"));
         }
         features

@@ -8,11 +8,12 @@ use serde::Serialize;
 
 use super::super::error::{did_you_mean, list};
 use super::super::images::{Form, NewImages, decode};
-use super::super::raw_csv::{RawCsv, number};
+use super::super::raw_table::{RawTable, number};
 use super::super::table_csv::canonical;
-use super::super::{Column, ColumnValues, DataError, Images, Inputs, Table, Targets, idx};
+use super::super::{Column, ColumnValues, DataError, Images, Inputs, Table, Targets, Texts, idx, text};
 use super::{
     CategoricalEncoding, ColumnEncoding, ImageEncoding, InputEncoding, Preprocessor, TargetEncoding,
+    TextEncoding,
 };
 
 /// New rows, ready for [`Preprocessor::encode`].
@@ -32,7 +33,7 @@ pub struct NewRows {
 /// Where a row is unlike the training data.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RowFlags {
-    /// The line on which the row begins, counted from 1.
+    /// The line on which the row begins, or its number where a file has no lines; counted from 1.
     pub line: u64,
     /// What is unlike; empty for most rows.
     pub flags: Vec<Flag>,
@@ -65,6 +66,13 @@ pub enum Flag {
         /// The column.
         column: String,
     },
+    /// More than half of a text's words are not in the vocabulary.
+    UnknownWords {
+        /// How many are not.
+        unknown: usize,
+        /// How many words the text has; 0 for a text without any.
+        words: usize,
+    },
 }
 
 impl fmt::Display for Flag {
@@ -77,47 +85,70 @@ impl fmt::Display for Flag {
                 write!(f, "`{column}` is {value}, in training it was from {min} to {max}")
             }
             Self::Missing { column } => write!(f, "`{column}` is missing, in training it never was"),
+            Self::UnknownWords { words: 0, .. } => f.write_str("the text has no words"),
+            Self::UnknownWords { unknown, words } => {
+                write!(f, "{unknown} of {words} words are not in the vocabulary")
+            }
         }
     }
 }
 
 impl Preprocessor {
-    /// Reads a file of comma-separated values with the trained columns in any order. Other columns are
-    /// ignored, and the target may be there or not.
+    /// Reads a CSV or Parquet file with the trained columns in any order. Other columns are ignored, and the
+    /// target may be there or not. A model of texts also reads a `.txt` file, which is one text, and a
+    /// folder with a folder of them for each class.
     ///
     /// # Errors
     /// A file that cannot be read, columns that are missing (all of them are named), text where training
     /// had numbers, and a model that was trained on images.
-    pub fn read_csv(&self, path: &Path) -> Result<NewRows, DataError> {
-        self.new_rows(&RawCsv::read(path)?)
+    pub fn read_rows(&self, path: &Path) -> Result<NewRows, DataError> {
+        match &self.inputs {
+            InputEncoding::Text(encoding) if path.is_dir() || is_text_file(path) => {
+                self.new_texts(encoding, path)
+            }
+            _ => self.new_rows(&RawTable::read(path)?),
+        }
     }
 
-    /// As [`Preprocessor::read_csv`], from a reader that is called `name` in messages.
+    /// As [`Preprocessor::read_rows`], from a reader of CSV or Parquet that is called `name` in messages.
     ///
     /// # Errors
-    /// Those of [`Preprocessor::read_csv`].
-    pub fn read_csv_from(&self, name: &str, mut reader: impl Read) -> Result<NewRows, DataError> {
+    /// Those of [`Preprocessor::read_rows`].
+    pub fn read_rows_from(&self, name: &str, mut reader: impl Read) -> Result<NewRows, DataError> {
         let name = Path::new(name);
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes).map_err(|error| DataError::read(name, error))?;
-        self.new_rows(&RawCsv::parse(name, &bytes)?)
+        self.new_rows(&RawTable::parse(name, bytes)?)
     }
 
-    fn new_rows(&self, raw: &RawCsv) -> Result<NewRows, DataError> {
-        let InputEncoding::Table { columns, .. } = &self.inputs else {
-            return Err(raw.error("the model was trained on images, expected images"));
-        };
-        let positions = positions(columns, raw)?;
+    fn new_rows(&self, raw: &RawTable) -> Result<NewRows, DataError> {
         let mut flags: Vec<RowFlags> =
-            (0..raw.len()).map(|row| RowFlags { line: raw.line(row), flags: Vec::new() }).collect();
-        let mut read = Vec::new();
-        for (encoding, position) in columns.iter().zip(&positions) {
-            let values = match encoding {
-                ColumnEncoding::Numeric(_) => numbers(encoding, raw, *position, &mut flags)?,
-                ColumnEncoding::Categorical(known) => categories(known, raw, *position, &mut flags),
-            };
-            read.push(Column { name: encoding.name().to_owned(), values });
-        }
+            (0..raw.len()).map(|row| RowFlags { line: raw.place(row).number(), flags: Vec::new() }).collect();
+        let (inputs, positions) = match &self.inputs {
+            InputEncoding::Images(_) => {
+                return Err(raw.error("the model was trained on images, expected images"));
+            }
+            InputEncoding::Table { columns, .. } => {
+                let positions = positions(columns, raw)?;
+                let mut read = Vec::new();
+                for (encoding, position) in columns.iter().zip(&positions) {
+                    let values = match encoding {
+                        ColumnEncoding::Numeric(_) => numbers(encoding, raw, *position, &mut flags)?,
+                        ColumnEncoding::Categorical(known) => categories(known, raw, *position, &mut flags),
+                    };
+                    read.push(Column { name: encoding.name().to_owned(), values });
+                }
+                (Inputs::Table(Table { columns: read, rows: raw.len() }), positions)
+            }
+            InputEncoding::Text(encoding) => {
+                let position = raw.require("column of text", &encoding.column)?;
+                let texts = text::of_column(raw, position);
+                for (flags, text) in flags.iter_mut().zip(&texts) {
+                    flags.flags.extend(encoding.flag(text));
+                }
+                (Inputs::Text(Texts { texts, column: encoding.column.clone() }), vec![position])
+            }
+        };
         let target = self.target_name.as_deref().and_then(|name| raw.column(name));
         let is_unused = |i: &usize| !positions.contains(i) && Some(*i) != target;
         let unused: Vec<&String> = (0..raw.header.len()).filter(is_unused).map(|i| &raw.header[i]).collect();
@@ -126,11 +157,33 @@ impl Preprocessor {
             notices.push(format!("not used: {}", list(&unused)));
         }
         let targets = target.map(|target| self.new_targets(raw, target)).transpose();
-        let inputs = Inputs::Table(Table { columns: read, rows: raw.len() });
         Ok(NewRows { inputs, flags, targets, notices })
     }
 
-    fn new_targets(&self, raw: &RawCsv, target: usize) -> Result<Targets, DataError> {
+    /// Texts from a `.txt` file or from folders of classes.
+    fn new_texts(&self, encoding: &TextEncoding, path: &Path) -> Result<NewRows, DataError> {
+        let names = match &self.targets {
+            TargetEncoding::Classes { names } => names,
+            TargetEncoding::Numbers { .. } if path.is_dir() => {
+                return Err(DataError::format(
+                    path,
+                    "the model predicts numbers, expected a file, not folders",
+                ));
+            }
+            TargetEncoding::Numbers { .. } => &Vec::new(),
+        };
+        let (texts, labels) = text::read_new(path, names)?;
+        let flags = texts.iter().enumerate().map(|(row, text)| RowFlags {
+            line: row as u64 + 1,
+            flags: encoding.flag(text).into_iter().collect(),
+        });
+        let (flags, column) = (flags.collect(), None);
+        let targets = labels.map(|labels| Targets::Classes { labels, names: names.clone(), column });
+        let inputs = Inputs::Text(Texts { texts, column: encoding.column.clone() });
+        Ok(NewRows { inputs, flags, targets: Ok(targets), notices: Vec::new() })
+    }
+
+    fn new_targets(&self, raw: &RawTable, target: usize) -> Result<Targets, DataError> {
         let name = &raw.header[target];
         let present = raw.cells(target).enumerate().map(|(row, text)| {
             text.map(|text| (row, text)).ok_or_else(|| {
@@ -224,10 +277,28 @@ impl Preprocessor {
     fn images(&self, path: &Path) -> Result<&ImageEncoding, DataError> {
         match &self.inputs {
             InputEncoding::Images(encoding) => Ok(encoding),
-            InputEncoding::Table { .. } => {
-                Err(DataError::format(path, "the model was trained on a table, expected a CSV file"))
-            }
+            InputEncoding::Table { .. } => Err(DataError::format(
+                path,
+                "the model was trained on a table, expected a CSV or Parquet file",
+            )),
+            InputEncoding::Text(_) => Err(DataError::format(
+                path,
+                "the model was trained on texts, expected a table or a .txt file",
+            )),
         }
+    }
+}
+
+/// Whether the name of a file says that it is one text.
+fn is_text_file(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"))
+}
+
+impl TextEncoding {
+    /// Where a text is unlike those of training.
+    fn flag(&self, text: &str) -> Option<Flag> {
+        let (words, unknown) = self.vocabulary.count(text);
+        (words == 0 || unknown * 2 > words).then_some(Flag::UnknownWords { unknown, words })
     }
 }
 
@@ -252,7 +323,7 @@ impl ImageEncoding {
 }
 
 /// The position of each trained column in the file.
-fn positions(columns: &[ColumnEncoding], raw: &RawCsv) -> Result<Vec<usize>, DataError> {
+fn positions(columns: &[ColumnEncoding], raw: &RawTable) -> Result<Vec<usize>, DataError> {
     let names: Vec<&str> = columns.iter().map(ColumnEncoding::name).collect();
     let missing: Vec<&str> = names.iter().copied().filter(|name| raw.column(name).is_none()).collect();
     if missing.is_empty() {
@@ -265,7 +336,7 @@ fn positions(columns: &[ColumnEncoding], raw: &RawCsv) -> Result<Vec<usize>, Dat
 
 fn numbers(
     encoding: &ColumnEncoding,
-    raw: &RawCsv,
+    raw: &RawTable,
     position: usize,
     flags: &mut [RowFlags],
 ) -> Result<ColumnValues, DataError> {
@@ -296,7 +367,7 @@ fn numbers(
 /// The trained code of each category. One that training did not have gets a code of its own past them.
 fn categories(
     known: &CategoricalEncoding,
-    raw: &RawCsv,
+    raw: &RawTable,
     position: usize,
     flags: &mut [RowFlags],
 ) -> ColumnValues {

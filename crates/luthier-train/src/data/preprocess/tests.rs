@@ -24,6 +24,8 @@ fn data() -> Dataset {
         inputs: Inputs::Table(Table { columns, rows: 5 }),
         targets: Targets::Classes { labels: vec![0, 1, 1, 0, 1], names, column: Some("sold".into()) },
         given_test: None,
+        aside: vec![],
+        notices: vec![],
     }
 }
 
@@ -42,7 +44,7 @@ fn only_training_rows_are_looked_at() {
     let InputEncoding::Table { columns, .. } = &preprocessor.inputs else { panic!("a table") };
     let ColumnEncoding::Numeric(size) = &columns[0] else { panic!("numbers") };
     assert_eq!((size.min, size.max, size.fill, size.mean, size.std), (1.0, 5.0, 3.0, 3.0, 2.0_f64.sqrt()));
-    assert_eq!(preprocessor.notices, ["the column `same` is 7 in every training row"]);
+    assert_eq!(preprocessor.notices, ["the column `same` is 7 in every training row; it is left out"]);
 }
 
 #[test]
@@ -62,7 +64,7 @@ fn rows_become_numbers() {
     assert_eq!(out[1..], expected.concat());
     assert_eq!(preprocessor.encode_all(&data.inputs).expect("a table")[6..12], expected[0]);
     assert_eq!(preprocessor.encode_targets(&data.targets, &[4, 0]), EncodedTargets::Classes(vec![1, 0]));
-    let raw = TransformConfig { standardize: false, impute: Impute::MostFrequent, ..Default::default() };
+    let raw = TransformConfig { scale: Scale::None, impute: Impute::MostFrequent, ..Default::default() };
     let raw = Preprocessor::fit(&data, &[0, 1, 2, 3], &raw).expect("valid");
     assert_eq!(raw.encode_all(&data.inputs).expect("a table")[6..12], [1.0, 1.0, 1.0, 0.0, 0.0, 7.0]);
 }
@@ -93,7 +95,7 @@ fn images_are_standardised_by_channel() {
     let images = Inputs::Images(Images::new(pixels, 2, 1, 2));
     let targets =
         Targets::Classes { labels: vec![0, 1, 0], names: vec!["a".into(), "b".into()], column: None };
-    let data = Dataset { name: "pixels".into(), inputs: images, targets, given_test: None };
+    let data = Dataset::new("pixels", images, targets);
     let preprocessor = Preprocessor::fit(&data, &[0, 1], &TransformConfig::default()).expect("valid");
     assert_eq!(preprocessor.input_shape().dims(), [2, 1, 2]);
     let mut out = Vec::new();
@@ -107,7 +109,7 @@ fn images_are_standardised_by_channel() {
 fn new_rows_are_read_by_name_and_flagged() {
     let preprocessor = fitted();
     let text = "extra,town,same,size\nx,Zug,7,2\n\nx,Chur,?,99\nx,,7,\n";
-    let new = preprocessor.read_csv_from("stdin", text.as_bytes()).expect("valid");
+    let new = preprocessor.read_rows_from("stdin", text.as_bytes()).expect("valid");
     assert_eq!(new.notices, ["not used: `extra`"]);
     assert_eq!(new.targets.expect("no problem"), None);
     let said: Vec<(u64, Vec<String>)> =
@@ -128,7 +130,7 @@ fn new_rows_are_read_by_name_and_flagged() {
 #[test]
 fn labelled_rows_bring_their_targets() {
     let preprocessor = fitted();
-    let read = |text: &str| preprocessor.read_csv_from("new.csv", text.as_bytes()).expect("readable");
+    let read = |text: &str| preprocessor.read_rows_from("new.csv", text.as_bytes()).expect("readable");
     let targets =
         read("sold,town,same,size\nyes,Zug,7,2\nno,Zug,7,2\n").targets.expect("valid").expect("there");
     assert!(matches!(&targets, Targets::Classes { labels, .. } if *labels == [1, 0]));
@@ -143,7 +145,7 @@ fn labelled_rows_bring_their_targets() {
 fn new_rows_that_cannot_be_read_are_explained() {
     let preprocessor = fitted();
     let error =
-        |text: &str| preprocessor.read_csv_from("new.csv", text.as_bytes()).expect_err("wrong").to_string();
+        |text: &str| preprocessor.read_rows_from("new.csv", text.as_bytes()).expect_err("wrong").to_string();
     assert_eq!(
         error("Size,town\n1,2\n"),
         "new.csv: the model needs the columns `size`, `same`, which are missing (the file has `Size`?); found `Size`, `town`"
@@ -170,7 +172,7 @@ fn an_image_is_converted_to_the_trained_channels() {
             width,
             mean: vec![0.0; channels],
             std: vec![1.0; channels],
-            standardize: true,
+            scale: Scale::Standardize,
             resize: false,
         }),
         targets: TargetEncoding::Classes { names: vec!["a".into(), "b".into()] },

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use super::super::Source;
+use super::super::{Source, SplitConfig, TestFile, TestSplit};
 use super::*;
 
 fn source(target: &str) -> CsvSource {
@@ -169,7 +169,6 @@ fn what_is_wrong_is_said_with_its_place() {
             "the target `y` is `1` in every row, expected at least 2 classes",
         ),
         (b"x,y\n1,a\n\xff,b\n".into(), source("y"), "line 3: field 1 is not UTF-8"),
-        ("x,y\n?,a\n,b\n".into(), source("y"), "the column `x` holds no value; list it under `drop`"),
         ("y\na\nb\n".into(), source("y"), "no column is left to learn from"),
         (
             many(60).into(),
@@ -204,4 +203,73 @@ fn what_is_wrong_is_said_with_its_place() {
     }
     assert!(load_text(many(50), &source("y")).is_ok());
     assert!(load_text(many(60), &CsvSource { drop: vec!["id".into()], ..source("y") }).is_ok());
+}
+
+fn load_for(files: &[(&str, &str)], source: &CsvSource, split: &SplitConfig) -> Result<Dataset, DataError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).expect("a writable folder");
+    }
+    Source::Csv(source.clone()).load_for(split, folder.path(), &|_, _, _| {})
+}
+
+#[test]
+fn columns_of_the_split_are_no_inputs() {
+    let rows = (0..200).map(|i| format!("{i}.5,patient{},2024-01-{:02},{}\n", i / 2, 1 + i % 28, i % 2));
+    let text = format!("x,who,when,y\n{}", rows.collect::<String>());
+    let files = [("table.csv", text.as_str())];
+    let split = SplitConfig { group: Some("who".into()), ..Default::default() };
+    // The dates are categories; the hundred patients would be too many for that.
+    let data = load_for(&files, &source("y"), &split).expect("valid");
+    let names =
+        |data: &Dataset| table(data).columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+    assert_eq!((names(&data), data.aside[0].name.as_str()), (vec!["x".into(), "when".into()], "who"));
+    split.split(&data).expect("a split");
+    let drop = CsvSource { drop: vec!["who".into()], ..source("y") };
+    let split = SplitConfig { time: Some("when".into()), ..Default::default() };
+    let data = load_for(&files, &drop, &split).expect("valid");
+    assert_eq!(names(&data), ["x"]);
+    let parts = split.split(&data).expect("a split");
+    let day = |row: &usize| row % 28;
+    assert!(parts.train.iter().map(day).max() < parts.validation.iter().map(day).min());
+    assert!(parts.validation.iter().map(day).max() < parts.test.iter().map(day).min());
+    let data = load_for(&files, &drop, &SplitConfig { keep_time: true, ..split }).expect("valid");
+    assert_eq!(names(&data), ["x", "when"]);
+    let split = SplitConfig { time: Some("wen".into()), ..Default::default() };
+    let error = load_for(&files, &drop, &split).expect_err("no column").to_string();
+    assert!(error.contains("there is no column of times `wen` (did you mean `when`?)"), "{error}");
+}
+
+#[test]
+fn a_test_file_has_the_same_columns_in_any_order() {
+    let split = SplitConfig {
+        test: TestSplit::File(TestFile { kind: "csv", path: "test.csv".into() }),
+        validation: 0.5,
+        ..Default::default()
+    };
+    let train = ("table.csv", "x,town,y\n1,Zug,a\n2,Bern,b\n3,Zug,a\n4,Zug,b\n");
+    let data = load_for(&[train, ("test.csv", "y,extra,town,x\nb,0,Chur,9\n")], &source("y"), &split)
+        .expect("valid");
+    assert_eq!((data.len(), data.given_test), (5, Some(1)));
+    let Targets::Classes { labels, .. } = &data.targets else { panic!("classes") };
+    assert_eq!(labels, &[0, 1, 0, 1, 1]);
+    assert_eq!(split.split(&data).expect("a split").test, [4]);
+    let error = load_for(&[train, ("test.csv", "y,town\nb,Chur\n")], &source("y"), &split).expect_err("no x");
+    assert!(error.to_string().ends_with("test.csv: the test file lacks the columns `x`; it has `y`, `town`"));
+    let text = "x,town,y\n1,Zug,a\n1,Zug,\n";
+    let error =
+        load_for(&[train, ("test.csv", text)], &source("y"), &split).expect_err("no label").to_string();
+    assert!(
+        error.ends_with("test.csv, line 3: the target `y` is missing; fill it in or remove the row"),
+        "{error}"
+    );
+    let error = load_for(&[train, ("test.csv", "x,town,y\n1,Zug,c\n")], &source("y"), &split).expect("valid");
+    assert!(
+        split
+            .split(&error)
+            .expect_err("class c")
+            .to_string()
+            .contains("the class `c` appears only in the test")
+    );
+    assert!(load_for(&[train], &source("y"), &split).expect_err("no file").to_string().contains("test.csv"));
 }
