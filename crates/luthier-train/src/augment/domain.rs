@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::Shape;
-use crate::data::{ColumnEncoding, InputEncoding, Preprocessor, Scale};
+use crate::data::{ColumnEncoding, InputEncoding, Preprocessor};
 
 /// Encoded examples: their shape, what black and white became, and which features are numbers.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,12 +35,8 @@ impl Domain {
         let (mut channels, mut numbers) = (Vec::new(), Vec::new());
         match &preprocessor.inputs {
             InputEncoding::Images(images) => {
-                for (mean, std) in images.mean.iter().zip(&images.std) {
-                    let encode = |pixel: f64| match images.scale {
-                        Scale::Standardize => ((pixel - mean) / std) as f32,
-                        Scale::Normalize => pixel as f32,
-                        Scale::None => (255.0 * pixel) as f32,
-                    };
+                for (channel, mean) in images.mean.iter().enumerate() {
+                    let encode = |pixel| images.value(channel, pixel);
                     channels.push(ChannelRange {
                         black: encode(0.0),
                         white: encode(1.0),
@@ -48,7 +44,6 @@ impl Domain {
                     });
                 }
             }
-            InputEncoding::Text(_) => {}
             InputEncoding::Table { columns, .. } => {
                 let numeric: HashSet<&str> = columns
                     .iter()
@@ -58,6 +53,7 @@ impl Domain {
                 numbers =
                     preprocessor.features().iter().map(|name| numeric.contains(name.as_str())).collect();
             }
+            InputEncoding::Text(_) => {}
         }
         Self { shape, channels, numbers }
     }

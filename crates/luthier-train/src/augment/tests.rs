@@ -286,7 +286,7 @@ fn settings_that_do_not_fit_the_data_are_named() {
 fn the_domain_of_a_preprocessor_knows_black_white_and_numbers() {
     use crate::data::{
         CategoricalEncoding, ColumnEncoding, ImageEncoding, InputEncoding, NumericEncoding, Preprocessor,
-        TargetEncoding,
+        Scale, TargetEncoding,
     };
     let preprocessor = |inputs: InputEncoding| Preprocessor {
         inputs,
@@ -300,10 +300,10 @@ fn the_domain_of_a_preprocessor_knows_black_white_and_numbers() {
         width: 2,
         mean: vec![0.25],
         std: vec![0.5],
-        standardize: true,
+        scale: Scale::Standardize,
         resize: false,
     };
-    let raw = ImageEncoding { standardize: false, ..images.clone() };
+    let raw = ImageEncoding { scale: Scale::Normalize, ..images.clone() };
     let range = |images: ImageEncoding| Domain::of(&preprocessor(InputEncoding::Images(images))).channels[0];
     assert_eq!(range(images), ChannelRange { black: -0.5, white: 1.5, mean: 0.0 });
     assert_eq!(range(raw), ChannelRange { black: 0.0, white: 1.0, mean: 0.25 });
@@ -312,6 +312,7 @@ fn the_domain_of_a_preprocessor_knows_black_white_and_numbers() {
             name: "town".into(),
             categories: vec!["Bern".into(), "Zug".into()],
             missing: false,
+            flag: false,
         }),
         ColumnEncoding::Numeric(NumericEncoding {
             name: "size".into(),
@@ -321,9 +322,10 @@ fn the_domain_of_a_preprocessor_knows_black_white_and_numbers() {
             min: 0.0,
             max: 1.0,
             missing: true,
+            flag: true,
         }),
     ];
-    let table = Domain::of(&preprocessor(InputEncoding::Table { columns, standardize: true }));
+    let table = Domain::of(&preprocessor(InputEncoding::Table { columns, scale: Scale::Standardize }));
     assert_eq!(table.numbers, [false, false, true, false]);
 }
 

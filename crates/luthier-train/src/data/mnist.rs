@@ -108,7 +108,7 @@ fn read(paths: &[PathBuf; 4]) -> Result<Dataset, DataError> {
         ));
     }
     let given_test = Some(test_inputs.len());
-    let inputs = inputs.followed_by(test_inputs);
+    let inputs = inputs.followed_by(&test_inputs);
     targets.extend(test_targets);
     let targets = Targets::Classes {
         labels: targets.into_iter().map(u32::from).collect(),

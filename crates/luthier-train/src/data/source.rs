@@ -105,9 +105,9 @@ impl Source {
 
 impl Decode for Source {
     const EXPECTED: &'static str = "\"mnist\", { csv = \"file.csv\", target = \"column\" }, \
-        { parquet = \"file.parquet\", target = \"column\" }, { images = \"folder\" }, \
-        { array = \"x.npy\", targets = \"y.npy\" }, \
-        { text = \"file.csv\", column = \"text\", target = \"label\" }, { text = \"folder\" } or { classification = { … } }";
+         { parquet = \"file.parquet\", target = \"column\" }, \
+         { text = \"file.csv\", column = \"text\", target = \"label\" }, { text = \"folder\" }, \
+         { images = \"folder\" }, { array = \"x.npy\", targets = \"y.npy\" } or { classification = { … } }";
 
     fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
         if node.as_str() == Some("mnist") {
@@ -116,17 +116,17 @@ impl Decode for Source {
         if node.get("csv").is_some() {
             return CsvSource::decode(node, path, problems).map(Self::Csv);
         }
-        if node.get("images").is_some() {
-            return ImagesSource::decode(node, path, problems).map(Self::Images);
-        }
-        if node.get("array").is_some() {
-            return ArraySource::decode(node, path, problems).map(Self::Array);
-        }
         if node.get("parquet").is_some() {
             return ParquetSource::decode(node, path, problems).map(Self::Parquet);
         }
         if node.get("text").is_some() {
             return TextSource::decode(node, path, problems).map(Self::Text);
+        }
+        if node.get("images").is_some() {
+            return ImagesSource::decode(node, path, problems).map(Self::Images);
+        }
+        if node.get("array").is_some() {
+            return ArraySource::decode(node, path, problems).map(Self::Array);
         }
         match node.as_table() {
             Some(table) if table.len() == 1 => {
@@ -142,7 +142,7 @@ impl Decode for Source {
     }
 }
 
-pub(crate) fn resolve(base: &Path, path: &Path) -> Result<PathBuf, DataError> {
+pub(super) fn resolve(base: &Path, path: &Path) -> Result<PathBuf, DataError> {
     let mut tried: Vec<PathBuf> = Vec::new();
     for candidate in [base.join(path), path.to_path_buf()] {
         let candidate = std::path::absolute(&candidate).unwrap_or(candidate);

@@ -39,7 +39,9 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     let device = device(&args.device).map_err(Failure::usage)?;
     let model = TrainedModel::open(&args.model, device)?;
     let mut text = String::new();
-    let several = args.data.len() > 1 || args.data[0].is_dir();
+    let are_images = matches!(model.preprocessor().inputs, InputEncoding::Images(_));
+    let is_folder = |path: &Path| are_images && path.is_dir();
+    let several = args.data.len() > 1 || is_folder(&args.data[0]);
     if !args.json {
         let answer = match model.preprocessor().task() {
             luthier_train::data::Task::Classification => "class,probability",
@@ -50,7 +52,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     let mut flagged = 0;
     for path in &args.data {
         // A folder has a picture a file; every other file has its rows.
-        let files = path.is_dir().then(|| model.preprocessor().read_image_folder(path)).transpose()?;
+        let files = is_folder(path).then(|| model.preprocessor().read_image_folder(path)).transpose()?;
         let predictions = match &files {
             Some(images) => model.predict(&images.inputs, &[])?,
             None => predict(&model, path)?,

@@ -272,7 +272,7 @@ fn joined(train: Inputs, test: Inputs) -> Result<Inputs, String> {
                     "expected images of {expected:?} (channels, height, width) as in training, found {found:?}"
                 ));
             }
-            Ok(Inputs::Images(train.followed_by(test)))
+            Ok(Inputs::Images(train.followed_by(&test)))
         }
         (Inputs::Table(mut train), Inputs::Table(test)) => {
             let (expected, found) = (train.columns.len(), test.columns.len());

@@ -114,7 +114,7 @@ impl ImagesSource {
             let label = names.iter().position(|name| *name == class.name).unwrap_or_default() as u32;
             files.extend(class.files.iter().map(|path| Found { path: path.clone(), class: label, is_test }));
         }
-        let (images, files) = self.read(root, files)?;
+        let (images, files, notices) = self.read(root, files)?;
         let trained: Vec<u32> = files.iter().filter(|file| !file.is_test).map(|file| file.class).collect();
         let gone: Vec<&String> = (0_u32..)
             .zip(&names)
@@ -127,14 +127,22 @@ impl ImagesSource {
         }
         let tested = files.len() - trained.len();
         let name = root.file_name().unwrap_or(root.as_os_str()).to_string_lossy().into_owned();
-        let labels = files.iter().map(|file| file.class).collect();
-        let targets = Targets::Classes { labels, names, column: None };
-        let given_test = (tested > 0).then_some(tested);
-        Ok(Dataset { given_test, ..Dataset::new(name, Inputs::Images(images), targets) })
+        Ok(Dataset {
+            name,
+            inputs: Inputs::Images(images),
+            targets: Targets::Classes {
+                labels: files.iter().map(|file| file.class).collect(),
+                names,
+                column: None,
+            },
+            given_test: (tested > 0).then_some(tested),
+            aside: Vec::new(),
+            notices,
+        })
     }
 
-    /// The pictures in these files, and the files without those that were left out.
-    fn read(&self, root: &Path, files: Vec<Found>) -> Result<(Images, Vec<Found>), DataError> {
+    /// The pictures in these files, the files without those that were left out, and notices of those.
+    fn read(&self, root: &Path, files: Vec<Found>) -> Result<(Images, Vec<Found>, Vec<String>), DataError> {
         let heads: Vec<Result<Head, DataError>> = files.par_iter().map(|file| head(&file.path)).collect();
         let known: Vec<&Head> = heads.iter().flatten().collect();
         let form = self.form(root, &files, &heads, &known)?;
@@ -171,7 +179,7 @@ impl ImagesSource {
             }
             None => Images::files(kept.iter().map(|file: &Found| file.path.clone()).collect(), form),
         };
-        Ok((images.with_notices(notices), kept))
+        Ok((images, kept, notices))
     }
 
     /// The form that all pictures get.

@@ -42,8 +42,6 @@ pub struct Images {
     pub width: usize,
     /// Whether pictures of other sizes are resized to this one.
     resize: bool,
-    /// What a person should know.
-    notices: Vec<String>,
     store: Store,
 }
 
@@ -63,14 +61,7 @@ impl Images {
     /// Images in memory: `pixels` holds one after the other, each as `[channel][y][x]`. What is left over
     /// at the end is ignored.
     pub fn new(pixels: Vec<u8>, channels: usize, height: usize, width: usize) -> Self {
-        Self {
-            channels,
-            height,
-            width,
-            resize: false,
-            notices: Vec::new(),
-            store: Store::Memory(Arc::new(pixels)),
-        }
+        Self { channels, height, width, resize: false, store: Store::Memory(Arc::new(pixels)) }
     }
 
     /// Pictures (JPEG, PNG) that are decoded at each use.
@@ -87,15 +78,6 @@ impl Images {
     /// Whether pictures of other sizes are resized to this one, in training and when new ones are read.
     pub fn resizes(&self) -> bool {
         self.resize
-    }
-
-    /// What a person should know, such as files that were left out.
-    pub fn notices(&self) -> &[String] {
-        &self.notices
-    }
-
-    fn with_notices(self, notices: Vec<String>) -> Self {
-        Self { notices, ..self }
     }
 
     fn form(&self) -> Form {
@@ -185,15 +167,15 @@ impl Images {
     /// # Panics
     /// If they are not.
     #[must_use]
-    pub fn followed_by(self, others: Self) -> Self {
+    pub fn followed_by(self, others: &Self) -> Self {
         let size = |images: &Self| (images.channels, images.height, images.width);
-        assert_eq!(size(&self), size(&others), "images of two sizes");
+        assert_eq!(size(&self), size(others), "images of two sizes");
         let store = match (&self.store, &others.store) {
             (Store::Memory(first), Store::Memory(second)) => {
                 Store::Memory(Arc::new([first.as_slice(), second.as_slice()].concat()))
             }
             _ => Store::Joined(Arc::new((self.clone(), others.clone()))),
         };
-        Self { store, notices: [self.notices, others.notices].concat(), ..self }
+        Self { store, ..self }
     }
 }

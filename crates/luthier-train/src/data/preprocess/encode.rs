@@ -116,12 +116,16 @@ impl ImageEncoding {
 
     /// The encoded value of each of the 256 pixel values.
     fn lookup(&self, channel: usize) -> [f32; 256] {
-        let (mean, std) = match self.scale {
-            Scale::Standardize => (self.mean[channel], self.std[channel]),
-            Scale::Normalize => (0.0, 1.0),
-            Scale::None => return std::array::from_fn(|pixel| pixel as f32),
-        };
-        std::array::from_fn(|pixel| ((pixel as f64 / 255.0 - mean) / std) as f32)
+        std::array::from_fn(|pixel| self.value(channel, pixel as f64 / 255.0))
+    }
+
+    /// The encoded value of `pixel`, which is from 0 to 1.
+    pub(crate) fn value(&self, channel: usize, pixel: f64) -> f32 {
+        match self.scale {
+            Scale::Standardize => ((pixel - self.mean[channel]) / self.std[channel]) as f32,
+            Scale::Normalize => pixel as f32,
+            Scale::None => (pixel * 255.0) as f32,
+        }
     }
 }
 

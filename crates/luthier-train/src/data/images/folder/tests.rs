@@ -148,8 +148,8 @@ fn every_broken_file_is_named_at_once_and_left_out_on_demand() {
         let Targets::Classes { labels, .. } = &data.targets else { panic!("classes") };
         assert_eq!((labels.as_slice(), data.given_test), (&[0, 1, 0, 1][..], Some(2)));
         let Inputs::Images(images) = &data.inputs else { panic!("images") };
-        assert_eq!((images.len(), images.notices().len()), (4, 5));
-        assert!(images.notices()[0].starts_with("left out: "), "{:?}", images.notices());
+        assert_eq!((images.len(), data.notices.len()), (4, 5));
+        assert!(data.notices[0].starts_with("left out: "), "{:?}", data.notices);
         let second: Vec<u8> = picture(0, 6, 4).pixels().map(|pixel| pixel[0]).collect();
         assert_eq!(pixels(&data)[72..96], second);
     }
