@@ -17,7 +17,8 @@ luthier_core::settings! {
     /// The section `[data]`.
     #[derive(Debug, Clone, PartialEq)]
     pub struct DataConfig {
-        /// Where the data comes from: "mnist", { csv = "file.csv", target = "column" } or
+        /// Where the data comes from: "mnist", { csv = "file.csv", target = "column" }, { images = "folder" },
+        /// { array = "x.npy", targets = "y.npy" } or
         /// { classification = { samples = 1000, … } }.
         source: Source;
         /// Which examples train, which choose and which judge.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../../../README.md")]
 
+pub mod reference;
 mod study;
 mod study_file;
 

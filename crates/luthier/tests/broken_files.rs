@@ -105,6 +105,16 @@ unusable! {
     bad_timeout: study("trials = 2", "timeout = \"4 parsecs\"");
     unknown_source: study(GENERATED, "source = \"minst\"");
     convolution_on_a_table: study("layers = [", "layers = [{ conv = 8, kernel = 3 }, ");
+    metrics_that_do_not_fit: study("epochs = 2", "epochs = 2\nmetrics = [\"auroc\", \"r2\"]");
+    unknown_metric: study("epochs = 2", "epochs = 2\nmetrics = [\"f1_marco\"]");
+    searched_loss_as_objective: study("name = \"broken\"", "name = \"broken\"\nobjective = \"val_loss\"").replace(
+        "epochs = 2",
+        "epochs = 2\nloss = { kind = \"cross_entropy\", smoothing = { float = [0.0, 0.2] } }",
+    );
+    class_weights_of_another_number: study(
+        "epochs = 2",
+        "epochs = 2\nloss = { kind = \"cross_entropy\", class_weights = [1, 2, 3, 4, 5, 6, 7] }",
+    );
     loss_that_does_not_fit: study("epochs = 2", "epochs = 2\nloss = \"mse\"");
     several_errors: study("epochs = 2", "epochs = \"two\"")
         .replace("batch_size", "batchsize")

@@ -160,6 +160,30 @@ fn evaluation_gives_the_numbers_of_the_study() {
 }
 
 #[test]
+fn evaluation_shows_every_metric_and_the_confusion_matrix() {
+    let sandbox = tuned("class", "price");
+    sandbox.write("new.csv", table(&rows()));
+    let printed = sandbox.ok(&["evaluate", "model.safetensors", "new.csv"]);
+    for line in ["200 rows", "accuracy ", "f1_macro ", "auroc ", "log_loss "] {
+        assert!(printed.lines().any(|found| found.starts_with(line)), "{line:?} is not in {printed}");
+    }
+    let measured = sandbox.json(&["evaluate", "model.safetensors", "new.csv"]);
+    assert_eq!(measured["confusion"]["classes"].as_array().unwrap().len(), 2);
+    let counts = measured["confusion"]["counts"].as_array().unwrap();
+    let counts = counts.iter().flat_map(|row| row.as_array().unwrap()).map(|count| count.as_u64().unwrap());
+    assert_eq!(counts.sum::<u64>(), 200);
+
+    // Rows of one class alone have no ranking.
+    let alone: Vec<String> = rows().into_iter().filter(|row| row.ends_with("dear")).collect();
+    sandbox.write("alone.csv", table(&alone));
+    let printed = sandbox.ok(&["evaluate", "model.safetensors", "alone.csv"]);
+    assert!(
+        printed.contains("none: it needs rows of every class, and there are none of class 1"),
+        "{printed}"
+    );
+}
+
+#[test]
 fn a_missing_column_is_named() {
     let sandbox = tuned("price", "class");
     sandbox.write("new.csv", "size,age\n1,2\n");

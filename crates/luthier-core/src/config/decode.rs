@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{Kind, Node, Problem, Problems, nearest};
+use super::{Kind, Node, Problem, Problems, Schema, nearest};
 
 /// A setting that can be read from a file.
 pub trait Decode: Sized {
@@ -14,10 +14,20 @@ pub trait Decode: Sized {
     /// Reads it from `node`, which stands at `path`. Where it cannot be read, the reasons are added
     /// to `problems` and the result is `None`.
     fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self>;
+
+    /// What may stand there, for the reference.
+    fn schema() -> Schema {
+        Schema::value(Self::EXPECTED)
+    }
+
+    /// How the value is written in a file: empty where nothing is written, and `None` if it is not known.
+    fn written(&self) -> Option<String> {
+        None
+    }
 }
 
 macro_rules! decode_scalar {
-    ($type:ty, $expected:literal, $node:ident => $read:expr) => {
+    ($type:ty, $expected:literal, $node:ident => $read:expr, $value:ident => $written:expr) => {
         impl Decode for $type {
             const EXPECTED: &'static str = $expected;
 
@@ -28,24 +38,29 @@ macro_rules! decode_scalar {
                 }
                 value
             }
+
+            fn written(&self) -> Option<String> {
+                let $value = self;
+                Some($written)
+            }
         }
     };
 }
 
-decode_scalar!(bool, "true or false", node => match node.kind { Kind::Bool(b) => Some(b), _ => None });
+decode_scalar!(bool, "true or false", node => match node.kind { Kind::Bool(b) => Some(b), _ => None }, value => value.to_string());
 decode_scalar!(f64, "a number", node => match node.kind {
     Kind::Float(x) if x.is_finite() => Some(x),
     Kind::Int(i) => Some(i as f64),
     _ => None,
-});
-decode_scalar!(u64, "a whole number, 0 or more", node => match node.kind { Kind::Int(i) => i.try_into().ok(), _ => None });
-decode_scalar!(usize, "a whole number, 0 or more", node => match node.kind { Kind::Int(i) => i.try_into().ok(), _ => None });
-decode_scalar!(String, "text", node => node.as_str().map(str::to_owned));
-decode_scalar!(std::path::PathBuf, "a path", node => node.as_str().filter(|text| !text.is_empty()).map(Into::into));
+}, value => format!("{value:?}"));
+decode_scalar!(u64, "a whole number, 0 or more", node => match node.kind { Kind::Int(i) => i.try_into().ok(), _ => None }, value => value.to_string());
+decode_scalar!(usize, "a whole number, 0 or more", node => match node.kind { Kind::Int(i) => i.try_into().ok(), _ => None }, value => value.to_string());
+decode_scalar!(String, "text", node => node.as_str().map(str::to_owned), value => format!("{value:?}"));
+decode_scalar!(std::path::PathBuf, "a path", node => node.as_str().filter(|text| !text.is_empty()).map(Into::into), value => format!("{value:?}"));
 decode_scalar!(Duration, "a time such as \"90s\", \"10m\", \"2h\" or \"1d\"", node => match &node.kind {
     Kind::Text(text) => parse_duration(text),
     _ => None,
-});
+}, value => format!("\"{}s\"", value.as_secs_f64()));
 
 /// Reads `90s`, `10m`, `2h`, `1.5d`.
 fn parse_duration(text: &str) -> Option<Duration> {
@@ -69,6 +84,14 @@ impl<T: Decode> Decode for Option<T> {
     fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
         T::decode(node, path, problems).map(Some)
     }
+
+    fn schema() -> Schema {
+        T::schema()
+    }
+
+    fn written(&self) -> Option<String> {
+        self.as_ref().map_or_else(|| Some(String::new()), T::written)
+    }
 }
 
 impl<T: Decode> Decode for Vec<T> {
@@ -86,6 +109,15 @@ impl<T: Decode> Decode for Vec<T> {
             .map(|(item, label)| T::decode(item, &format!("{path}.{label}"), problems))
             .collect();
         read.into_iter().collect()
+    }
+
+    fn schema() -> Schema {
+        Schema::List(Box::new(T::schema()))
+    }
+
+    fn written(&self) -> Option<String> {
+        let items: Option<Vec<String>> = self.iter().map(T::written).collect();
+        Some(format!("[{}]", items?.join(", ")))
     }
 }
 
@@ -146,8 +178,10 @@ pub struct Field {
     pub doc: &'static str,
     /// What may stand there.
     pub expected: &'static str,
-    /// What holds where it is left out; `None` if it may not be.
-    pub default: Option<&'static str>,
+    /// How what holds where it is left out is written, empty if nothing does; `None` if it may not be left out.
+    pub default: Option<fn() -> String>,
+    /// What may stand there, in full.
+    pub schema: fn() -> Schema,
 }
 
 /// Settings of which every key has a default, with all of them left out.

@@ -17,10 +17,13 @@ mod decode;
 mod node;
 mod path;
 mod problem;
+pub mod reference;
+mod schema;
 mod settings;
 mod template;
 
 pub use decode::{Bound, Decode, Documented, Each, Field, Fields, bounds, decode_kind, defaults, keyed_by};
 pub use node::{Kind, Node};
 pub use problem::{Problem, Problems, nearest};
+pub use schema::{KindSchema, KindsSchema, Schema, TableSchema, default_text, kind_text};
 pub use template::{Policy, Template};

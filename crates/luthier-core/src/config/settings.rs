@@ -31,18 +31,39 @@
 #[macro_export]
 macro_rules! settings {
     (
-        $(#[$meta:meta])*
+        $(#[$($meta:tt)*])*
         pub struct $name:ident {
             $( $(#[doc = $doc:literal])* $field:ident : $type:ty $(= $default:expr)? $(, $bound:expr)? ; )*
         } $(check $check:expr)?
     ) => {
-        $(#[$meta])*
+        $(#[$($meta)*])*
         pub struct $name {
             $( $(#[doc = $doc])* pub $field: $type, )*
         }
 
         impl $crate::config::Decode for $name {
             const EXPECTED: &'static str = "a table";
+
+            fn schema() -> $crate::config::Schema {
+                $crate::config::Schema::Table($crate::config::TableSchema {
+                    name: stringify!($name),
+                    doc: concat!($($crate::settings!(@doc $($meta)*)),*),
+                    fields: <Self as $crate::config::Documented>::FIELDS.to_vec(),
+                })
+            }
+
+            #[allow(unused_mut, reason = "a struct may have no field")]
+            fn written(&self) -> Option<String> {
+                let mut keys: Vec<String> = Vec::new();
+                $(
+                    let value = <$type as $crate::config::Decode>::written(&self.$field)?;
+                    let default: Option<String> = $crate::settings!(@written $type $(, $default)?);
+                    if !value.is_empty() && default.as_ref() != Some(&value) {
+                        keys.push(format!(concat!(stringify!($field), " = {}"), value));
+                    }
+                )*
+                Some(if keys.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", keys.join(", ")) })
+            }
 
             #[allow(unused_variables, unused_mut, reason = "a struct may have no field, a field no bound")]
             fn decode(
@@ -75,9 +96,10 @@ macro_rules! settings {
             const FIELDS: &'static [$crate::config::Field] = &[
                 $( $crate::config::Field {
                     key: stringify!($field),
-                    doc: concat!($($doc),*),
+                    doc: concat!($($doc, "\n"),*),
                     expected: $crate::settings!(@expected $type $(, $bound)?),
-                    default: $crate::settings!(@default $($default)?),
+                    default: $crate::settings!(@default $type $(, $default)?),
+                    schema: <$type as $crate::config::Decode>::schema,
                 }, )*
             ];
         }
@@ -90,8 +112,20 @@ macro_rules! settings {
     };
     (@expected $type:ty) => { <$type as $crate::config::Decode>::EXPECTED };
     (@expected $type:ty, $bound:expr) => { $bound.expected };
-    (@default) => { None };
-    (@default $default:expr) => { Some(stringify!($default)) };
+    (@default $type:ty) => { None };
+    (@default $type:ty, $default:expr) => {
+        Some(|| {
+            let default: $type = $default;
+            $crate::config::default_text(&default, stringify!($default))
+        })
+    };
+    (@written $type:ty) => { None };
+    (@written $type:ty, $default:expr) => {{
+        let default: $type = $default;
+        <$type as $crate::config::Decode>::written(&default)
+    }};
+    (@doc doc = $doc:literal) => { concat!($doc, "\n") };
+    (@doc $($other:tt)*) => { "" };
 }
 
 /// Declares an enum of settings that are told apart by their name: `"adam"`, or
@@ -101,25 +135,25 @@ macro_rules! settings {
 #[macro_export]
 macro_rules! kinds {
     (
-        $(#[$meta:meta])*
+        $(#[$($meta:tt)*])*
         pub enum $name:ident ($expected:literal) {
             $( $(#[doc = $doc:literal])* $kind:literal => $variant:ident $(($settings:ty))? , )*
         }
     ) => {
-        $crate::kinds!(@declare [$(#[$meta])*] $name $expected, $( [$(#[doc = $doc])*] $kind $variant $(($settings))? , )*);
-        $crate::kinds!(@decode $name $expected, (node, path, problems) => $crate::config::decode_kind(node, path, Self::KINDS, problems), $( $kind $variant $(($settings))? , )*);
+        $crate::kinds!(@declare [$(#[$($meta)*])*] $name $expected, $( [$(#[doc = $doc])*] $kind $variant $(($settings))? , )*);
+        $crate::kinds!(@decode [$([$($meta)*])*] false $name $expected, (node, path, problems) => $crate::config::decode_kind(node, path, Self::KINDS, problems), $( [$($doc)*] $kind $variant $(($settings))? , )*);
     };
     (
-        $(#[$meta:meta])*
+        $(#[$($meta:tt)*])*
         pub enum $name:ident ($expected:literal) by key {
             $( $(#[doc = $doc:literal])* $kind:literal => $variant:ident ($settings:ty) , )*
         }
     ) => {
-        $crate::kinds!(@declare [$(#[$meta])*] $name $expected, $( [$(#[doc = $doc])*] $kind $variant ($settings) , )*);
-        $crate::kinds!(@decode $name $expected, (node, path, problems) => $crate::config::keyed_by(node, path, $expected, Self::KINDS, problems), $( $kind $variant ($settings) , )*);
+        $crate::kinds!(@declare [$(#[$($meta)*])*] $name $expected, $( [$(#[doc = $doc])*] $kind $variant ($settings) , )*);
+        $crate::kinds!(@decode [$([$($meta)*])*] true $name $expected, (node, path, problems) => $crate::config::keyed_by(node, path, $expected, Self::KINDS, problems), $( [$($doc)*] $kind $variant ($settings) , )*);
     };
-    (@declare [$(#[$meta:meta])*] $name:ident $expected:literal, $( [$(#[doc = $doc:literal])*] $kind:literal $variant:ident $(($settings:ty))? , )*) => {
-        $(#[$meta])*
+    (@declare [$(#[$($meta:tt)*])*] $name:ident $expected:literal, $( [$(#[doc = $doc:literal])*] $kind:literal $variant:ident $(($settings:ty))? , )*) => {
+        $(#[$($meta)*])*
         pub enum $name {
             $( $(#[doc = $doc])* $variant $(($settings))?, )*
         }
@@ -136,9 +170,30 @@ macro_rules! kinds {
             }
         }
     };
-    (@decode $name:ident $expected:literal, ($node:ident, $path:ident, $problems:ident) => $find:expr, $( $kind:literal $variant:ident $(($settings:ty))? , )*) => {
+    (@decode [$([$($meta:tt)*])*] $by_key:tt $name:ident $expected:literal, ($node:ident, $path:ident, $problems:ident) => $find:expr, $( [$($doc:literal)*] $kind:literal $variant:ident $(($settings:ty))? , )*) => {
         impl $crate::config::Decode for $name {
             const EXPECTED: &'static str = $expected;
+
+            fn schema() -> $crate::config::Schema {
+                $crate::config::Schema::Kinds($crate::config::KindsSchema {
+                    name: stringify!($name),
+                    doc: concat!($($crate::settings!(@doc $($meta)*)),*),
+                    expected: $expected,
+                    by_key: $by_key,
+                    kinds: vec![$( $crate::config::KindSchema {
+                        kind: $kind,
+                        doc: concat!($($doc, "\n"),*),
+                        settings: $crate::kinds!(@settings $($settings)?),
+                    } ),*],
+                    common: Vec::new(),
+                })
+            }
+
+            fn written(&self) -> Option<String> {
+                match self {
+                    $( $crate::kinds!(@bind settings $variant $(($settings))?) => $crate::kinds!(@written $by_key $kind settings $(($settings))?), )*
+                }
+            }
 
             fn decode(
                 $node: &$crate::config::Node,
@@ -152,6 +207,15 @@ macro_rules! kinds {
                 }
             }
         }
+    };
+    (@settings) => { None };
+    (@settings $settings:ty) => { Some(<$settings as $crate::config::Decode>::schema) };
+    (@bind $bound:ident $variant:ident) => { Self::$variant };
+    (@bind $bound:ident $variant:ident ($settings:ty)) => { Self::$variant($bound) };
+    (@written $by_key:tt $kind:literal $bound:ident) => { Some(format!("{:?}", $kind)) };
+    (@written true $kind:literal $bound:ident ($settings:ty)) => { <$settings as $crate::config::Decode>::written($bound) };
+    (@written false $kind:literal $bound:ident ($settings:ty)) => {
+        <$settings as $crate::config::Decode>::written($bound).map(|settings| $crate::config::kind_text($kind, &settings))
     };
     (@pattern $variant:ident) => { Self::$variant };
     (@pattern $variant:ident ($settings:ty)) => { Self::$variant(_) };

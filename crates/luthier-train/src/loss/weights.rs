@@ -39,6 +39,14 @@ impl Decode for ClassWeights {
     const EXPECTED: &'static str =
         "\"none\", \"balanced\" or a list of numbers of 0 or more, one a class and not all 0";
 
+    fn written(&self) -> Option<String> {
+        match self {
+            Self::None => Some("\"none\"".to_owned()),
+            Self::Balanced => Some("\"balanced\"".to_owned()),
+            Self::Each(weights) => weights.written(),
+        }
+    }
+
     fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
         let read = match (&node.kind, node.as_str()) {
             (_, Some("none")) => Some(Self::None),
@@ -79,6 +87,13 @@ impl PositiveWeight {
 
 impl Decode for PositiveWeight {
     const EXPECTED: &'static str = "a number above 0, or \"balanced\"";
+
+    fn written(&self) -> Option<String> {
+        match self {
+            Self::Balanced => Some("\"balanced\"".to_owned()),
+            Self::Of(weight) => weight.written(),
+        }
+    }
 
     fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
         let read = match node.kind {

@@ -98,6 +98,10 @@ fn unknown(node: &Node, path: &str, what: &str, names: &[String], near: &[String
 impl Decode for Metric {
     const EXPECTED: &'static str = "a metric";
 
+    fn written(&self) -> Option<String> {
+        Some(format!("{:?}", self.name()))
+    }
+
     fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
         let read = node.as_str().and_then(Self::parse);
         if read.is_none() {
@@ -110,6 +114,10 @@ impl Decode for Metric {
 
 impl Decode for MetricName {
     const EXPECTED: &'static str = "a metric with `val_` or `train_`, or a cost";
+
+    fn written(&self) -> Option<String> {
+        Some(format!("{:?}", self.name()))
+    }
 
     fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
         let read = node.as_str().and_then(Self::parse);

@@ -87,6 +87,15 @@ impl ModelConfig {
                 "none",
             );
         }
+        if self.word_vectors.is_some() && self.weights.is_some() {
+            let expected = "either `weights` or `word_vectors`";
+            problems.add(
+                line("word_vectors"),
+                "model.word_vectors",
+                expected,
+                "both; the weights hold vectors",
+            );
+        }
         if !self.thaw.is_empty() && self.freeze.is_empty() {
             problems.add(line("thaw"), "model.thaw", "`freeze` with what is frozen at first", "none");
         }

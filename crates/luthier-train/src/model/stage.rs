@@ -88,7 +88,7 @@ impl Stage {
             Self::Recurrent(recurrent) => recurrent.forward(signal, pass),
             Self::Attention(attention) => attention.forward(signal, pass),
             Self::Residual(residual) => residual.forward(signal, pass),
-            Self::Branches(branches) => branches.forward(signal, pass),
+            Self::Branches(branches) => branches.forward(&signal, pass),
             Self::Plain(plain) => plain.operation.forward(signal, pass),
         }
     }

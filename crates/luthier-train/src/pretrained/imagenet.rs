@@ -1,4 +1,4 @@
-//! torchvision's weights that were trained on `ImageNet`, downloaded once and kept.
+//! torchvision's weights that were trained on ImageNet, downloaded once and kept.
 //!
 //! <https://docs.pytorch.org/vision/stable/models.html>, the first weights (`IMAGENET1K_V1`) of each model.
 //! The name of each file holds the first eight digits of its SHA-256, which torchvision checks as well.

@@ -6,6 +6,7 @@
 
 mod float_format;
 mod imagenet;
+mod library;
 mod load;
 mod pattern;
 mod source;
@@ -18,9 +19,12 @@ use std::path::PathBuf;
 
 use crate::data::DataError;
 
+pub use library::Library;
 pub use pattern::Pattern;
 pub use source::WeightsSource;
 pub use state_dict::StateDict;
+#[allow(unused_imports, reason = "for the training loop")]
+pub(crate) use transfer::frozen_prefix;
 pub use transfer::{LearningRates, Thaw, Transfer};
 pub use word_vectors::WordVectors;
 

@@ -1,6 +1,6 @@
 //! Word vectors from a file, for the embedding layer of a model of text.
 //!
-//! The text format of `GloVe` (Pennington, Socher and Manning 2014) and word2vec (Mikolov et al. 2013):
+//! The text format of GloVe (Pennington, Socher and Manning 2014) and word2vec (Mikolov et al. 2013):
 //! a line for each word, the word and its numbers with spaces between, perhaps below a line with the
 //! number of words and that of the numbers.
 
@@ -131,8 +131,7 @@ impl WordVectors {
         let Some(place) = embedding else {
             return Err("word vectors need a model with an embedding layer".to_owned());
         };
-        let mut weights = network.weights();
-        let embedding = &mut weights[place];
+        let mut embedding = network.weights().swap_remove(place);
         match embedding.shape[..] {
             [_, size] if size == self.size => self.fill(&mut embedding.values),
             _ => {
@@ -145,7 +144,7 @@ impl WordVectors {
                 ));
             }
         }
-        network.with_weights(&weights)
+        network.with_tensor(&embedding)
     }
 }
 

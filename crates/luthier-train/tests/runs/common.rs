@@ -96,7 +96,7 @@ pub(crate) fn subset(data: &Dataset, rows: &[usize]) -> (Inputs, Targets) {
         }),
         Inputs::Images(images) => {
             let mut pixels = Vec::new();
-            images.for_each(rows, |image| pixels.extend_from_slice(image)).unwrap();
+            images.for_each(rows, |image| pixels.extend_from_slice(image)).expect("in memory");
             Inputs::Images(Images::new(pixels, images.channels, images.height, images.width))
         }
     };

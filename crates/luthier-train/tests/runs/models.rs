@@ -90,7 +90,7 @@ fn the_model_handed_over_is_that_of_the_best_epoch() {
         let (inputs, targets) = subset(experiment.dataset(), &experiment.split().validation);
         let reported = &trial.metrics[step as usize - 1];
         assert_eq!(*model.metrics(), without_times(reported));
-        let found = model.evaluate(&inputs, &targets).unwrap().metrics;
+        let found = model.evaluate(&inputs, &targets).expect("in memory").metrics;
         let of_validation: Vec<(&str, f64)> =
             reported.iter().filter_map(|(name, value)| Some((name.strip_prefix("val_")?, value))).collect();
         assert!(of_validation.len() >= 2);
@@ -126,14 +126,14 @@ fn a_model_survives_its_file() {
         let bytes = first.to_bytes().expect("bytes");
         let second = TrainedModel::from_bytes(&bytes, Device::flex()).expect("the same model");
         let inputs = &experiment.dataset().inputs;
-        assert_eq!(first.predict(inputs, &[]).unwrap(), second.predict(inputs, &[]).unwrap());
-        assert_eq!(first.predict(inputs, &[]).unwrap().len(), experiment.dataset().len());
+        assert_eq!(first.predict(inputs, &[]).expect("in memory"), second.predict(inputs, &[]).expect("in memory"));
+        assert_eq!(first.predict(inputs, &[]).expect("in memory").len(), experiment.dataset().len());
         assert_eq!(first.file(), second.file());
         assert_eq!(first.metrics(), second.metrics());
         assert!(second.to_bytes().expect("bytes") == bytes);
         let sealed = experiment.test(&bytes, 1).expect("a model").expect("test rows");
         let (inputs, targets) = subset(experiment.dataset(), &experiment.split().test);
-        let again = second.evaluate(&inputs, &targets).unwrap().metrics;
+        let again = second.evaluate(&inputs, &targets).expect("in memory").metrics;
         assert!(!sealed.is_empty() && sealed.iter().all(|(name, value)| again.get(name) == Some(value)));
     }
 }
@@ -207,7 +207,7 @@ fn models_for_pytorch() {
         let experiment = experiment(&sections, data, "val_loss");
         let model = model(&evaluate(&experiment, &mut FakeTrial::default()));
         let inputs = &experiment.dataset().inputs;
-        let encoded = model.preprocessor().encode_all(inputs).unwrap();
+        let encoded = model.preprocessor().encode_all(inputs).expect("in memory");
         let width = encoded.len() / experiment.dataset().len();
         let rows: Vec<String> = encoded
             .chunks_exact(width)
@@ -215,7 +215,7 @@ fn models_for_pytorch() {
             .collect();
         let outputs: Vec<String> = model
             .predict(inputs, &[])
-            .unwrap()
+            .expect("in memory")
             .into_iter()
             .map(|prediction| match prediction.answer {
                 Answer::Number { value } => value.to_string(),

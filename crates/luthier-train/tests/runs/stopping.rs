@@ -82,7 +82,7 @@ fn divergence_names_its_step() {
             asked += 1;
             false
         });
-        assert_eq!(advance.unwrap(), Advance::Diverged { epoch: 1, step });
+        assert_eq!(advance.expect("in memory"), Advance::Diverged { epoch: 1, step });
         assert_eq!(asked, step, "it is asked before each step");
         assert_eq!((run.position().epoch, run.best()), (0, None));
     }
@@ -110,7 +110,7 @@ fn after_a_finite_epoch_divergence_keeps_the_best_weights() {
     assert_eq!((*step, *value), (Some(1), trial.reports[0].1));
     assert_eq!(trial.reports.len(), 1);
     let (inputs, targets) = subset(experiment.dataset(), &experiment.split().validation);
-    let rmse = model(&evaluation).evaluate(&inputs, &targets).unwrap().metrics.get("rmse").expect("a metric");
+    let rmse = model(&evaluation).evaluate(&inputs, &targets).expect("in memory").metrics.get("rmse").expect("a metric");
     assert!((rmse - value).abs() <= 1e-12, "{rmse}, expected {value}");
 }
 

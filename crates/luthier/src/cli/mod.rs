@@ -61,6 +61,8 @@ enum Command {
     Logs(logs::LogsArgs),
     /// Delete a study with all that belongs to it
     Delete(delete::DeleteArgs),
+    /// Print all that a study file may say, with formulas and defaults, as Markdown
+    Reference,
     /// Print a script that completes commands in a shell
     Completions {
         /// The shell
@@ -131,6 +133,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Trials(args) => trials::run(&args),
         Command::Logs(args) => logs::run(&args),
         Command::Delete(args) => delete::run(&args),
+        Command::Reference => output::print(&luthier::reference::page()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "luthier", &mut script);

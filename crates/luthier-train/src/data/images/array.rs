@@ -99,7 +99,7 @@ impl ArraySource {
             }
         };
         let Some([test_inputs, test_targets]) = test else {
-            let targets = self.targets(&targets, labels, None, matches!(rows, Inputs::Images(_)))?;
+            let targets = self.targets(&targets, &labels, None, matches!(rows, Inputs::Images(_)))?;
             return Ok(Dataset { name, inputs: rows, targets, given_test: None });
         };
         let located = [
@@ -109,7 +109,7 @@ impl ArraySource {
         let (test_rows, test_labels) = self.pair(&located[0], &located[1])?;
         let count = test_labels.len();
         let is_image = matches!(rows, Inputs::Images(_));
-        let targets = self.targets(&targets, labels, Some((&located[1], test_labels)), is_image)?;
+        let targets = self.targets(&targets, &labels, Some((&located[1], &test_labels)), is_image)?;
         let inputs = joined(rows, test_rows).map_err(|problem| located[0].error(problem))?;
         Ok(Dataset { name, inputs, targets, given_test: Some(count) })
     }
@@ -189,13 +189,11 @@ impl ArraySource {
     fn targets(
         &self,
         place: &Located<'_>,
-        train: Vec<f64>,
-        test: Option<(&Located<'_>, Vec<f64>)>,
+        train: &[f64],
+        test: Option<(&Located<'_>, &[f64])>,
         are_images: bool,
     ) -> Result<Targets, DataError> {
-        for (place, values) in
-            std::iter::once((place, &train)).chain(test.as_ref().map(|(place, values)| (*place, values)))
-        {
+        for (place, values) in std::iter::once((place, train)).chain(test) {
             if let Some(row) = values.iter().position(|value| !value.is_finite()) {
                 let value = values[row];
                 return Err(place.error(format!("expected numbers, the target of row {row} is {value}")));
@@ -209,7 +207,7 @@ impl ArraySource {
             Some(task) => task == Task::Classification,
             None => self.classes.is_some() || (are_whole && few),
         };
-        let all = || train.iter().chain(test.iter().flat_map(|(_, values)| values)).copied();
+        let all = || train.iter().chain(test.iter().flat_map(|(_, values)| *values)).copied();
         if !is_classes {
             return Ok(Targets::Numbers { values: all().collect(), name: "y".into() });
         }

@@ -189,10 +189,9 @@ impl ImagesSource {
         known: &[&Head],
     ) -> Result<Form, DataError> {
         let channels = match self.channels {
-            Some(Channels::Grey) => 1,
             Some(Channels::Colour) => 3,
             None if known.iter().any(|head| head.is_colour) => 3,
-            None => 1,
+            Some(Channels::Grey) | None => 1,
         };
         if let Some(ImageSize { height, width }) = self.size {
             return Ok(Form { channels, height, width, resize: true });

@@ -53,7 +53,9 @@ impl Collection {
             if let Some(entry) = named.iter().find_map(|name| archive.entry(name)) {
                 return Located::in_archive(&self.path, archive, entry);
             }
-            if !wanted.is_some_and(|name| name.ends_with(".npy")) {
+            let is_file =
+                |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "npy");
+            if wanted.is_none_or(|name| !is_file(name)) {
                 let (wanted, names) = (list(&named), list(&archive.names()));
                 return Err(DataError::format(
                     &self.path,

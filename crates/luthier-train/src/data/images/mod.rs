@@ -163,7 +163,9 @@ impl Images {
     pub fn for_each(&self, rows: &[usize], mut visit: impl FnMut(&[u8])) -> Result<(), DataError> {
         let size = self.size();
         if let Store::Memory(pixels) = &self.store {
-            rows.iter().for_each(|row| visit(&pixels[row * size..(row + 1) * size]));
+            for row in rows {
+                visit(&pixels[row * size..(row + 1) * size]);
+            }
             return Ok(());
         }
         let mut buffer = vec![0; CHUNK.min(rows.len()) * size];

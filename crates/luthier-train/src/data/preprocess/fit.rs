@@ -146,7 +146,9 @@ fn of_images(images: &Images, train: &[usize], standardize: bool) -> Result<Imag
     let mut counts = vec![[0_u64; 256]; images.channels];
     images.for_each(train, |pixels| {
         for (pixels, counts) in pixels.chunks_exact(plane).zip(&mut counts) {
-            pixels.iter().for_each(|pixel| counts[usize::from(*pixel)] += 1);
+            for pixel in pixels {
+                counts[usize::from(*pixel)] += 1;
+            }
         }
     })?;
     let (mean, std) = counts.iter().map(moments_of_pixels).unzip();

@@ -89,7 +89,7 @@ impl ConvLayer {
     pub(crate) fn build(&self, builder: &mut Builder<'_>) -> Result<(), String> {
         let (kernel, filters, groups) = (self.kernel, self.conv, self.groups);
         let Shape::Image { channels, height, width } =
-            self.window().over_image(builder.shape(), "a convolution")?
+            self.window().over_image(builder.shape(), ("a convolution", "filter"))?
         else {
             unreachable!("windows over images make images")
         };

@@ -73,7 +73,7 @@ impl Conv1dLayer {
     pub(crate) fn build(&self, builder: &mut Builder<'_>) -> Result<(), String> {
         let (kernel, filters, groups) = (self.kernel, self.conv1d, self.groups);
         let Shape::Sequence { length, features } =
-            self.window().over_sequence(builder.shape(), "a convolution along sequences")?
+            self.window().over_sequence(builder.shape(), ("a convolution along sequences", "filter"))?
         else {
             unreachable!("windows over sequences make sequences")
         };

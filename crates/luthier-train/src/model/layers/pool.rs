@@ -82,11 +82,11 @@ impl Pool {
         let Window { extent, stride, padding: (padding, _) } = self.window;
         let outline = if let shape @ Shape::Sequence { .. } = builder.shape() {
             let name = if self.of == Of::Max { "max_pool" } else { "avg_pool" };
-            Outline::own(format!("{name} {extent}"), self.window.over_sequence(shape, "pooling")?)
+            Outline::own(format!("{name} {extent}"), self.window.over_sequence(shape, ("pooling", "window"))?)
         } else {
             let name = if self.of == Of::Max { "Max" } else { "Avg" };
             let border = if padding > 0 { format!(", padding={padding}") } else { String::new() };
-            let shape = self.window.over_image(builder.shape(), "pooling")?;
+            let shape = self.window.over_image(builder.shape(), ("pooling", "window"))?;
             Outline::torch(format!("nn.{name}Pool2d({extent}, stride={stride}{border})"), shape)
         };
         builder.plain(Operation::Pool(self), outline);

@@ -83,8 +83,8 @@ impl Window {
         Some(room / self.stride + 1)
     }
 
-    /// The shape behind it where it moves over an image.
-    pub(crate) fn over_image(&self, shape: Shape, what: &str) -> Result<Shape, String> {
+    /// The shape behind it where it moves over an image. A message calls the layer and the window so.
+    pub(crate) fn over_image(&self, shape: Shape, (what, part): (&str, &str)) -> Result<Shape, String> {
         let Shape::Image { channels, height, width } = shape else {
             return Err(format!(
                 "{what} needs images [channels, height, width], and here come {}",
@@ -93,18 +93,18 @@ impl Window {
         };
         match (self.places(height), self.places(width)) {
             (Some(height), Some(width)) => Ok(Shape::Image { channels, height, width }),
-            _ => Err(format!("a window of {0}x{0} does not fit an image of {height}x{width}", self.extent)),
+            _ => Err(format!("a {part} of {0}x{0} does not fit an image of {height}x{width}", self.extent)),
         }
     }
 
-    /// The shape behind it where it moves over a sequence.
-    pub(crate) fn over_sequence(&self, shape: Shape, what: &str) -> Result<Shape, String> {
+    /// The shape behind it where it moves over a sequence; see [`Window::over_image`].
+    pub(crate) fn over_sequence(&self, shape: Shape, (what, part): (&str, &str)) -> Result<Shape, String> {
         let Shape::Sequence { length, features } = shape else {
             return Err(format!("{what} needs sequences [length, features], and here come {}", named(shape)));
         };
         match self.places(length) {
             Some(length) => Ok(Shape::Sequence { length, features }),
-            None => Err(format!("a window of {} does not fit a sequence of {length}", self.extent)),
+            None => Err(format!("a {part} of {} does not fit a sequence of {length}", self.extent)),
         }
     }
 }

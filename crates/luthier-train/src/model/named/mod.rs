@@ -33,7 +33,7 @@ luthier_core::kinds! {
     pub enum Architecture ("a named model") {
         /// Fully connected layers of one size (a multilayer perceptron).
         "mlp" => Mlp(Mlp),
-        /// Blocks of convolutions and pooling, then a dense layer (`LeCun` et al. 1998, with today's parts).
+        /// Blocks of convolutions and pooling, then a dense layer (LeCun et al. 1998, with today's parts).
         "cnn" => Cnn(Cnn),
         /// VGG with 8 convolutions and 3 dense layers (Simonyan and Zisserman 2014), as torchvision's.
         "vgg11" => Vgg11(Vgg),

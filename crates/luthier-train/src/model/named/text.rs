@@ -122,7 +122,7 @@ pub(crate) struct Branches {
 }
 
 impl Branches {
-    pub(crate) fn forward(&self, signal: Signal, pass: &mut Pass<'_>) -> Signal {
+    pub(crate) fn forward(&self, signal: &Signal, pass: &mut Pass<'_>) -> Signal {
         let vectors = self.branches.iter().map(|branch| {
             branch.stages.iter().fold(signal.clone(), |signal, stage| stage.forward(signal, pass)).flat()
         });

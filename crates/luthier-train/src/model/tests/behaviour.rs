@@ -238,12 +238,12 @@ fn running_statistics_come_back_on_the_device_of_the_network() {
 fn what_does_not_fit_says_what_comes_in_and_what_is_needed() {
     for (layers, input, parts) in [
         ("{ conv = 3 }", Shape::Flat(5), &["layer 1 (conv)", "needs images", "vectors of 5"][..]),
-        ("{ conv = 3, kernel = 9 }", IMAGES, &["window of 9x9", "image of 6x6"]),
-        ("{ conv = 3, kernel = 3, dilation = 4 }", IMAGES, &["window of 9x9"]),
+        ("{ conv = 3, kernel = 9 }", IMAGES, &["filter of 9x9", "image of 6x6"]),
+        ("{ conv = 3, kernel = 3, dilation = 4 }", IMAGES, &["filter of 9x9"]),
         ("{ conv = 4, groups = 3 }", IMAGES, &["3 groups", "2 channels", "4 filters"]),
         ("{ conv = 4, padding = \"same\", stride = 2 }", IMAGES, &["needs a stride of 1, found 2"]),
         ("{ conv1d = 3 }", IMAGES, &["needs sequences", "images [2, 6, 6]"]),
-        ("{ conv1d = 3, kernel = 8 }", SEQUENCES, &["window of 8", "sequence of 7"]),
+        ("{ conv1d = 3, kernel = 8 }", SEQUENCES, &["filter of 8", "sequence of 7"]),
         ("{ max_pool = 2, padding = 2 }", IMAGES, &["at most half a window of 2, found 2"]),
         ("{ max_pool = 2 }", Shape::Flat(5), &["pooling needs images", "vectors of 5"]),
         ("{ global_pool = \"avg\" }", Shape::Flat(5), &["images or sequences", "vectors of 5"]),

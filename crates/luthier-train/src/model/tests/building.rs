@@ -58,7 +58,7 @@ fn stages_can_have_the_names_of_torchvision() {
     let mut builder = Builder::new(shape, Init::PyTorch, 1, Some(&device));
     blocks(&mut builder).expect("a network");
     let mut expected = Vec::new();
-    let mut norm = |expected: &mut Vec<String>, name: &str| {
+    let norm = |expected: &mut Vec<String>, name: &str| {
         for part in ["weight", "bias", "running_mean", "running_var"] {
             expected.push(format!("{name}.{part}"));
         }

@@ -2,6 +2,7 @@
 
 mod download;
 mod files;
+mod library;
 mod transfer;
 mod word_vectors;
 

@@ -135,7 +135,7 @@ fn arrays_that_cannot_be_used_are_explained() {
     write("half.npy", b"\x93NUMPY\x01\x00\x80");
     write("half.npz", &std::fs::read(folder().join("stored.npz")).expect("readable")[..600]);
     let mut damaged = std::fs::read(folder().join("packed.npz")).expect("readable");
-    damaged[80] ^= 0x55;
+    damaged[200] ^= 0x55;
     write("damaged.npz", &damaged);
     std::fs::copy(folder().join("packed.npz"), here.path().join("packed.npz")).expect("writable");
     for (settings, expected) in [

@@ -124,7 +124,7 @@ fn every_broken_file_is_named_at_once_and_left_out_on_demand() {
         let bytes = fs::read(root.join(name)).expect("readable");
         fs::write(root.join(name), &bytes[..(bytes.len() as f64 * keep) as usize]).expect("writable");
     };
-    cut("train/cat/2.jpg", 0.9);
+    cut("train/cat/2.jpg", 0.99);
     cut("train/ant/b.png", 0.6);
     fs::write(root.join("train/ant/notes.txt"), "text").expect("writable");
     fs::write(root.join("train/cat/empty.png"), "").expect("writable");

@@ -1,10 +1,12 @@
 //! Settings of named models: what they change, and what does not fit.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Gradients, Tensor, TensorData};
 
 use super::*;
 use crate::fixture::singles;
 use luthier_core::config::{Decode as _, Node, Problems};
+use luthier_core::{Purpose, Streams};
 
 fn summary(architecture: &str, input: Shape) -> Vec<StageSummary> {
     summarize(&config(architecture), input, 10).expect("a model that fits")
@@ -57,6 +59,75 @@ fn adaptive_pooling_has_the_bins_of_pytorch() {
     let expected = [4.0, 5.5, 7.5, 9.0, 14.5, 16.0, 18.0, 19.5, 25.0, 26.5, 28.5, 30.0];
     let expected: Value = serde_json::json!(expected);
     assert_eq!(host(found), singles(&expected));
+}
+
+#[test]
+fn the_gradient_of_adaptive_pooling_is_its_transpose() {
+    let device = Device::flex().autodiff();
+    let tensor = |name: &str, dims: [usize; 4]| {
+        let values = even(name, dims.iter().product()).into_iter().map(|x| x as f32).collect::<Vec<_>>();
+        Tensor::<4>::from_data(TensorData::new(values, dims), &device)
+    };
+    let pool = AdaptivePool { height: 3, width: 4 };
+    let pooled = |images: Tensor<4>| match pool.forward(Signal::Image(images)) {
+        Signal::Image(pooled) => pooled,
+        _ => panic!("an image"),
+    };
+    let images = tensor("images", [2, 3, 5, 7]).require_grad();
+    let (other, weights) = (tensor("other", [2, 3, 5, 7]), tensor("weights", [2, 3, 3, 4]));
+    let gradients = (pooled(images.clone()) * weights.clone()).sum().backward();
+    let gradient = images.grad(&gradients).expect("a gradient");
+    let (there, back) = ((pooled(other.clone()) * weights).sum(), (other.inner() * gradient).sum());
+    let (there, back) = (host(there)[0], host(back)[0]);
+    assert!((there - back).abs() < 1e-5, "{there} {back}");
+}
+
+/// Counts the trained parameters that get a gradient of finite numbers, not all of them 0.
+struct Counter<'a> {
+    gradients: &'a Gradients,
+    moved: usize,
+}
+
+impl ModuleVisitor for Counter<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let gradient = param.val().grad(self.gradients).map(host);
+        let moves =
+            |values: &Vec<f32>| values.iter().all(|x| x.is_finite()) && values.iter().any(|x| *x != 0.0);
+        self.moved += usize::from(gradient.as_ref().is_some_and(moves));
+    }
+}
+
+#[test]
+fn every_weight_of_every_named_model_gets_a_gradient() {
+    let texts = Shape::Tokens { length: 6, vocabulary: 9 };
+    for (architecture, input) in [
+        ("{ kind = \"mlp\", batch_norm = true, activation = \"tanh\" }", Shape::Flat(6)),
+        ("{ kind = \"cnn\", filters = 4, activation = \"tanh\" }", IMAGE),
+        ("{ kind = \"vgg11_bn\", width = 0.05 }", IMAGE),
+        ("{ kind = \"resnet18\", width = 0.05, stem = \"small\" }", IMAGE),
+        ("{ kind = \"lstm_text\", dropout = 0.1 }", texts),
+        ("{ kind = \"gru_text\", layers = 2, bidirectional = true }", texts),
+        ("{ kind = \"cnn_text\", filters = 3, activation = \"tanh\" }", texts),
+        ("{ kind = \"row_rnn\", units = 5 }", IMAGE),
+        ("{ kind = \"transformer\", position = \"learned\", activation = \"gelu\" }", texts),
+    ] {
+        let device = Device::flex().autodiff();
+        let network = Network::new(&config(architecture), input, 4, 7, &device).expect(architecture);
+        let values = match input {
+            Shape::Tokens { length, .. } => (0..4 * length).map(|i| (i % 8 + 1) as f32).collect(),
+            _ => even("input", 4 * input.size()).into_iter().map(|x| x as f32).collect(),
+        };
+        let mut rng = Streams::new(0).at(Purpose::Dropout, 0);
+        let outputs =
+            network.forward(Signal::new(values, 4, input, &device), &mut Pass::training(&mut rng, 1.0));
+        let weights: Vec<f32> = even("weights", 16).into_iter().map(|x| x as f32).collect();
+        let weights = Tensor::<2>::from_data(TensorData::new(weights, [4, 4]), &device);
+        let gradients = (outputs * weights).sum().backward();
+        let mut counter = Counter { gradients: &gradients, moved: 0 };
+        network.visit(&mut counter);
+        let trained = network.parameters().iter().filter(|parameter| parameter.is_trained()).count();
+        assert_eq!(counter.moved, trained, "{architecture}");
+    }
 }
 
 #[test]
