@@ -241,7 +241,9 @@ impl<M: Model> Run<M> {
     }
 
     /// Continues a run, finished or not, to more epochs: those of `setup`. Schedules stay stretched over
-    /// the epochs that the run was begun with and hold their last value, unless they have a `horizon`.
+    /// the epochs that the run was begun with, or over their own `horizon`, and past it keep the value that
+    /// they end with. For a plain cosine that is 0; its key `end`, or a [fork](Run::fork), leaves something
+    /// to learn with.
     ///
     /// # Errors
     ///

@@ -38,7 +38,8 @@ schedule = { learning_rate = { kind = "cosine", warmup = 0.1 } }
 [model]
 layers = [
   { conv = 6, padding = "same" },
-  { batch_norm = true, activation = "relu" },
+  { batch_norm = true },
+  { activation = "relu" },
   { max_pool = 2 },
   { spatial_dropout = 0.1 },
   { conv = 8, padding = "same", activation = "gelu" },

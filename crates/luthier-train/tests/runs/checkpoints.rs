@@ -95,9 +95,9 @@ fn a_finished_run_is_lengthened_and_its_schedules_are_held() {
     let more = finish(&mut longer);
     assert_eq!(more.iter().map(|report| report.number).collect::<Vec<_>>(), [7, 8, 9]);
     assert_eq!(longer.ending(), Some(Ending::Full));
-    // The cosine was stretched over six epochs, and stays where it was at the end of them.
-    let last = rates(&reports)[5];
-    assert!(rates(&more).iter().all(|rate| *rate == last), "{last}: {:?}", rates(&more));
+    // The cosine was stretched over six epochs, and stays where it was to be at the end of them.
+    assert!(rates(&reports)[5] > 0.0);
+    assert_eq!(rates(&more), [0.0; 3]);
     // Begun with nine epochs, it would have been stretched over nine.
     assert_ne!(rates(&trace(changed("epochs = 6", "epochs = 9")).reports)[..6], rates(&reports)[..6]);
     // It is more of the same training: with a horizon in the file, all is as if it had been asked for at once.
