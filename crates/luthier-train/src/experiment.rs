@@ -23,7 +23,7 @@ use crate::settings::TrainingConfig;
 use crate::trainable::Model;
 use crate::trained_model::{ModelCard, TrainedModel};
 use crate::training::{
-    Advance, Blueprint, Build, Checkpoint, Hook, MEASURED_TIMES, Report, Run, Setup,
+    Advance, Blueprint, Build, Checkpoint, Hook, MEASURED_TIMES, Position, Report, Run, Setup,
 };
 
 /// A study file's template, its data and what its trials are judged by.
@@ -278,29 +278,38 @@ impl<M: Model> Experiment<M> {
         trial: &mut dyn TrialHandle,
         folds: Option<&Folds>,
     ) -> Result<Trained<M>, ObjectiveError> {
+        let mut saved = false;
         loop {
-            if folds.is_none() && trial.until().is_some_and(|until| run.position().report >= until) {
+            let reached = folds.is_none() && trial.until().is_some_and(|until| run.position().report >= until);
+            if reached && run.ending().is_none() {
                 self.save(&run, trial, folds)?;
                 return Ok(Trained::Not(Evaluation::Paused));
             }
-            let handle = &*trial;
-            let mut hook = Pauses(|| handle.interrupted().is_some() || handle.wants_checkpoint());
+            let mut hook = Pauses { trial: &*trial, saved };
             let advance = run.advance(&mut hook).map_err(|error| ObjectiveError {
-                message: format!("trial {} cannot read its data", handle.id()),
+                message: format!("trial {} cannot read its data", trial.id()),
                 source: Some(Box::new(error)),
             })?;
             match advance {
-                Advance::Ended(ending) => return Ok(Trained::To(ending, Box::new(run))),
+                Advance::Ended(ending) => {
+                    // The last report has a checkpoint as well.
+                    if trial.wants_checkpoint() {
+                        self.save(&run, trial, folds)?;
+                    }
+                    return Ok(Trained::To(ending, Box::new(run)));
+                }
                 Advance::Diverged { epoch, step } => {
                     return Ok(Trained::Not(Evaluation::Failed(FailCause::Diverged { epoch, step })));
                 }
                 Advance::Paused => {
                     self.save(&run, trial, folds)?;
+                    saved = true;
                     if trial.interrupted().is_some() {
                         return Ok(Trained::Not(Evaluation::Paused));
                     }
                 }
                 Advance::Report(report) => {
+                    saved = false;
                     // The bits of numbers that are not negative have the order of the numbers.
                     let seconds = run.seconds_per_example().to_bits();
                     self.seconds_per_example.fetch_max(seconds, Ordering::Relaxed);
@@ -433,12 +442,21 @@ enum Trained<M: Model> {
     Not(Evaluation),
 }
 
-/// Pauses a run when the closure says so.
-struct Pauses<F>(F);
+/// Pauses a run when its trial is interrupted or wants a checkpoint.
+struct Pauses<'a> {
+    trial: &'a dyn TrialHandle,
+    /// Whether there is a checkpoint of this very place. Another one would not be worth a pause, and a
+    /// validation that takes longer than the time between two checkpoints would never come to its end.
+    saved: bool,
+}
 
-impl<F: Fn() -> bool> Hook for Pauses<F> {
+impl Hook for Pauses<'_> {
+    fn after_step(&mut self, _at: &Position, _loss: f64) {
+        self.saved = false;
+    }
+
     fn pauses(&mut self) -> bool {
-        (self.0)()
+        self.trial.interrupted().is_some() || !self.saved && self.trial.wants_checkpoint()
     }
 }
 

@@ -142,7 +142,7 @@ impl Decode for Source {
     }
 }
 
-pub(super) fn resolve(base: &Path, path: &Path) -> Result<PathBuf, DataError> {
+pub(crate) fn resolve(base: &Path, path: &Path) -> Result<PathBuf, DataError> {
     let mut tried: Vec<PathBuf> = Vec::new();
     for candidate in [base.join(path), path.to_path_buf()] {
         let candidate = std::path::absolute(&candidate).unwrap_or(candidate);

@@ -19,7 +19,8 @@ use super::{Position, Run, Setup};
 use crate::batch_size::BatchSizer;
 use crate::metric::Predicted;
 use crate::model::Weights;
-use crate::optimizer::{OptimizerState, Scalars};
+use crate::optimizer::gradients::read_weights;
+use crate::optimizer::{Ema, OptimizerState, Scalars};
 use crate::penalty::PenaltyState;
 use crate::schedule::Reactions;
 use crate::stopping::Stopper;
@@ -236,18 +237,20 @@ impl<M: Model> Run<M> {
         if let Some(difference) = difference(&header.file, &setup.file) {
             return other(difference);
         }
-        Self::continue_from(setup, checkpoint)
+        Self::continue_from(setup, checkpoint, false)
     }
 
     /// Continues a run, finished or not, to more epochs: those of `setup`. Schedules stay stretched over
-    /// the epochs that the run was begun with and hold their last value, unless they have a `horizon`.
+    /// the epochs that the run was begun with, or over their own `horizon`, and past it keep the value that
+    /// they end with. For a plain cosine that is 0; its key `end`, or a [fork](Run::fork), leaves something
+    /// to learn with.
     ///
     /// # Errors
     ///
     /// As [`Run::resume`], and if there are fewer epochs than the run has had.
     pub fn extend(setup: Setup<M>, checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
         let (epochs, done) = (setup.config.train.epochs, checkpoint.header.at.epoch);
-        if epochs <= done && checkpoint.header.ending.is_some() {
+        if epochs < done || epochs == done && checkpoint.has_ended() {
             let reason = format!("it has had {done} epochs, so {epochs} do not lengthen it; ask for more");
             return Err(CheckpointError::Other(reason));
         }
@@ -257,17 +260,15 @@ impl<M: Model> Run<M> {
     }
 
     /// Continues a checkpoint under other hyperparameters: those of `setup`. The weights have to fit; the
-    /// optimizer keeps its state if it is of the same kind. Its draws from here on are those of the seed
-    /// of `setup`; [`Checkpoint::fork_seed`] gives a good one.
+    /// optimizer keeps its state if it is of the same kind and remembers the same. Its draws from here on
+    /// are those of the seed of `setup`; [`Checkpoint::fork_seed`] gives a good one.
     ///
     /// # Errors
     ///
     /// [`CheckpointError::Other`] if the weights do not fit.
     pub fn fork(setup: Setup<M>, checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
         let mut forked = checkpoint.clone();
-        let same = forked.header.optimizer == setup.config.train.optimizer.kind();
-        if !same {
-            forked.tensors.retain(|it| !it.name.starts_with("optimizer."));
+        if forked.header.optimizer != setup.config.train.optimizer.kind() {
             forked.header.scalars = Scalars::default();
         }
         // What was measured under the old values says nothing of the new ones.
@@ -275,10 +276,15 @@ impl<M: Model> Run<M> {
         forked.header.stopper = Stopper::default();
         forked.header.sizer = BatchSizer::default();
         forked.header.ending = None;
-        Self::continue_from(setup, &forked)
+        Self::continue_from(setup, &forked, true)
     }
 
-    fn continue_from(setup: Setup<M>, checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
+    /// `forked` lets what is remembered begin anew where it does not fit.
+    fn continue_from(
+        setup: Setup<M>,
+        checkpoint: &Checkpoint,
+        forked: bool,
+    ) -> Result<Self, CheckpointError> {
         let Checkpoint { header, .. } = checkpoint;
         let device = setup.device.clone();
         let mut run = Self::begin(setup, false).map_err(CheckpointError::Other)?;
@@ -295,16 +301,34 @@ impl<M: Model> Run<M> {
             let memories = checkpoint.under("optimizer.");
             let tensors = memories.into_iter().map(|it| (it.name, it.values)).collect();
             let memory = OptimizerState { tensors, scalars: header.scalars.clone() };
-            state.optimizer.restore(memory, &device).map_err(CheckpointError::Other)?;
+            match state.optimizer.restore(memory, &device) {
+                Err(reason) if !forked => return Err(CheckpointError::Other(reason)),
+                // It is as it was before its first step.
+                _ => {}
+            }
         }
-        if let (Some(ema), Some(updates)) = (&mut state.ema, header.averages) {
-            let averages = checkpoint.under("average.").into_iter().map(|it| (it.name, it.values)).collect();
-            ema.restore(&run.work.parameters, (updates, averages), &device)
-                .map_err(CheckpointError::Other)?;
+        if let Some(ema) = &mut state.ema {
+            match header.averages {
+                Some(updates) => {
+                    let averages = checkpoint.under("average.").into_iter();
+                    let averages = averages.map(|it| (it.name, it.values)).collect();
+                    ema.restore(&run.work.parameters, (updates, averages), &device)
+                        .map_err(CheckpointError::Other)?;
+                }
+                // Averages that a fork begins are of the weights that it has.
+                None => {
+                    if let Some(config) = &run.setup.config.train.ema {
+                        *ema = Ema::new(config, read_weights(&state.model.valid()));
+                    }
+                }
+            }
         }
         state.horizon = header.horizon;
         state.at = header.at;
-        state.penalties.restore(&header.penalties).map_err(CheckpointError::Other)?;
+        match state.penalties.restore(&header.penalties) {
+            Err(reason) if !forked => return Err(CheckpointError::Other(reason)),
+            _ => {}
+        }
         state.reactions = header.reactions.clone();
         state.sizer = header.sizer.clone();
         state.stopper = header.stopper.clone();

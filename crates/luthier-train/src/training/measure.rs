@@ -100,7 +100,7 @@ impl<M: Model> Run<M> {
         if !value.is_finite() || !metrics.get("val_loss").is_some_and(f64::is_finite) {
             return Ok(self.diverged());
         }
-        self.state.at.report += 1;
+        self.state.at.measured(data.split().train.len() as u64);
         let number = self.state.at.report;
         if Best::is_beaten_by(self.state.best.as_ref(), value, self.setup.direction) {
             let at = BestAt { report: number, value, metrics: metrics.clone() };

@@ -19,20 +19,35 @@ pub struct Position {
     pub pass: u64,
     /// Measurements on the validation examples.
     pub report: u64,
+    /// Steps that were done at the last measurement.
+    pub measured_step: u64,
+    /// Examples that were done at the last measurement, over all epochs.
+    pub measured_example: u64,
 }
 
 impl Position {
     /// Whether the next measurement is due, in a training on `examples` rows that measures `every` so often.
     pub(super) fn is_due(&self, every: Every, examples: u64) -> bool {
-        let next = (self.report + 1) as f64;
         match every {
-            Every::Steps(steps) => self.step as f64 >= next * steps as f64,
+            Every::Steps(steps) => self.step / steps > self.measured_step / steps,
             Every::Epochs(epochs) => {
-                let done = self.epoch as f64 * examples as f64 + self.example as f64;
                 // The first step that reaches the share; a sixteenth of an example is for rounding.
-                done + 0.0625 >= next * epochs * examples as f64
+                let passed = |done: u64| ((done as f64 + 0.0625) / (epochs * examples as f64)).floor();
+                passed(self.examples(examples)) > passed(self.measured_example)
             }
         }
+    }
+
+    /// Examples that are done, over all epochs, of a training on `examples` rows.
+    fn examples(&self, examples: u64) -> u64 {
+        self.epoch * examples + self.example
+    }
+
+    /// Counts a measurement.
+    pub(super) fn measured(&mut self, examples: u64) {
+        self.report += 1;
+        self.measured_step = self.step;
+        self.measured_example = self.examples(examples);
     }
 
     /// Counts `rows` examples of a step, in epochs of `examples`.
@@ -59,7 +74,7 @@ mod tests {
         while at.epoch < 2 {
             at.advance(batch.min(examples - at.example), examples);
             if at.is_due(every, examples) {
-                at.report += 1;
+                at.measured(examples);
                 steps.push(at.step);
             }
         }
@@ -74,5 +89,7 @@ mod tests {
         // A third of ten epochs' examples is not a whole number of them.
         assert_eq!(measured(Every::Epochs(1.0 / 3.0), 90, 30), [1, 2, 3, 4, 5, 6]);
         assert_eq!(measured(Every::Steps(3), 100, 30), [3, 6]);
+        // Steps that are longer than the time between two measurements.
+        assert_eq!(measured(Every::Epochs(0.1), 100, 50), [1, 2, 3, 4]);
     }
 }

@@ -157,7 +157,7 @@ impl<M: Model> Run<M> {
         let state = &mut self.state;
         state.at.advance(rows as u64, examples);
         // What a report holds is measured at the last step before it.
-        let watched = state.at.is_due(train.validate_every, examples);
+        let watched = state.at.is_due(train.validate_every, examples) || state.at.epoch >= train.epochs;
         let weights = read_weights(&state.model);
         let mut gradients = gradients;
         state.penalties.add_gradient(values.penalty, &weights, &mut gradients);

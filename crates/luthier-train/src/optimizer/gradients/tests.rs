@@ -8,7 +8,7 @@ use super::{
 };
 use crate::Shape;
 use crate::fixture::setting;
-use crate::model::{ModelConfig, Network, Signal, host};
+use crate::model::{ModelConfig, Network, Pass, Signal, host};
 use crate::optimizer::parameter::{Layout, Parameter, Role};
 use crate::optimizer::{Ema, EmaConfig};
 
@@ -48,7 +48,7 @@ fn weights_that_are_read_and_written_are_the_same_and_still_trained() {
     }
     let shape = network.input();
     let batch = Signal::new((0..18).map(|i| i as f32 / 18.0).collect(), 2, shape, &Device::flex().autodiff());
-    let loss = network.forward(batch, &mut crate::model::Pass::evaluation()).sum();
+    let loss = network.forward(batch, &mut Pass::evaluation()).sum();
     let found = read_gradients(&network, &loss.backward());
     for (gradient, parameter) in found.into_iter().zip(&parameters) {
         let gradient = gradient.unwrap_or_else(|| panic!("{} is not trained any more", parameter.name));

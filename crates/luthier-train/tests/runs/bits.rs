@@ -1,0 +1,353 @@
+//! The same bits, however a training runs: alone or beside others, in one thread or two, in one go or in
+//! parts, in one process or in several.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+
+use luthier_train::{Advance, Checkpoint, OptimizerConfig, Report, Run, Setup, TrainedModel};
+
+use crate::common::{
+    After, CNN, FakeTrial, MLP, Trace, classes, evaluate, experiment, finish, images, mlp, model, numbers,
+    setup, start, state, state_of, timeless, trace, traced, train, with_seed,
+};
+
+/// Names of trainings of ten epochs, for [`long`].
+const LONG: [&str; 3] = ["mlp", "cnn", "lstm"];
+
+/// A training of ten epochs: layers of every sort that draws or remembers.
+fn long(name: &str) -> Setup {
+    let (sections, data) = match name {
+        "mlp" => (
+            r#"
+[model]
+layers = [{ dense = 16, activation = "relu" }, { batch_norm = true }, { dropout = 0.3 }, { dense = 8 }]
+
+[train]
+epochs = 10
+batch_size = 16
+optimizer = { kind = "adam", learning_rate = 0.01 }
+schedule = { learning_rate = { kind = "cosine", warmup = 0.1 } }
+"#,
+            classes(240, 0.05),
+        ),
+        "cnn" => (
+            r#"augment = { flip = 0.5, crop = 1, rotate = 20.0, mixup = 0.3 }
+
+[model]
+layers = [
+  { conv = 6, padding = "same" },
+  { batch_norm = true },
+  { activation = "relu" },
+  { max_pool = 2 },
+  { spatial_dropout = 0.1 },
+  { conv = 8, padding = "same", activation = "gelu" },
+  { dropout = 0.2 },
+  { dense = 10, activation = "silu" },
+]
+
+[train]
+epochs = 10
+batch_size = 12
+optimizer = { kind = "sgd", learning_rate = 0.05, momentum = 0.9, nesterov = true, weight_decay = 1e-4 }
+schedule = { learning_rate = "one_cycle", augmentation = [[0, 1.0], [5, 0.5]] }
+"#,
+            images(96),
+        ),
+        "lstm" => (
+            r#"
+[model]
+layers = [{ rows = true }, { lstm = 12, bidirectional = true, output = "last" }, { dropout = 0.2 }]
+
+[train]
+epochs = 10
+batch_size = 12
+optimizer = { kind = "adamw", learning_rate = 0.01 }
+gradient_clip = { norm = 1.0 }
+"#,
+            images(96),
+        ),
+        other => panic!("there is no training {other}"),
+    };
+    setup(sections, data, "val_loss", 7)
+}
+
+#[test]
+fn a_setup_gives_the_same_bits_every_time() {
+    assert_eq!(trace(mlp(7)), trace(mlp(7)));
+    let cnn = || setup(CNN, images(96), "val_accuracy", 7);
+    assert_eq!(trace(cnn()), trace(cnn()));
+}
+
+#[test]
+fn another_seed_gives_other_weights_and_order() {
+    let (one, other) = (trace(mlp(7)), trace(mlp(8)));
+    assert_ne!(one.reports, other.reports);
+    assert_ne!(one.state, other.state);
+}
+
+#[test]
+fn a_run_gives_the_same_bits_beside_others() {
+    for name in LONG {
+        let alone = trace(long(name));
+        let beside = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            for seed in [7, 8, 9, 7] {
+                let beside = &beside;
+                scope.spawn(move || {
+                    let trace = trace(with_seed(long(name), seed));
+                    if seed == 7 {
+                        beside.lock().expect("no panic").push(trace);
+                    }
+                });
+            }
+        });
+        for trace in beside.into_inner().expect("no panic") {
+            assert_eq!(trace, alone, "{name}");
+        }
+    }
+}
+
+#[test]
+fn one_thread_and_two_give_the_same_bits() {
+    // Wide enough for matrix products and convolutions to be divided among threads.
+    const WIDE: &str = r#"
+[model]
+layers = [{ dense = 256, activation = "relu" }, { dropout = 0.3 }, { dense = 256, activation = "tanh" }]
+
+[train]
+epochs = 6
+batch_size = 256
+optimizer = "adam"
+"#;
+    let wide = || setup(WIDE, classes(600, 0.05), "val_loss", 1);
+    let cnn = || setup(&CNN.replace("batch_size = 12", "batch_size = 64"), images(96), "val_loss", 1);
+    let on = |threads: usize, setup: Setup| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        pool.install(|| trace(setup))
+    };
+    assert_eq!(on(1, wide()), on(2, wide()));
+    assert_eq!(on(1, cnn()), on(2, cnn()));
+    for name in LONG {
+        assert_eq!(on(1, long(name)), on(2, long(name)), "{name}");
+    }
+}
+
+#[test]
+fn a_model_file_has_the_same_bytes_every_time() {
+    let experiment = experiment(MLP, classes(240, 0.05), "val_loss");
+    let run = || evaluate(&experiment, &mut FakeTrial { seed: 7, ..FakeTrial::default() });
+    let first = run();
+    for _ in 0..4 {
+        assert!(run() == first, "the same training wrote another file");
+    }
+    let bytes = model(&first).to_bytes().expect("bytes");
+    let luthier_core::Evaluation::Complete { model: Some(file), .. } = &first else { panic!("{first:?}") };
+    assert_eq!(*file, bytes);
+    assert!(TrainedModel::from_bytes(file, luthier_train::Device::flex()).is_ok());
+}
+
+#[test]
+fn a_checkpoint_in_memory_is_as_good_as_none() {
+    for name in LONG {
+        let straight = trace(long(name));
+        let mut first = start(long(name));
+        let mut reports = train(&mut first, 4);
+        let checkpoint = first.checkpoint();
+        // The run it was taken of goes on undisturbed.
+        let mut straight_on = reports.clone();
+        straight_on.extend(finish(&mut first));
+        assert_eq!(traced(straight_on, &first), straight, "{name}");
+        drop(first);
+        let mut second = Run::resume(long(name), &checkpoint).expect("the same run");
+        assert_eq!(state(&second), state_of(&checkpoint), "{name}: taking up changes nothing");
+        reports.extend(finish(&mut second));
+        assert_eq!(traced(reports, &second), straight, "{name}");
+    }
+}
+
+const ROLE: &str = "LUTHIER_RUNS_TEST_NAME";
+const FILE: &str = "LUTHIER_RUNS_TEST_FILE";
+
+#[test]
+fn four_epochs_and_six_in_another_process_are_ten() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in LONG {
+        let straight = trace(long(name));
+        let mut run = start(long(name));
+        let mut reports = train(&mut run, 4);
+        let file = folder.path().join(name);
+        std::fs::write(&file, run.checkpoint().to_bytes().expect("bytes")).expect("a file");
+        drop(run);
+        let status = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--ignored", "--exact", "bits::the_other_process"])
+            .envs([(ROLE, name), (FILE, file.to_str().expect("a name"))])
+            .stdout(Stdio::null())
+            .status()
+            .expect("another process");
+        assert!(status.success(), "{name}");
+        let bytes = std::fs::read(file.with_extension("end")).expect("what it left");
+        let end = Checkpoint::from_bytes(&bytes).expect("a checkpoint");
+        assert_eq!(state_of(&end), straight.state, "{name}");
+        let said = std::fs::read_to_string(file.with_extension("reports")).expect("what it left");
+        let run = Run::resume(long(name), &end).expect("the same run");
+        assert_eq!(said, format!("{:?}", &straight.reports[4..]), "{name}");
+        reports.extend_from_slice(&straight.reports[4..]);
+        assert_eq!(traced(reports, &run), straight, "{name}");
+    }
+}
+
+#[test]
+#[ignore = "played by another process for `four_epochs_and_six_in_another_process_are_ten`"]
+fn the_other_process() {
+    let (Ok(name), Ok(file)) = (std::env::var(ROLE), std::env::var(FILE)) else { return };
+    let file = Path::new(&file);
+    let checkpoint = Checkpoint::from_bytes(&std::fs::read(file).expect("a file")).expect("a checkpoint");
+    assert_eq!(checkpoint.position().epoch, 4);
+    let mut run = Run::resume(long(&name), &checkpoint).expect("the same run");
+    let reports = finish(&mut run);
+    std::fs::write(file.with_extension("reports"), format!("{reports:?}")).expect("a file");
+    std::fs::write(file.with_extension("end"), run.checkpoint().to_bytes().expect("bytes")).expect("a file");
+}
+
+/// Trains with a pause after every `steps` steps, each time through bytes and a run of its own. A pause may
+/// also come while the model is being measured.
+fn in_parts(setup: &Setup, steps: u64) -> Trace {
+    let mut run = start(setup.clone());
+    let mut reports: Vec<Report> = Vec::new();
+    loop {
+        match run.advance(&mut After(steps)).expect("data that can be read") {
+            Advance::Report(report) => reports.push(timeless(report)),
+            Advance::Ended(_) => return traced(reports, &run),
+            Advance::Diverged { epoch, step } => panic!("diverged in epoch {epoch}, step {step}"),
+            Advance::Paused => {
+                let bytes = run.checkpoint().to_bytes().expect("bytes");
+                let checkpoint = Checkpoint::from_bytes(&bytes).expect("a checkpoint");
+                assert_eq!(state_of(&checkpoint), state(&run));
+                run = Run::resume(setup.clone(), &checkpoint).expect("the same run");
+                assert_eq!(state(&run), state_of(&checkpoint), "taking up changes nothing");
+            }
+        }
+    }
+}
+
+/// The text of a training with these lines in `[train]`, and other layers if some are given.
+fn with(lines: &str, layers: &str) -> String {
+    let epochs = if lines.contains("epochs") { "" } else { "epochs = 4" };
+    let batch = if lines.contains("batch_size") { "" } else { "batch_size = 16" };
+    let optimizer = if lines.contains("optimizer") {
+        ""
+    } else {
+        "optimizer = { kind = \"adam\", learning_rate = 0.02 }"
+    };
+    let layers = if layers.is_empty() {
+        "layers = [{ dense = 12, activation = \"relu\" }, { dropout = 0.2 }]"
+    } else {
+        layers
+    };
+    format!("[model]\n{layers}\n\n[train]\n{epochs}\n{batch}\n{optimizer}\n{lines}\n")
+}
+
+/// Pauses wherever they may come lead to the same bits.
+fn pauses_change_nothing(name: &str, setup: &Setup) -> Trace {
+    let straight = trace(setup.clone());
+    for steps in [3, 1] {
+        assert_eq!(in_parts(setup, steps), straight, "{name}: paused after every {steps} steps");
+    }
+    straight
+}
+
+#[test]
+fn pauses_within_an_epoch_change_nothing_whatever_the_optimizer() {
+    for kind in OptimizerConfig::KINDS {
+        let text = with(&format!("optimizer = {{ kind = \"{kind}\", weight_decay = 1e-3 }}"), "");
+        pauses_change_nothing(kind, &setup(&text, classes(120, 0.05), "val_loss", 5));
+    }
+    for settings in [
+        "kind = \"sgd\", momentum = 0.9, nesterov = true, dampening = 0.0",
+        "kind = \"adam\", amsgrad = true",
+        "kind = \"rmsprop\", centered = true, momentum = 0.5",
+    ] {
+        let text = with(&format!("optimizer = {{ {settings} }}"), "");
+        pauses_change_nothing(settings, &setup(&text, classes(120, 0.05), "val_loss", 5));
+    }
+}
+
+#[test]
+fn pauses_change_nothing_whatever_is_remembered() {
+    let react = "react = { }";
+    let remedies = "first = [{ lower_rate = 0.5, times = 2 }, { grow_batch = 2.0 }]";
+    for (name, lines) in [
+        ("reports within an epoch", "validate_every = 0.5".to_owned()),
+        ("reports by steps", "validate_every = { steps = 7 }".to_owned()),
+        ("rare reports", "validate_every = 3".to_owned()),
+        ("averages", "ema = { decay = 0.9 }\nvalidate_every = 0.5".to_owned()),
+        ("penalties", format!("regularize = [{{ l1 = 1e-4, {react} }}, {{ l2 = 1e-3, layers = \"0.*\" }}]")),
+        (
+            "plateaus",
+            "epochs = 12\nschedule = { learning_rate = { kind = \"plateau\", patience = 0, threshold = 0.1, \
+             factor = 0.5 }, dropout = { kind = \"plateau\", patience = 1, cooldown = 1 }, weight_decay = \"tied\" }"
+                .to_owned(),
+        ),
+        (
+            "formulas of what was measured",
+            "schedule = { learning_rate = \"0.01 * min(1, val_loss)\", penalty = [[0, 1.0], [2, 0.1]] }\n\
+             regularize = { l2 = 1e-3 }"
+                .to_owned(),
+        ),
+        ("early stopping", format!("epochs = 30\nearly_stopping = {{ patience = 1, min_delta = 0.01, {remedies} }}")),
+        ("a growing batch", "batch_size = { grow = { every = 1 }, from = 8 }".to_owned()),
+        (
+            "a batch that grows on a plateau",
+            "epochs = 10\nbatch_size = { grow = { on_plateau = { patience = 0, threshold = 0.1 } }, from = 8 }"
+                .to_owned(),
+        ),
+        ("a random batch", "batch_size = { random = [4, 30] }".to_owned()),
+        ("a random batch, evenly by doublings", "batch_size = { random = [2, 40], log = true }".to_owned()),
+        (
+            "the noise of gradients",
+            "batch_size = { noise_scale = { min = 4, max = 64, every = 2 }, from = 8 }".to_owned(),
+        ),
+        ("all rows", "batch_size = \"full\"\nepochs = 9".to_owned()),
+        ("accumulated gradients", "batch_size = 4\naccumulate = 5".to_owned()),
+        ("clipping and a largest norm", "gradient_clip = { value = 0.1 }\nmax_norm = 1.0".to_owned()),
+    ] {
+        let setup = setup(&with(&lines, ""), classes(120, 0.2), "val_loss", 5);
+        pauses_change_nothing(name, &setup);
+    }
+}
+
+#[test]
+fn pauses_change_nothing_whatever_the_model() {
+    for name in LONG {
+        let mut setup = long(name);
+        setup.config.train.epochs = 3;
+        pauses_change_nothing(name, &setup);
+    }
+    let frozen = "layers = [{ dense = 12, activation = \"relu\" }, { dense = 6 }]\nfreeze = [\"0.*\"]\n\
+                  thaw = [{ epoch = 2, layers = [\"0.*\"] }]\nlearning_rates = { \"0.*\" = 0.1 }";
+    let frozen = setup(&with("", frozen), classes(120, 0.05), "val_loss", 5);
+    pauses_change_nothing("thawed layers", &frozen);
+    let numbers = setup(&with("", ""), numbers(120), "val_r2", 5);
+    pauses_change_nothing("numbers", &numbers);
+    let text = with("validate_every = 0.5", "layers = [{ rows = true }, { gru = 6, output = \"last\" }]");
+    let noisy = setup(&format!("augment = {{ cutmix = 1.0, noise = 0.1 }}\n{text}"), images(60), "val_loss", 5);
+    pauses_change_nothing("cutmix", &noisy);
+}
+
+#[test]
+fn a_measured_batch_size_is_kept() {
+    let setup = setup(&with("batch_size = { auto = { max = 32 } }", ""), classes(120, 0.05), "val_loss", 5);
+    let mut run = start(setup.clone());
+    assert_eq!(run.measured_batch_size(), None);
+    let mut reports = train(&mut run, 1);
+    let size = run.measured_batch_size().expect("a size");
+    assert!((1..=32).contains(&size), "{size}");
+    let mut again = Run::resume(setup, &run.checkpoint()).expect("the same run");
+    assert_eq!(again.measured_batch_size(), Some(size));
+    let mut straight = reports.clone();
+    straight.extend(finish(&mut run));
+    reports.extend(finish(&mut again));
+    assert_eq!(traced(reports, &again), traced(straight, &run));
+}
