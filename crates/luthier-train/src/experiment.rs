@@ -290,6 +290,9 @@ impl<M: Model> Experiment<M> {
                 message: format!("trial {} cannot read its data", trial.id()),
                 source: Some(Box::new(error)),
             })?;
+            if let Some(notice) = run.take_notice() {
+                trial.notice(&notice);
+            }
             match advance {
                 Advance::Ended(ending) => {
                     // The last report has a checkpoint as well.
