@@ -218,9 +218,13 @@ fn resume(
         return Ok(Resumed { seed, bytes: Some(bytes), best: None });
     }
     let checkpoint = Checkpoint::from_bytes(&bytes).map_err(|error| named(&error))?;
-    let seed = if changed { checkpoint.fork_seed() } else { checkpoint.seed() };
-    let setup = experiment.setup(&Params::new(), seed).map_err(Failure::usage)?;
-    let ended = checkpoint.has_ended();
+    let mut setup = experiment.setup(&Params::new(), checkpoint.seed()).map_err(Failure::usage)?;
+    // A fork that is resumed with the same --set goes on; it is not forked once more.
+    let changed = changed && checkpoint.differs_from(&setup.file).is_some();
+    if changed {
+        setup.seed = checkpoint.fork_seed();
+    }
+    let (seed, ended) = (setup.seed, checkpoint.has_ended());
     let run = match (changed, ended) {
         (true, _) => Run::fork(setup, &checkpoint),
         (false, true) => Run::extend(setup, &checkpoint),
