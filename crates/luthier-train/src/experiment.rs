@@ -58,7 +58,9 @@ impl Experiment {
         direction: Direction,
         device: Device,
     ) -> Self {
-        Self::with_model(template, dataset, splits, objective, direction, device, |plan| plan.network())
+        #[allow(clippy::redundant_closure_for_method_calls, reason = "the method is of one lifetime")]
+        let build = |plan: &Blueprint<'_>| plan.network();
+        Self::with_model(template, dataset, splits, objective, direction, device, build)
     }
 }
 
@@ -280,7 +282,8 @@ impl<M: Model> Experiment<M> {
     ) -> Result<Trained<M>, ObjectiveError> {
         let mut saved = false;
         loop {
-            let reached = folds.is_none() && trial.until().is_some_and(|until| run.position().report >= until);
+            let reached =
+                folds.is_none() && trial.until().is_some_and(|until| run.position().report >= until);
             if reached && run.ending().is_none() {
                 self.save(&run, trial, folds)?;
                 return Ok(Trained::Not(Evaluation::Paused));
@@ -328,6 +331,7 @@ impl<M: Model> Experiment<M> {
         }
     }
 
+    #[allow(clippy::unused_self, reason = "a step of the training, beside `train`")]
     fn save(
         &self,
         run: &Run<M>,
@@ -362,6 +366,7 @@ impl<M: Model> Experiment<M> {
         Ok(Some(card.with_weights_of(&model)?))
     }
 
+    #[allow(clippy::unused_self, reason = "a step of the training, beside `train`")]
     fn taken_up(
         &self,
         setup: Setup<M>,

@@ -21,7 +21,8 @@ use luthier_train::model::{Activation, Architecture, Init, Layer};
 use luthier_train::schedule::{Curve, Schedule};
 use luthier_train::stopping::Remedy;
 use luthier_train::{
-    Device, Experiment, GradientClip, Loss, METRICS, MetricName, OptimizerConfig, TrainedModel, TrainingConfig,
+    Device, Experiment, GradientClip, Loss, METRICS, MetricName, OptimizerConfig, TrainedModel,
+    TrainingConfig,
 };
 
 const TRIALS: u64 = 200;
@@ -29,14 +30,7 @@ const TRIALS: u64 = 200;
 // Data
 
 fn dataset(name: &str, inputs: Inputs, targets: Targets) -> Dataset {
-    Dataset {
-        name: name.into(),
-        inputs,
-        targets,
-        given_test: None,
-        aside: Vec::new(),
-        notices: Vec::new(),
-    }
+    Dataset { name: name.into(), inputs, targets, given_test: None, aside: Vec::new(), notices: Vec::new() }
 }
 
 fn labels(rows: usize, classes: usize) -> Targets {
@@ -65,7 +59,9 @@ fn numbers() -> Dataset {
     let column = |name: &str, scale: f64, gaps: usize| Column {
         name: name.into(),
         values: ColumnValues::Numeric(
-            (0..60).map(|i| if i % gaps == 5 { f64::NAN } else { (f64::from(i as u32) * scale).sin() }).collect(),
+            (0..60)
+                .map(|i| if i % gaps == 5 { f64::NAN } else { (f64::from(i as u32) * scale).sin() })
+                .collect(),
         ),
     };
     let columns = vec![column("a", 1.1, 9), column("b", 2.3, 1000)];
@@ -95,7 +91,10 @@ fn texts() -> Dataset {
         .map(|row| {
             // Some are empty, and some longer than what is kept of them.
             let length = [0, 3, 7, 20][row % 4];
-            (0..length).map(|word| words[(row % 2) * 2 + (row * word + word) % 6]).collect::<Vec<_>>().join(" ")
+            (0..length)
+                .map(|word| words[(row % 2) * 2 + (row * word + word) % 6])
+                .collect::<Vec<_>>()
+                .join(" ")
         })
         .collect();
     dataset("reviews", Inputs::Text(Texts { texts, column: "text".into() }), labels(60, 2))
@@ -176,7 +175,10 @@ fn train(rng: &mut Rng, losses: &str, metrics: &[&str]) -> String {
         format!("learning_rate = {rate}"),
         format!("weight_decay = {decay}"),
         format!("dropout = {FACTORS}"),
-        format!("batch_size = {}", one(rng, &["[[0, 8], [1, 12]]", "{ kind = \"linear\", start = 1.0, end = 2.0 }"])),
+        format!(
+            "batch_size = {}",
+            one(rng, &["[[0, 8], [1, 12]]", "{ kind = \"linear\", start = 1.0, end = 2.0 }"])
+        ),
         format!("augmentation = {FACTORS}"),
         format!("penalty = {FACTORS}"),
     ];
@@ -231,7 +233,8 @@ const OBJECTIVES: [&str; 4] = ["val_loss", "val_accuracy", "val_f1_macro", "val_
 /// A random file, the data that goes with it, and the metric by which it is judged.
 fn draw(family: u64, rng: &mut Rng) -> (String, Dataset, &'static str) {
     let act = ACTIVATIONS;
-    let dense = format!("{{ dense = {{ int = [3, 12] }}, activation = {act}, bias = {{ choice = [true, false] }} }}");
+    let dense =
+        format!("{{ dense = {{ int = [3, 12] }}, activation = {act}, bias = {{ choice = [true, false] }} }}");
     let class_objective = one(rng, &OBJECTIVES);
     let augment = |rng: &mut Rng, lines: &[&str]| {
         let lines: Vec<&str> = lines.iter().copied().filter(|_| rng.below(3) == 0).collect();
@@ -273,15 +276,27 @@ fn draw(family: u64, rng: &mut Rng) -> (String, Dataset, &'static str) {
         }
         2 => {
             let impute = "impute = { choice = [\"median\", \"mean\", \"most_frequent\", { constant = 0.0 }] }\nmissing_flags = { choice = [true, false] }\nstandardize_target = { choice = [true, false] }\n";
-            let frozen = some(rng, &["freeze = [\"0.*\"]\nthaw = [{ epoch = 1, layers = [\"0.*\"] }]".into(), "learning_rates = { \"0.*\" = 0.1 }".into()]);
+            let frozen = some(
+                rng,
+                &[
+                    "freeze = [\"0.*\"]\nthaw = [{ epoch = 1, layers = [\"0.*\"] }]".into(),
+                    "learning_rates = { \"0.*\" = 0.1 }".into(),
+                ],
+            );
             let losses = r#""mse", "mae", { kind = "huber", delta = { float = [0.1, 2.0] } }"#;
             let train = train(rng, losses, &["rmse", "mae", "r2", "loss", "latency_ms", "epoch_seconds"]);
             let objective = one(rng, &["val_loss", "val_rmse", "val_mae", "val_r2"]);
-            (format!("{scale}{impute}[model]\n{init}layers = [{dense}]\n{frozen}{train}"), numbers(), objective)
+            (
+                format!("{scale}{impute}[model]\n{init}layers = [{dense}]\n{frozen}{train}"),
+                numbers(),
+                objective,
+            )
         }
         3 => {
             let augment = augment(rng, &pictures);
-            let conv = format!("{{ conv = 4, kernel = {{ int = [1, 4] }}, padding = {{ choice = [\"same\", 1, 2] }}, dilation = {{ int = [1, 2] }}, groups = {{ int = [1, 2] }}, activation = {act} }}");
+            let conv = format!(
+                "{{ conv = 4, kernel = {{ int = [1, 4] }}, padding = {{ choice = [\"same\", 1, 2] }}, dilation = {{ int = [1, 2] }}, groups = {{ int = [1, 2] }}, activation = {act} }}"
+            );
             let layers = format!(
                 "layers = [{{ conv = 4, padding = \"same\", activation = {act}, init = {INITS} }}, \
                  {{ choice = [{{ batch_norm = true }}, {{ group_norm = 2 }}, {{ layer_norm = true }}, {{ spatial_dropout = 0.2 }}, {{ residual = [{{ conv = 4, padding = \"same\" }}, {{ batch_norm = true }}] }}] }}, \
@@ -294,7 +309,8 @@ fn draw(family: u64, rng: &mut Rng) -> (String, Dataset, &'static str) {
         }
         4 => {
             let augment = augment(rng, &pictures);
-            let recurrent = "bidirectional = { choice = [true, false] }, layers = { int = [1, 2] }, dropout = 0.2";
+            let recurrent =
+                "bidirectional = { choice = [true, false] }, layers = { int = [1, 2] }, dropout = 0.2";
             let end = "output = { choice = [\"last\", \"sequence\"] }";
             let layers = format!(
                 "layers = [{{ rows = true }}, {{ choice = [{{ position = \"sinusoidal\" }}, {{ position = \"learned\" }}, {{ layer_norm = true }}, {{ conv1d = 6, kernel = {{ int = [1, 3] }}, padding = \"same\", activation = {act} }}] }}, \
@@ -308,9 +324,15 @@ fn draw(family: u64, rng: &mut Rng) -> (String, Dataset, &'static str) {
             let kind = Architecture::KINDS[rng.below(Architecture::KINDS.len())];
             let settings = match kind {
                 "resnet18" | "resnet34" => ", width = 0.05, stem = { choice = [\"small\", \"imagenet\"] }",
-                "cnn" => ", filters = 4, dense = 8, blocks = { int = [1, 3] }, convolutions = { int = [1, 2] }, batch_norm = true",
-                "row_rnn" => ", units = 6, cell = { choice = [\"rnn\", \"gru\", \"lstm\"] }, layers = { int = [1, 2] }",
-                "transformer" => ", width = 8, heads = { int = [1, 3] }, blocks = 1, position = { choice = [\"sinusoidal\", \"learned\"] }",
+                "cnn" => {
+                    ", filters = 4, dense = 8, blocks = { int = [1, 3] }, convolutions = { int = [1, 2] }, batch_norm = true"
+                }
+                "row_rnn" => {
+                    ", units = 6, cell = { choice = [\"rnn\", \"gru\", \"lstm\"] }, layers = { int = [1, 2] }"
+                }
+                "transformer" => {
+                    ", width = 8, heads = { int = [1, 3] }, blocks = 1, position = { choice = [\"sinusoidal\", \"learned\"] }"
+                }
                 "mlp" => ", units = 8",
                 kind if kind.starts_with("vgg") => ", width = 0.02, dropout = 0.2",
                 _ => "",
@@ -326,7 +348,11 @@ fn draw(family: u64, rng: &mut Rng) -> (String, Dataset, &'static str) {
                  {{ choice = [{{ lstm = 5 }}, {{ gru = 5, bidirectional = true }}, {{ rnn = 4 }}, {{ global_pool = \"max\" }}, {{ global_pool = \"avg\" }}, {{ flatten = true }}] }}, {dense}]\n"
             );
             let train = train(rng, BINARY_LOSSES, &two);
-            (format!("max_length = {{ int = [2, 9] }}\nmin_count = 2\n[model]\n{init}{layers}{train}"), texts(), class_objective)
+            (
+                format!("max_length = {{ int = [2, 9] }}\nmin_count = 2\n[model]\n{init}{layers}{train}"),
+                texts(),
+                class_objective,
+            )
         }
         _ => {
             let model = "architecture = { choice = [{ kind = \"lstm_text\", embedding = 6, units = 5, bidirectional = { choice = [true, false] } }, { kind = \"gru_text\", embedding = 6, units = 5, layers = 2, dropout = 0.2 }, { kind = \"cnn_text\", embedding = 6, filters = 4, widths = { int = [1, 3] } }, { kind = \"transformer\", width = 8, heads = 2, blocks = { int = [1, 2] } }] }\n";
@@ -416,7 +442,8 @@ fn run(number: u64) -> (&'static str, String, Seen) {
     let experiment = Experiment::new(template, data, splits, objective, direction, Device::flex());
     let params = experiment.space().sample(&mut rng);
     let file = experiment.file(&params, number).expect("a file");
-    let config = TrainingConfig::read(&file, "study.toml").unwrap_or_else(|problems| panic!("{problems}\n{}", file.to_toml()));
+    let config = TrainingConfig::read(&file, "study.toml")
+        .unwrap_or_else(|problems| panic!("{problems}\n{}", file.to_toml()));
 
     let mut trial = Trial { params: params.clone(), seed: number, ..Trial::default() };
     let evaluation = experiment.evaluate(&mut trial).expect("no error of the objective");
@@ -432,7 +459,11 @@ fn run(number: u64) -> (&'static str, String, Seen) {
         } else {
             first
         };
-        assert!(second == evaluation, "a pause after {interrupt_after:?} of {asked} changed it:\n{}", file.to_toml());
+        assert!(
+            second == evaluation,
+            "a pause after {interrupt_after:?} of {asked} changed it:\n{}",
+            file.to_toml()
+        );
         assert_eq!(again.reports, trial.reports);
     }
     match evaluation {

@@ -110,7 +110,16 @@ impl Decode for Source {
          { images = \"folder\" }, { array = \"x.npy\", targets = \"y.npy\" } or { classification = { … } }";
 
     fn schema() -> luthier_core::config::Schema {
-        luthier_core::config::Schema::words(Self::EXPECTED, vec![CsvSource::schema(), ParquetSource::schema(), TextSource::schema(), ImagesSource::schema(), ArraySource::schema()])
+        luthier_core::config::Schema::words(
+            Self::EXPECTED,
+            vec![
+                CsvSource::schema(),
+                ParquetSource::schema(),
+                TextSource::schema(),
+                ImagesSource::schema(),
+                ArraySource::schema(),
+            ],
+        )
     }
 
     fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {

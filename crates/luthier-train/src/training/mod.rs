@@ -40,8 +40,8 @@ pub use checkpoint::{Checkpoint, CheckpointError};
 pub use hook::{Hook, MEASURED_TIMES, Report};
 pub(crate) use measure::predict;
 pub use position::Position;
-pub use setup::{Blueprint, Setup};
 pub(crate) use setup::Build;
+pub use setup::{Blueprint, Setup};
 
 /// A training that is under way.
 pub struct Run<M: Model = Network> {
@@ -153,10 +153,10 @@ impl<M: Model> Run<M> {
             seconds: 0.0,
             model,
         };
-        Self::with_state(setup, state)
+        Ok(Self::with_state(setup, state))
     }
 
-    fn with_state(setup: Setup<M>, state: State<M>) -> Result<Self, String> {
+    fn with_state(setup: Setup<M>, state: State<M>) -> Self {
         let found = state.model.parameters();
         let size = |it: &Parameter| it.shape.iter().product::<usize>();
         let trained: usize = found.iter().filter(|it| it.is_trained()).map(size).sum();
@@ -184,7 +184,7 @@ impl<M: Model> Run<M> {
             notice: None,
             parameters: found,
         };
-        Ok(Self { setup, state, work })
+        Self { setup, state, work }
     }
 
     /// Trains until the next measurement, and measures. `hook` is called on the way; pass `&mut ()` for
