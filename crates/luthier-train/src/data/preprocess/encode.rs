@@ -185,9 +185,10 @@ impl NumericEncoding {
             Scale::Standardize => (self.mean, self.std),
             Scale::Normalize => {
                 // The filled-in value is one of the training values too.
-                let (min, max) = match self.missing {
-                    true => (self.min.min(self.fill), self.max.max(self.fill)),
-                    false => (self.min, self.max),
+                let (min, max) = if self.missing {
+                    (self.min.min(self.fill), self.max.max(self.fill))
+                } else {
+                    (self.min, self.max)
                 };
                 (min, if max > min { max - min } else { 1.0 })
             }
