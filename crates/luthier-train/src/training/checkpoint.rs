@@ -83,6 +83,12 @@ impl Checkpoint {
         &self.header.file
     }
 
+    /// The first line that its file and `file` do not have in common, if there is one. The number of epochs
+    /// may differ, and if either text is empty, nothing is known.
+    pub fn differs_from(&self, file: &str) -> Option<String> {
+        difference(&self.header.file, file)
+    }
+
     /// Where the run stood.
     pub fn position(&self) -> Position {
         self.header.at
@@ -234,7 +240,7 @@ impl<M: Model> Run<M> {
         if header.optimizer != optimizer {
             return other(format!("its optimizer is {}, not {optimizer}", header.optimizer));
         }
-        if let Some(difference) = difference(&header.file, &setup.file) {
+        if let Some(difference) = checkpoint.differs_from(&setup.file) {
             return other(difference);
         }
         Self::continue_from(setup, checkpoint, false)

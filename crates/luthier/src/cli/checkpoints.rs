@@ -16,6 +16,11 @@ const EVERY: Duration = Duration::from_secs(10);
 const LAST: &str = "last.checkpoint";
 const BEST: &str = "best.checkpoint";
 
+/// The file of the report of this number. The names have the order of the numbers.
+fn report_name(number: u64) -> String {
+    format!("report-{number:06}.checkpoint")
+}
+
 /// A folder with `last.checkpoint`, `best.checkpoint`, and `report-000010.checkpoint` for those that are
 /// kept by rule.
 pub(crate) struct Checkpoints {
@@ -29,13 +34,20 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Makes the folder.
-    pub(crate) fn new(folder: &Path, rule: &CheckpointRule, direction: Direction) -> Result<Self, Failure> {
+    /// Makes the folder. `best` is the best value of the run so far, if it is one that goes on.
+    pub(crate) fn new(
+        folder: &Path,
+        rule: &CheckpointRule,
+        direction: Direction,
+        best: Option<f64>,
+    ) -> Result<Self, Failure> {
         fs::create_dir_all(folder).map_err(|error| {
             Failure::failed(format!("cannot make the folder {} for checkpoints: {error}", folder.display()))
         })?;
         let (folder, rule) = (folder.to_owned(), rule.clone());
-        Ok(Self { folder, rule, direction, saved: Instant::now(), report: None, best: None })
+        // In another folder than before, the next report is the best one that it has.
+        let best = best.filter(|_| folder.join(BEST).exists());
+        Ok(Self { folder, rule, direction, saved: Instant::now(), report: None, best })
     }
 
     /// The bytes of a checkpoint: those of `path`, or of the last one in it.
@@ -72,8 +84,8 @@ impl Checkpoints {
                 self.write(BEST, checkpoint)?;
             }
             if self.rule.every.is_some_and(|every| number % every == 0) {
-                self.write(&format!("report-{number:06}.checkpoint"), checkpoint)?;
-                self.remove_old()?;
+                self.write(&report_name(number), checkpoint)?;
+                self.remove_old(number)?;
             }
         }
         self.saved = Instant::now();
@@ -95,7 +107,9 @@ impl Checkpoints {
         })
     }
 
-    fn remove_old(&self) -> Result<(), String> {
+    /// Removes what the rule does not keep after report `last`: the oldest reports, and those of a run that
+    /// was in this folder before and went further.
+    fn remove_old(&self, last: u64) -> Result<(), String> {
         let failed = |error: std::io::Error| {
             format!("cannot remove old checkpoints in {}: {error}", self.folder.display())
         };
@@ -109,9 +123,10 @@ impl Checkpoints {
                 kept.push(name.to_owned());
             }
         }
-        // The numbers have leading zeros.
         kept.sort_unstable();
-        let surplus = kept.len().saturating_sub(self.rule.keep);
-        kept[..surplus].iter().try_for_each(|name| fs::remove_file(self.folder.join(name)).map_err(failed))
+        let ahead = kept.partition_point(|name| *name <= report_name(last));
+        let surplus = ahead.saturating_sub(self.rule.keep);
+        let old = kept[..surplus].iter().chain(&kept[ahead..]);
+        old.into_iter().try_for_each(|name| fs::remove_file(self.folder.join(name)).map_err(failed))
     }
 }

@@ -137,13 +137,13 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let experiment = loaded.experiment.with_threads(args.threads);
     tell_notices(&experiment, &Params::new())?;
     let seed = file.trial.as_ref().map_or_else(|| trial_seed(file.search.seed, 0), |trial| trial.seed);
-    let (seed, resumed) = match &args.resume {
-        None => (seed, None),
+    let Resumed { seed, bytes: resumed, best } = match &args.resume {
+        None => Resumed { seed, bytes: None, best: None },
         Some(path) => resume(&experiment, path, seed, !args.file.sets.is_empty())?,
     };
     let rule = experiment.setup(&Params::new(), seed).map_err(Failure::usage)?.config.train.checkpoints;
     let folder = args.checkpoint.as_ref().or(args.resume.as_ref().filter(|path| path.is_dir()));
-    let checkpoints = folder.map(|folder| Checkpoints::new(folder, &rule, loaded.direction)).transpose()?;
+    let checkpoints = folder.map(|folder| Checkpoints::new(folder, &rule, loaded.direction, best)).transpose()?;
     let interrupt = Interrupt::default();
     let message = match folder {
         Some(folder) => {
@@ -200,24 +200,35 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     print(&text)
 }
 
-/// The seed and the checkpoint that a run goes on with: as it was, lengthened, or forked where values were
-/// changed.
+/// What a run goes on with.
+struct Resumed {
+    seed: u64,
+    bytes: Option<Vec<u8>>,
+    /// The best value so far.
+    best: Option<f64>,
+}
+
+/// What a run goes on with: as it was, lengthened, or forked where values were changed.
 fn resume(
     experiment: &Experiment,
     path: &Path,
     seed: u64,
     changed: bool,
-) -> Result<(u64, Option<Vec<u8>>), Failure> {
+) -> Result<Resumed, Failure> {
     let (path, bytes) = Checkpoints::read(path)?;
     let named = |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", path.display()));
     if experiment.folds() > 1 {
         // Folds are resumed as they were, and only so.
-        return Ok((seed, Some(bytes)));
+        return Ok(Resumed { seed, bytes: Some(bytes), best: None });
     }
     let checkpoint = Checkpoint::from_bytes(&bytes).map_err(|error| named(&error))?;
-    let seed = if changed { checkpoint.fork_seed() } else { checkpoint.seed() };
-    let setup = experiment.setup(&Params::new(), seed).map_err(Failure::usage)?;
-    let ended = checkpoint.has_ended();
+    let mut setup = experiment.setup(&Params::new(), checkpoint.seed()).map_err(Failure::usage)?;
+    // A fork that is resumed with the same --set goes on; it is not forked once more.
+    let changed = changed && checkpoint.differs_from(&setup.file).is_some();
+    if changed {
+        setup.seed = checkpoint.fork_seed();
+    }
+    let (seed, ended) = (setup.seed, checkpoint.has_ended());
     let run = match (changed, ended) {
         (true, _) => Run::fork(setup, &checkpoint),
         (false, true) => Run::extend(setup, &checkpoint),
@@ -225,7 +236,7 @@ fn resume(
     };
     let run = run.map_err(|error| named(&error))?;
     let bytes = run.checkpoint().to_bytes().map_err(|error| named(&error))?;
-    Ok((seed, Some(bytes)))
+    Ok(Resumed { seed, bytes: Some(bytes), best: run.best().map(|(_, value)| value) })
 }
 
 fn refuse_ranges(file: &StudyFile, args: &FileArgs) -> Result<(), Failure> {
