@@ -23,7 +23,7 @@ use crate::settings::TrainingConfig;
 use crate::trainable::Model;
 use crate::weights_file::{to_bytes, weights_of};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const BATCH: usize = 256;
 
 /// Why a model cannot be used.

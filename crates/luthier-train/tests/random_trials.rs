@@ -555,7 +555,7 @@ fn seen(config: &TrainingConfig) -> Seen {
         ("train max_norm", train.max_norm.is_some()),
         ("train accumulate", train.accumulate > 1),
         ("model freeze", !model.freeze.is_empty()),
-        ("model learning_rates", model.learning_rates != Default::default()),
+        ("model learning_rates", !model.learning_rates.0.is_empty()),
         ("augment flip", augment.flip > 0.0),
         ("augment crop", augment.crop > 0),
         ("augment rotate", augment.rotate > 0.0),

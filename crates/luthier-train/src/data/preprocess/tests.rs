@@ -36,11 +36,7 @@ fn fitted() -> Preprocessor {
 #[test]
 fn only_training_rows_are_looked_at() {
     let preprocessor = fitted();
-    assert_eq!(
-        preprocessor.features(),
-        ["size", "size=missing", "town=Bern", "town=Zug", "town=missing"],
-        "a column that never changes is left out"
-    );
+    assert_eq!(preprocessor.features(), ["size", "size=missing", "town=Bern", "town=Zug", "town=missing"]);
     assert_eq!((preprocessor.input_shape(), preprocessor.outputs()), (crate::Shape::Flat(5), 2));
     let InputEncoding::Table { columns, .. } = &preprocessor.inputs else { panic!("a table") };
     let ColumnEncoding::Numeric(size) = &columns[0] else { panic!("numbers") };
@@ -203,4 +199,79 @@ fn an_image_is_converted_to_the_trained_channels() {
     assert!(error.contains("expected an image, PNG or JPEG"), "{error}");
     let error = fitted().read_image(&path).expect_err("a table").to_string();
     assert!(error.ends_with("the model was trained on a table, expected a CSV or Parquet file"), "{error}");
+}
+
+#[test]
+fn missing_values_need_no_flag() {
+    let config = TransformConfig {
+        scale: Scale::Normalize,
+        impute: Impute::Constant(-5.0),
+        missing_flags: false,
+        ..Default::default()
+    };
+    let data = data();
+    let preprocessor = Preprocessor::fit(&data, &[0, 1, 2, 3], &config).expect("valid");
+    assert_eq!(preprocessor.features(), ["size", "town=Bern", "town=Zug"]);
+    let encoded = preprocessor.encode_all(&data.inputs).expect("a table");
+    // From -5, which is filled in, to 5.
+    assert_eq!(encoded[..12], [0.6, 0.0, 1.0, 0.0, 1.0, 0.0, 0.8, 0.0, 1.0, 1.0, 0.0, 0.0]);
+    let new = preprocessor.read_rows_from("new.csv", "size,town\n,Zug\n".as_bytes()).expect("valid");
+    assert!(new.flags[0].flags.is_empty(), "training missed sizes too");
+}
+
+#[test]
+fn columns_without_a_change_are_left_out() {
+    let mut data = data();
+    let Inputs::Table(table) = &mut data.inputs else { panic!("a table") };
+    table.columns.push(Column { name: "void".into(), values: ColumnValues::Numeric(vec![f64::NAN; 5]) });
+    let ones = ColumnValues::Numeric(vec![1.0, f64::NAN, 1.0, 1.0, 1.0]);
+    table.columns.push(Column { name: "once".into(), values: ones });
+    let one = ColumnValues::Categorical { codes: vec![Some(0); 5], categories: vec!["only".into()] };
+    table.columns.push(Column { name: "one".into(), values: one });
+    let preprocessor = Preprocessor::fit(&data, &[0, 1, 2, 3], &TransformConfig::default()).expect("valid");
+    assert_eq!(preprocessor.features()[5..], ["once", "once=missing"], "that it is missing says something");
+    assert_eq!(
+        preprocessor.notices,
+        [
+            "the column `same` is 7 in every training row; it is left out",
+            "the column `void` has no value in any training row; it is left out",
+            "the column `one` is `only` in every training row; it is left out",
+        ]
+    );
+    let encoded = preprocessor.encode_all(&data.inputs).expect("a table");
+    assert_eq!(encoded.len(), 5 * 7);
+    assert!(encoded.iter().all(|value| value.is_finite()));
+    let config = TransformConfig { missing_flags: false, ..Default::default() };
+    let preprocessor = Preprocessor::fit(&data, &[0, 1, 2, 3], &config).expect("valid");
+    assert!(!preprocessor.features().contains(&"once".to_owned()));
+}
+
+#[test]
+fn pixels_are_scaled_as_told() {
+    let images = Inputs::Images(Images::new(vec![0, 255, 51, 102], 1, 1, 2));
+    let targets = Targets::Classes { labels: vec![0, 1], names: vec!["a".into(), "b".into()], column: None };
+    let data = Dataset::new("pixels", images, targets);
+    for (scale, expected) in
+        [(Scale::Normalize, [0.0, 1.0, 0.2, 0.4]), (Scale::None, [0.0, 255.0, 51.0, 102.0])]
+    {
+        let config = TransformConfig { scale, ..Default::default() };
+        let preprocessor = Preprocessor::fit(&data, &[0], &config).expect("valid");
+        assert_eq!(preprocessor.encode_all(&data.inputs).expect("in memory"), expected);
+    }
+}
+
+#[test]
+fn transforms_are_read_from_a_study_file() {
+    use luthier_core::config::{Decode, Node, Problems};
+    fn read<T: Decode>(text: &str) -> Result<T, String> {
+        let node = Node::parse(&format!("key = {text}"), "test").expect("TOML");
+        let mut problems = Problems::new("test");
+        T::decode(node.get("key").expect("there"), "key", &mut problems).ok_or_else(|| problems.to_string())
+    }
+    assert_eq!(read("\"normalize\""), Ok(Scale::Normalize));
+    assert!(read::<Scale>("true").is_err_and(|error| error.contains("\"standardize\", \"normalize\" or")));
+    assert_eq!(read("{ constant = 2 }"), Ok(Impute::Constant(2.0)));
+    assert_eq!(read("\"most_frequent\""), Ok(Impute::MostFrequent));
+    assert!(read::<Impute>("{ constant = \"a\" }").is_err_and(|error| error.contains("key.constant")));
+    assert!(read::<Impute>("{ value = 1.0 }").is_err_and(|error| error.contains("{ constant = NUMBER }")));
 }

@@ -207,7 +207,7 @@ fn splits_that_make_no_sense_are_refused() {
     let mut early = grouped(Some(8));
     early.aside.remove(0);
     let error = given(by(None, Some("when"))).split(&early).expect_err("earlier").to_string();
-    assert!(error.contains("of the given test set is earlier"), "{error}");
+    assert!(error.contains("row 33 of the given test set is earlier"), "{error}");
 }
 
 #[test]

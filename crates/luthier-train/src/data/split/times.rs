@@ -21,7 +21,7 @@ pub(super) fn of(data: &Dataset, name: &str, pool: usize) -> Result<(Vec<usize>,
         return Err(DataError::Split(format!(
             "row {} of the given test set is earlier in `{name}` than rows to learn from; \
              take a share such as `test = 0.2` of all rows",
-            row + 1
+            pool + row + 1
         )));
     }
     let mut rows: Vec<usize> = (0..pool).collect();
