@@ -49,7 +49,9 @@ pub(crate) fn run(short: bool, names: &[&str]) -> Result<()> {
             (Example::Real(_), None) if std::env::var_os("CI").is_some() => {
                 bail!("the data for the example {name} is missing")
             }
-            (Example::Real(_), None) => println!("skipped: {name} needs LUTHIER_DATA, a folder with its data"),
+            (Example::Real(_), None) => {
+                println!("skipped: {name} needs LUTHIER_DATA, a folder with its data")
+            }
         }
     }
     let report = report(&lines)?;

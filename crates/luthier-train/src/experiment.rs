@@ -280,7 +280,8 @@ impl<M: Model> Experiment<M> {
     ) -> Result<Trained<M>, ObjectiveError> {
         let mut saved = false;
         loop {
-            let reached = folds.is_none() && trial.until().is_some_and(|until| run.position().report >= until);
+            let reached =
+                folds.is_none() && trial.until().is_some_and(|until| run.position().report >= until);
             if reached && run.ending().is_none() {
                 self.save(&run, trial, folds)?;
                 return Ok(Trained::Not(Evaluation::Paused));

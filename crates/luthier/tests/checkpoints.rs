@@ -200,10 +200,8 @@ fn set_with_resume_forks() {
     let optimizer = fork("train.optimizer=\"sgd\"");
     assert_eq!(epochs(&optimizer).len(), 4);
     assert_eq!(epochs(&fork("train.optimizer=\"sgd\"")), epochs(&optimizer), "a fork can be repeated");
-    let said = sandbox.fails(
-        1,
-        &["train", "study.toml", "--resume", "kept", "--set", "model.layers.dense1.dense=17"],
-    );
+    let said = sandbox
+        .fails(1, &["train", "study.toml", "--resume", "kept", "--set", "model.layers.dense1.dense=17"]);
     assert!(said.contains("last.checkpoint") && said.contains("0.weight has the shape [16, 6]"), "{said}");
 
     // Without --set, another file is no fork but a mistake, and the line is named.

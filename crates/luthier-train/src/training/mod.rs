@@ -40,8 +40,8 @@ pub use checkpoint::{Checkpoint, CheckpointError};
 pub use hook::{Hook, MEASURED_TIMES, Report};
 pub(crate) use measure::predict;
 pub use position::Position;
-pub use setup::{Blueprint, Setup};
 pub(crate) use setup::Build;
+pub use setup::{Blueprint, Setup};
 
 /// A training that is under way.
 pub struct Run<M: Model = Network> {

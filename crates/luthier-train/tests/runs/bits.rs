@@ -332,7 +332,8 @@ fn pauses_change_nothing_whatever_the_model() {
     let numbers = setup(&with("", ""), numbers(120), "val_r2", 5);
     pauses_change_nothing("numbers", &numbers);
     let text = with("validate_every = 0.5", "layers = [{ rows = true }, { gru = 6, output = \"last\" }]");
-    let noisy = setup(&format!("augment = {{ cutmix = 1.0, noise = 0.1 }}\n{text}"), images(60), "val_loss", 5);
+    let noisy =
+        setup(&format!("augment = {{ cutmix = 1.0, noise = 0.1 }}\n{text}"), images(60), "val_loss", 5);
     pauses_change_nothing("cutmix", &noisy);
 }
 

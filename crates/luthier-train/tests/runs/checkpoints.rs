@@ -117,7 +117,8 @@ fn a_finished_run_is_lengthened_and_its_schedules_are_held() {
 #[test]
 fn a_run_that_stopped_early_is_lengthened() {
     let stopping = |epochs: u64| {
-        let text = MLP.replace("epochs = 6", &format!("epochs = {epochs}\nearly_stopping = {{ stop_below = 9.0 }}"));
+        let text =
+            MLP.replace("epochs = 6", &format!("epochs = {epochs}\nearly_stopping = {{ stop_below = 9.0 }}"));
         setup(&text, classes(240, 0.05), "val_loss", 5)
     };
     let mut run = start(stopping(6));
@@ -155,9 +156,8 @@ fn measurements_keep_their_rhythm_in_a_lengthened_run() {
 #[test]
 fn steps_longer_than_the_time_between_measurements_are_measured_once_each() {
     for every in ["0.1", "{ steps = 1 }"] {
-        let text = format!(
-            "[train]\nepochs = 3\nbatch_size = 26\nvalidate_every = {every}\noptimizer = \"sgd\"\n"
-        );
+        let text =
+            format!("[train]\nepochs = 3\nbatch_size = 26\nvalidate_every = {every}\noptimizer = \"sgd\"\n");
         let reports = trace(setup(&text, numbers(80), "val_rmse", 1)).reports;
         let steps: Vec<f64> = reports.iter().map(|report| report.metrics.get("step").expect("it")).collect();
         assert_eq!(steps, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "every {every}");
@@ -253,7 +253,8 @@ fn a_fork_needs_weights_that_fit() {
 #[test]
 fn a_checkpoint_that_was_cut_off_is_refused() {
     let bytes = bytes_of(&after(2));
-    for length in [0, 1, 7, 8, 9, 31, 32, 33, 100, 1_000, bytes.len() / 2, bytes.len() - 100, bytes.len() - 1] {
+    for length in [0, 1, 7, 8, 9, 31, 32, 33, 100, 1_000, bytes.len() / 2, bytes.len() - 100, bytes.len() - 1]
+    {
         let error = resume_error(mlp(5), &bytes[..length]);
         assert!(matches!(error, CheckpointError::Broken(_)), "cut to {length}: {error:?}");
         assert!(error.to_string().starts_with("this is not a whole checkpoint: "), "{error}");

@@ -12,8 +12,8 @@ use luthier_train::data::{
     TestSplit,
 };
 use luthier_train::{
-    Advance, Checkpoint, Device, Experiment, Hook, MEASURED_TIMES, MetricName, Model, Position, Report, Run, Setup,
-    TrainedModel,
+    Advance, Checkpoint, Device, Experiment, Hook, MEASURED_TIMES, MetricName, Model, Position, Report, Run,
+    Setup, TrainedModel,
 };
 use safetensors::SafeTensors;
 
@@ -153,7 +153,8 @@ pub(crate) fn template(sections: &str) -> Template {
 }
 
 pub(crate) fn split(data: &Dataset) -> Split {
-    let split = SplitConfig { validation: 0.25, test: TestSplit::Share(0.1), seed: 1, ..SplitConfig::default() };
+    let split =
+        SplitConfig { validation: 0.25, test: TestSplit::Share(0.1), seed: 1, ..SplitConfig::default() };
     split.split(data).expect("a split")
 }
 
@@ -353,4 +354,3 @@ pub(crate) fn model(evaluation: &Evaluation) -> TrainedModel {
     };
     TrainedModel::from_bytes(bytes, Device::flex()).expect("a model")
 }
-

@@ -69,7 +69,6 @@ fn what_makes_no_sense_is_infeasible_with_its_reason() {
     }
 }
 
-
 #[test]
 fn the_model_handed_over_is_that_of_the_best_epoch() {
     for (sections, data, objective) in [
@@ -113,7 +112,6 @@ fn two_classes() -> Dataset {
         .expect("data")
 }
 
-
 #[test]
 fn a_model_survives_its_file() {
     for (sections, data, objective) in [
@@ -126,7 +124,10 @@ fn a_model_survives_its_file() {
         let bytes = first.to_bytes().expect("bytes");
         let second = TrainedModel::from_bytes(&bytes, Device::flex()).expect("the same model");
         let inputs = &experiment.dataset().inputs;
-        assert_eq!(first.predict(inputs, &[]).expect("in memory"), second.predict(inputs, &[]).expect("in memory"));
+        assert_eq!(
+            first.predict(inputs, &[]).expect("in memory"),
+            second.predict(inputs, &[]).expect("in memory")
+        );
         assert_eq!(first.predict(inputs, &[]).expect("in memory").len(), experiment.dataset().len());
         assert_eq!(first.file(), second.file());
         assert_eq!(first.metrics(), second.metrics());

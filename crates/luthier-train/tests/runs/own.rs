@@ -111,7 +111,8 @@ fn it_is_lengthened_and_forked_and_refused_like_any_other() {
     let mut run = start(mine(1));
     train(&mut run, 3);
     let checkpoint = run.checkpoint();
-    let names: Vec<String> = state(&run).tensors.into_keys().filter(|name| name.starts_with("now.")).collect();
+    let names: Vec<String> =
+        state(&run).tensors.into_keys().filter(|name| name.starts_with("now.")).collect();
     let expected = ["hidden.0.bias", "hidden.0.weight", "hidden.1.bias", "hidden.1.weight", "output.bias"];
     assert_eq!(names[..5], expected.map(|name| format!("now.{name}")));
     let mut setup = mine(1);

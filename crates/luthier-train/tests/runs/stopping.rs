@@ -110,10 +110,14 @@ fn after_a_finite_epoch_divergence_keeps_the_best_weights() {
     assert_eq!((*step, *value), (Some(1), trial.reports[0].1));
     assert_eq!(trial.reports.len(), 1);
     let (inputs, targets) = subset(experiment.dataset(), &experiment.split().validation);
-    let rmse = model(&evaluation).evaluate(&inputs, &targets).expect("in memory").metrics.get("rmse").expect("a metric");
+    let rmse = model(&evaluation)
+        .evaluate(&inputs, &targets)
+        .expect("in memory")
+        .metrics
+        .get("rmse")
+        .expect("a metric");
     assert!((rmse - value).abs() <= 1e-12, "{rmse}, expected {value}");
 }
-
 
 #[test]
 fn an_interrupted_trial_goes_on_to_the_same_end() {
@@ -178,10 +182,10 @@ fn a_checkpoint_that_cannot_be_taken_up_blames_no_trial() {
     assert!(error.source.is_some());
 }
 
-
 // Folds
 
-const FOLDS: &str = "[model]\nlayers = [{ dense = 6 }, { dropout = 0.2 }]\n[train]\nepochs = 3\noptimizer = \"adam\"\n";
+const FOLDS: &str =
+    "[model]\nlayers = [{ dense = 6 }, { dropout = 0.2 }]\n[train]\nepochs = 3\noptimizer = \"adam\"\n";
 
 /// The rows of one of three folds.
 fn fold(fold: usize) -> Split {

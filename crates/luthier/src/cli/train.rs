@@ -139,7 +139,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     };
     let rule = experiment.setup(&Params::new(), seed).map_err(Failure::usage)?.config.train.checkpoints;
     let folder = args.checkpoint.as_ref().or(args.resume.as_ref().filter(|path| path.is_dir()));
-    let checkpoints = folder.map(|folder| Checkpoints::new(folder, &rule, loaded.direction, best)).transpose()?;
+    let checkpoints =
+        folder.map(|folder| Checkpoints::new(folder, &rule, loaded.direction, best)).transpose()?;
     let interrupt = Interrupt::default();
     let message = match folder {
         Some(folder) => {
@@ -205,12 +206,7 @@ struct Resumed {
 }
 
 /// What a run goes on with: as it was, lengthened, or forked where values were changed.
-fn resume(
-    experiment: &Experiment,
-    path: &Path,
-    seed: u64,
-    changed: bool,
-) -> Result<Resumed, Failure> {
+fn resume(experiment: &Experiment, path: &Path, seed: u64, changed: bool) -> Result<Resumed, Failure> {
     let (path, bytes) = Checkpoints::read(path)?;
     let named = |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", path.display()));
     if experiment.folds() > 1 {
