@@ -94,3 +94,8 @@ pub(crate) fn number(of: &Value, path: &str) -> f64 {
     let found = path.split('.').try_fold(of, |node, key| node.get(key));
     found.and_then(Value::as_f64).unwrap_or(f64::NAN)
 }
+
+/// A path as text in TOML.
+pub(crate) fn quoted(path: &Path) -> String {
+    format!("{:?}", path.display().to_string())
+}

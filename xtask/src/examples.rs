@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::bench::{Bench, number};
+use crate::bench::{Bench, number, quoted};
 use crate::prepare;
 
 /// What was measured of an example: what it is and what came out.
@@ -47,10 +47,10 @@ pub(crate) fn run(short: bool, names: &[&str]) -> Result<()> {
             (Example::Made(example), _) => lines.extend(example(&bench)?),
             (Example::Real(example), Some(data)) => lines.extend(example(&bench, &data)?),
             (Example::Real(_), None) if std::env::var_os("CI").is_some() => {
-                bail!("the data for the example {name} is missing")
+                bail!("the data for the example {name} is missing");
             }
             (Example::Real(_), None) => {
-                println!("skipped: {name} needs LUTHIER_DATA, a folder with its data")
+                println!("skipped: {name} needs LUTHIER_DATA, a folder with its data");
             }
         }
     }
@@ -112,8 +112,7 @@ fn schedules(bench: &Bench) -> Result<Vec<Line>> {
 
 fn housing(bench: &Bench, data: &Path) -> Result<Vec<Line>> {
     let table = data.join("tabular/california_housing.csv");
-    let source =
-        format!("data.source={{csv={:?}, target=\"median_house_value\"}}", table.display().to_string());
+    let source = format!("data.source={{csv={}, target=\"median_house_value\"}}", quoted(&table));
     let mut more = vec!["--set", source.as_str()];
     if bench.short {
         more.extend(["--set", "train.epochs=2"]);
@@ -132,7 +131,7 @@ fn housing(bench: &Bench, data: &Path) -> Result<Vec<Line>> {
 
 fn digits(bench: &Bench, data: &Path) -> Result<Vec<Line>> {
     let (images, labels) = prepare::thousand_digits(bench, data)?;
-    let source = format!("data.source={{array={images:?}, targets={labels:?}}}");
+    let source = format!("data.source={{array={}, targets={}}}", quoted(&images), quoted(&labels));
     let mut more = vec!["--set", source.as_str()];
     if bench.short {
         more.extend(["--set", "train.epochs=2"]);
@@ -177,13 +176,13 @@ fn trained(
 
 fn reviews(bench: &Bench, data: &Path) -> Result<Vec<Line>> {
     let table = data.join("text/movie_reviews.csv");
-    let source = format!("data.source={{text={table:?}, column=\"text\", target=\"label\"}}");
+    let source = format!("data.source={{text={}, column=\"text\", target=\"label\"}}", quoted(&table));
     trained(bench, "examples/reviews.toml", "film reviews, GRU", &source, (0.74, "74%"))
 }
 
 fn cifar(bench: &Bench, data: &Path) -> Result<Vec<Line>> {
     let folder = prepare::photographs(bench, data)?;
-    let source = format!("data.source={{images={folder:?}}}");
+    let source = format!("data.source={{images={}}}", quoted(&folder));
     let what = "CIFAR-10, 5,000 training images";
     trained(bench, "examples/cifar.toml", what, &source, (0.55, "55%"))
 }
@@ -192,10 +191,11 @@ fn transfer(bench: &Bench, data: &Path) -> Result<Vec<Line>> {
     let (six, four) = prepare::two_tasks(bench, data)?;
     let base = bench.path("base.safetensors").display().to_string();
     let started = Instant::now();
-    let six = format!("data.source={{images={six:?}}}");
+    let six = format!("data.source={{images={}}}", quoted(&six));
     let learnt = bench.train("examples/transfer-base.toml", &["--set", &six, "--model", &base])?;
     let base_seconds = started.elapsed().as_secs_f64();
-    let (four, weights) = (format!("data.source={{images={four:?}}}"), format!("model.weights={base:?}"));
+    let (four, weights) =
+        (format!("data.source={{images={}}}", quoted(&four)), format!("model.weights={base:?}"));
     let started = Instant::now();
     let head = bench.train("examples/transfer-head.toml", &["--set", &four, "--set", &weights])?;
     let head_seconds = started.elapsed().as_secs_f64();

@@ -89,6 +89,11 @@ pub trait TrialHandle: Send {
     /// [`ObjectiveError`] if the report could not be stored; the objective passes it on.
     fn report(&mut self, step: u64, value: f64, metrics: Metrics) -> Result<Decision, ObjectiveError>;
 
+    /// Tells a person something that changes no result.
+    fn notice(&mut self, text: &str) {
+        let _ = text;
+    }
+
     /// Whether the trial is to be set aside now: the time is up, or the user wants to stop. Cheap
     /// enough to ask at every batch.
     fn interrupted(&self) -> Option<Stop>;

@@ -82,6 +82,10 @@ impl TrialHandle for Handle<'_, '_> {
         Ok(self.shared.search.decide(&view, &trial, &mut rng))
     }
 
+    fn notice(&mut self, text: &str) {
+        self.shared.observer.notice(&format!("trial {}: {text}", self.id));
+    }
+
     fn interrupted(&self) -> Option<Stop> {
         self.shared.stop()
     }

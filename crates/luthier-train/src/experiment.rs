@@ -58,7 +58,9 @@ impl Experiment {
         direction: Direction,
         device: Device,
     ) -> Self {
-        Self::with_model(template, dataset, splits, objective, direction, device, |plan| plan.network())
+        #[allow(clippy::redundant_closure_for_method_calls, reason = "the method is of one lifetime")]
+        let build = |plan: &Blueprint<'_>| plan.network();
+        Self::with_model(template, dataset, splits, objective, direction, device, build)
     }
 }
 
@@ -291,6 +293,9 @@ impl<M: Model> Experiment<M> {
                 message: format!("trial {} cannot read its data", trial.id()),
                 source: Some(Box::new(error)),
             })?;
+            if let Some(notice) = run.take_notice() {
+                trial.notice(&notice);
+            }
             match advance {
                 Advance::Ended(ending) => {
                     // The last report has a checkpoint as well.
@@ -326,6 +331,7 @@ impl<M: Model> Experiment<M> {
         }
     }
 
+    #[allow(clippy::unused_self, reason = "a step of the training, beside `train`")]
     fn save(
         &self,
         run: &Run<M>,
@@ -360,6 +366,7 @@ impl<M: Model> Experiment<M> {
         Ok(Some(card.with_weights_of(&model)?))
     }
 
+    #[allow(clippy::unused_self, reason = "a step of the training, beside `train`")]
     fn taken_up(
         &self,
         setup: Setup<M>,

@@ -12,6 +12,7 @@ mod augment;
 mod batch;
 pub mod batch_size;
 pub mod data;
+mod device;
 mod experiment;
 #[cfg(test)]
 mod fixture;
@@ -35,6 +36,7 @@ mod weights_file;
 
 pub use augment::{Augmentation, Erase, ErasingFill};
 pub use burn::tensor::Device;
+pub use device::device;
 pub use experiment::Experiment;
 pub use loss::{
     BinaryCrossEntropy, BinaryFocal, BoundLoss, ClassWeights, CrossEntropy, Focal, Huber, Loss,
@@ -59,15 +61,3 @@ pub use trained_model::{Answer, ModelError, Prediction, TrainedModel};
 pub use training::{
     Advance, Blueprint, Checkpoint, CheckpointError, Hook, MEASURED_TIMES, Position, Report, Run, Setup,
 };
-
-/// The device of this name: for now `cpu`.
-///
-/// # Errors
-///
-/// A message with the devices that this program was built for.
-pub fn device(name: &str) -> Result<Device, String> {
-    match name {
-        "cpu" => Ok(Device::flex()),
-        other => Err(format!("there is no device {other:?} in this build of luthier; there is cpu")),
-    }
-}

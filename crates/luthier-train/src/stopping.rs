@@ -124,6 +124,10 @@ impl Decode for Remedies {
     const EXPECTED: &'static str =
         "{ lower_rate = 0.1, times = 2 }, { grow_batch = 2.0, times = 3 }, or a list of them";
 
+    fn schema() -> luthier_core::config::Schema {
+        luthier_core::config::Schema::words(Self::EXPECTED, vec![Remedy::schema()])
+    }
+
     fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
         match &node.kind {
             Kind::Array(_) => Vec::decode(node, path, problems).map(Self),

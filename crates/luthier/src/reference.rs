@@ -4,10 +4,14 @@ use std::fmt::Write;
 
 use luthier_core::Direction;
 use luthier_core::config::reference::{Section, markdown};
-use luthier_train::data::{ClassificationSource, CsvSource, SplitConfig};
-use luthier_train::model::{Activation, Layer, ModelConfig};
+use luthier_train::batch_size::BatchSizeConfig;
+use luthier_train::data::{ClassificationSource, Source, SplitConfig};
+use luthier_train::model::{Activation, Architecture, Init, Layer, ModelConfig};
 use luthier_train::schedule::Schedules;
-use luthier_train::{DataConfig, EarlyStopping, Loss, METRICS, OptimizerConfig, TrainConfig};
+use luthier_train::{
+    Augmentation, DataConfig, EarlyStopping, EmaConfig, GradientClip, Loss, METRICS, OptimizerConfig,
+    Regularize, TrainConfig,
+};
 
 use crate::study_file::{SearchSection, StudySection};
 
@@ -20,18 +24,36 @@ pub fn sections() -> Vec<Section> {
             .with::<SearchSection>("search"),
         Section::new("Data", "Where examples come from and how they become numbers.")
             .with::<DataConfig>("data")
-            .with::<CsvSource>("data.source")
+            .with::<Source>("data.source")
             .with::<ClassificationSource>("data.source.classification"),
         Section::new("Splits", "Which rows train, which choose and which judge.")
             .with::<SplitConfig>("data.split"),
-        Section::new("Model", "What is trained.").with::<ModelConfig>("model"),
+        Section::new("Augmentation", "How training examples are changed at each use.")
+            .with::<Augmentation>("data.augment"),
+        Section::new("Model", "What is trained, and what it takes over from another model.")
+            .with::<ModelConfig>("model"),
+        Section::new("Named models", "What `architecture` may be.").with::<Architecture>("model.architecture"),
         Section::new("Layers", "What `layers` is made of, in order.").with::<Layer>("model.layers"),
         Section::new("Activations", "What stands behind a layer.").with::<Activation>("activation"),
-        Section::new("Training", "How the model is trained.").with::<TrainConfig>("train"),
+        Section::new("Initialisation", "How initial weights are drawn.").with::<Init>("model.init"),
+        Section::new("Training", "How the model is trained, measured and saved.").with::<TrainConfig>("train"),
+        Section::new("Batch size", "How many examples there are in a step.")
+            .with::<BatchSizeConfig>("train.batch_size"),
         Section::new("Optimizers", "How weights follow their gradients.")
             .with::<OptimizerConfig>("train.optimizer"),
-        Section::new("Schedules", "How values change while training.").with::<Schedules>("train.schedule"),
-        Section::new("Early stopping", "When a training ends before its last epoch.")
+        Section::new("Gradients and averages", "What is done before and after a step.")
+            .with::<GradientClip>("train.gradient_clip")
+            .with::<EmaConfig>("train.ema"),
+        Section::new("Penalties", "What keeps weights small, beside weight decay.")
+            .with::<Regularize>("train.regularize"),
+        Section::new(
+            "Schedules",
+            "How values change while training. In a file a schedule is the name of a kind, `\"cosine\"`; a \
+             table, `{ kind = \"cosine\", warmup = 0.1 }`; a list of points, `[[0, 0.1], [5, 0.01]]`, each an \
+             epoch and the value from then on; or a formula, `\"0.1 * 0.95^epoch\"`.",
+        )
+        .with::<Schedules>("train.schedule"),
+        Section::new("Early stopping", "When a training ends before its last epoch, and what is tried first.")
             .with::<EarlyStopping>("train.early_stopping"),
         Section::new(
             "Losses",
@@ -41,8 +63,23 @@ pub fn sections() -> Vec<Section> {
         )
         .with::<Loss>("train.loss"),
         Section::new("Metrics", metrics()),
+        Section::new("What a run records", RECORDED),
     ]
 }
+
+/// What stands in every report beside the metrics.
+const RECORDED: &str = "\
+Each report holds the metrics above on training and validation examples, and of the last step before it:\n\n\
+| name | what |\n| --- | --- |\n\
+| `learning_rate`, `batch_size` | as the schedules gave them |\n\
+| `gradient_norm` | the norm of all gradients together, before clipping |\n\
+| `update_ratio` | the norm of the change of the weights over the norm of the weights; about 1e-3 is usual |\n\
+| `penalty` | what penalties add to the loss, where there are any |\n\
+| `weights`, `flops`, `bytes` | the size of the model; operations of a forward pass of one example |\n\
+| `epoch`, `step` | where the report stands, if it is not made once an epoch |\n\
+| `seconds`, `examples_per_second`, `latency_ms` | measured with a clock, so they differ from run to run |\n\n\
+`luthier train --checkpoint DIR` writes `last.checkpoint`, `best.checkpoint` and those that `checkpoints` of \
+`[train]` keeps.\n";
 
 /// The page, as Markdown.
 pub fn page() -> String {

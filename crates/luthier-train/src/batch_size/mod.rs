@@ -159,6 +159,13 @@ luthier_core::settings! {
 impl Decode for BatchSizeConfig {
     const EXPECTED: &'static str = "a whole number of 1 or more, \"full\", \"auto\", or a table with one of random, grow, noise_scale, auto";
 
+    fn schema() -> luthier_core::config::Schema {
+        luthier_core::config::Schema::words(
+            Self::EXPECTED,
+            vec![RandomSize::schema(), GrowingSize::schema(), NoiseScaleSize::schema(), AutoSize::schema()],
+        )
+    }
+
     fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
         match &node.kind {
             Kind::Int(size @ 1..) => Some(Self::Fixed(usize::try_from(*size).unwrap_or(usize::MAX))),

@@ -79,7 +79,9 @@ impl Screening {
     fn look_at_classes(&mut self, targets: &Targets) {
         let Targets::Classes { labels, names, .. } = targets else { return };
         let mut counts = vec![0_usize; names.len()];
-        labels.iter().for_each(|label| counts[*label as usize] += 1);
+        for label in labels {
+            counts[*label as usize] += 1;
+        }
         let with = |count: usize| {
             let of_count = names.iter().zip(&counts).filter(move |(_, found)| **found == count);
             of_count.map(|(name, _)| name.clone()).collect()

@@ -109,6 +109,19 @@ impl Decode for Source {
          { text = \"file.csv\", column = \"text\", target = \"label\" }, { text = \"folder\" }, \
          { images = \"folder\" }, { array = \"x.npy\", targets = \"y.npy\" } or { classification = { … } }";
 
+    fn schema() -> luthier_core::config::Schema {
+        luthier_core::config::Schema::words(
+            Self::EXPECTED,
+            vec![
+                CsvSource::schema(),
+                ParquetSource::schema(),
+                TextSource::schema(),
+                ImagesSource::schema(),
+                ArraySource::schema(),
+            ],
+        )
+    }
+
     fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
         if node.as_str() == Some("mnist") {
             return Some(Self::Mnist);

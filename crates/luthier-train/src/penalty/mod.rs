@@ -104,6 +104,10 @@ pub struct Regularize(pub Vec<PenaltyConfig>);
 impl Decode for Regularize {
     const EXPECTED: &'static str = "a penalty such as { l2 = 1e-4 }, or a list of them";
 
+    fn schema() -> luthier_core::config::Schema {
+        luthier_core::config::Schema::words(Self::EXPECTED, vec![PenaltyConfig::schema()])
+    }
+
     fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
         match &node.kind {
             Kind::Array(_) => Vec::decode(node, path, problems).map(Self),

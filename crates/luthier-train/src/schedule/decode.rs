@@ -8,6 +8,10 @@ use super::{Common, Curve, Formula, FormulaCurve, Interpolation, Points, Schedul
 impl Decode for Schedule {
     const EXPECTED: &'static str = Curve::EXPECTED;
 
+    fn schema() -> luthier_core::config::Schema {
+        Curve::schema().with_common(Common::FIELDS)
+    }
+
     fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
         match &node.kind {
             Kind::Text(text) if !is_name_of_kind(text) => {

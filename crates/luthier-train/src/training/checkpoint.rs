@@ -77,6 +77,12 @@ struct Header {
     seconds: f64,
 }
 
+/// What all versions of the header have.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
 impl Checkpoint {
     /// The sections `[data]`, `[model]` and `[train]` that it was made with.
     pub fn file(&self) -> &str {
@@ -142,10 +148,6 @@ impl Checkpoint {
         let header = metadata.metadata().as_ref().and_then(|entries| entries.get(HEADER));
         let header = header.ok_or_else(|| say("it has no entry `luthier_checkpoint`"))?;
         // The version first: the rest of another version's header may look different.
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u32,
-        }
         let Versioned { version } = serde_json::from_str(header).map_err(broken)?;
         if version != VERSION {
             return Err(CheckpointError::Version(version));
@@ -343,7 +345,7 @@ impl<M: Model> Run<M> {
             ["outputs", "targets", "mixed.targets", "mixed.shares"].map(|name| checkpoint.values(name));
         let mixed = (!seconds.is_empty()).then_some((seconds, shares));
         state.segment = Segment { predicted: Predicted { outputs, targets, mixed }, at: header.segment };
-        state.ending = header.ending.clone();
+        state.ending.clone_from(&header.ending);
         state.seconds = header.seconds;
         Ok(run)
     }

@@ -15,10 +15,13 @@ use crate::model::{Pass, Signal, host};
 use crate::optimizer::gradients::write_weights;
 use crate::prepared::Prepared;
 use crate::settings::Every;
+use crate::shape::Shape;
 use crate::trainable::Model;
 
-/// Examples in a step of evaluation. It is one number for all, so that results do not depend on it.
-pub(super) const EVALUATION_BATCH: usize = 256;
+/// Examples in a step of evaluation. It depends on their shape alone, so that results do not depend on it.
+pub(super) fn evaluation_batch(shape: Shape) -> usize {
+    ((1 << 22) / shape.size().max(1)).clamp(1, 256)
+}
 
 /// What has happened since the last measurement.
 #[derive(Debug, Clone, Default)]
@@ -38,10 +41,13 @@ pub(super) struct SegmentAt {
     /// The last step's, in examples.
     pub(super) batch_size: usize,
     /// The last step's norm of all gradients together, before clipping.
+    #[serde(with = "luthier_core::number")]
     pub(super) gradient_norm: f64,
     /// The last step's norm of the change of all weights over the norm of the weights.
+    #[serde(with = "luthier_core::number")]
     pub(super) update_ratio: f64,
     /// The last step's penalty on the weights.
+    #[serde(with = "luthier_core::number")]
     pub(super) penalty: f64,
 }
 
@@ -122,7 +128,7 @@ pub(crate) fn predict<M: Model>(
     pauses: &mut dyn FnMut() -> bool,
 ) -> Result<Option<Predicted>, DataError> {
     let mut predicted = Predicted::default();
-    for rows in rows.chunks(EVALUATION_BATCH) {
+    for rows in rows.chunks(evaluation_batch(data.shape())) {
         if pauses() {
             return Ok(None);
         }

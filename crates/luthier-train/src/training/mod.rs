@@ -33,7 +33,7 @@ use crate::trainable::Model;
 
 use best::Best;
 use feeder::Feeder;
-use measure::{EVALUATION_BATCH, Segment};
+use measure::{Segment, evaluation_batch};
 use step::Stepped;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
@@ -153,10 +153,10 @@ impl<M: Model> Run<M> {
             seconds: 0.0,
             model,
         };
-        Self::with_state(setup, state)
+        Ok(Self::with_state(setup, state))
     }
 
-    fn with_state(setup: Setup<M>, state: State<M>) -> Result<Self, String> {
+    fn with_state(setup: Setup<M>, state: State<M>) -> Self {
         let found = state.model.parameters();
         let size = |it: &Parameter| it.shape.iter().product::<usize>();
         let trained: usize = found.iter().filter(|it| it.is_trained()).map(size).sum();
@@ -184,7 +184,7 @@ impl<M: Model> Run<M> {
             notice: None,
             parameters: found,
         };
-        Ok(Self { setup, state, work })
+        Self { setup, state, work }
     }
 
     /// Trains until the next measurement, and measures. `hook` is called on the way; pass `&mut ()` for
@@ -202,7 +202,7 @@ impl<M: Model> Run<M> {
             }
             let at = self.state.at;
             let last = at.epoch >= self.setup.config.train.epochs;
-            if at.is_due(every, examples) || last {
+            if at.is_due(every, examples) || last || self.is_out_of_time() {
                 return self.measure(hook);
             }
             if hook.pauses() {
@@ -213,6 +213,15 @@ impl<M: Model> Run<M> {
                 return Ok(self.diverged());
             }
         }
+    }
+
+    /// Whether the limit of time is over; then the model is measured once more, and that is the end.
+    fn is_out_of_time(&self) -> bool {
+        let state = &self.state;
+        let elapsed = Duration::from_secs_f64(state.seconds + state.segment.at.seconds);
+        let stopping = self.setup.config.train.early_stopping.as_ref();
+        // Without a step since the last report there is nothing to measure.
+        state.segment.at.batch_size > 0 && stopping.is_some_and(|it| it.out_of_time(elapsed).is_some())
     }
 
     /// Draws the order of an epoch, freezes and thaws, and computes what is computed once.
@@ -328,6 +337,11 @@ impl<M: Model> Run<M> {
         Some(if restore || diverged { best.model.clone() } else { self.measured() })
     }
 
+    /// What a person should know of the run, once: how the size of steps was chosen.
+    pub fn take_notice(&mut self) -> Option<String> {
+        self.work.notice.take()
+    }
+
     /// The size of a step that was measured for `batch_size = "auto"`, once it was.
     pub fn measured_batch_size(&self) -> Option<usize> {
         self.state.sizer.measured()
@@ -368,7 +382,7 @@ impl Features {
         }
         let mut values = vec![0.0; rows * shape.size()];
         for part in [&data.split().train, &data.split().validation] {
-            for rows in part.chunks(EVALUATION_BATCH) {
+            for rows in part.chunks(evaluation_batch(data.shape())) {
                 let batch = data.batch(rows)?;
                 let signal = Signal::new(batch.inputs, rows.len(), data.shape(), device);
                 let found = host(model.forward_features(signal).flat());

@@ -102,6 +102,10 @@ impl TrialHandle for Alone {
         Ok(Decision::Continue)
     }
 
+    fn notice(&mut self, text: &str) {
+        tell(&format!("note: {text}"));
+    }
+
     fn interrupted(&self) -> Option<Stop> {
         self.interrupt.is_set().then_some(Stop::Interrupted)
     }

@@ -185,10 +185,8 @@ impl NumericEncoding {
             Scale::Standardize => (self.mean, self.std),
             Scale::Normalize => {
                 // The filled-in value is one of the training values too.
-                let (min, max) = match self.missing {
-                    true => (self.min.min(self.fill), self.max.max(self.fill)),
-                    false => (self.min, self.max),
-                };
+                let fill = if self.missing { self.fill } else { self.min };
+                let (min, max) = (self.min.min(fill), self.max.max(fill));
                 (min, if max > min { max - min } else { 1.0 })
             }
             Scale::None => (0.0, 1.0),

@@ -38,9 +38,10 @@ fn only_training_rows_are_looked_at() {
     let preprocessor = fitted();
     assert_eq!(
         preprocessor.features(),
-        ["size", "size=missing", "town=Bern", "town=Zug", "town=missing", "same"]
+        ["size", "size=missing", "town=Bern", "town=Zug", "town=missing"],
+        "a column that never changes is left out"
     );
-    assert_eq!((preprocessor.input_shape(), preprocessor.outputs()), (crate::Shape::Flat(6), 2));
+    assert_eq!((preprocessor.input_shape(), preprocessor.outputs()), (crate::Shape::Flat(5), 2));
     let InputEncoding::Table { columns, .. } = &preprocessor.inputs else { panic!("a table") };
     let ColumnEncoding::Numeric(size) = &columns[0] else { panic!("numbers") };
     assert_eq!((size.min, size.max, size.fill, size.mean, size.std), (1.0, 5.0, 3.0, 3.0, 2.0_f64.sqrt()));
@@ -55,18 +56,18 @@ fn rows_become_numbers() {
     preprocessor.encode(&data.inputs, &[1, 3, 4], &mut out).expect("in memory");
     let far = (997.0 / 2.0_f64.sqrt()) as f32;
     let expected = [
-        [0.0, 1.0, 1.0, 0.0, 0.0, 0.0],
-        [2.0_f32.sqrt(), 0.0, 0.0, 0.0, 1.0, 0.0],
+        [0.0, 1.0, 1.0, 0.0, 0.0],
+        [2.0_f32.sqrt(), 0.0, 0.0, 0.0, 1.0],
         // Chur was in no training row.
-        [far, 0.0, 0.0, 0.0, 0.0, 0.0],
+        [far, 0.0, 0.0, 0.0, 0.0],
     ];
     assert_eq!(out[0], 9.0, "rows are appended");
     assert_eq!(out[1..], expected.concat());
-    assert_eq!(preprocessor.encode_all(&data.inputs).expect("a table")[6..12], expected[0]);
+    assert_eq!(preprocessor.encode_all(&data.inputs).expect("a table")[5..10], expected[0]);
     assert_eq!(preprocessor.encode_targets(&data.targets, &[4, 0]), EncodedTargets::Classes(vec![1, 0]));
     let raw = TransformConfig { scale: Scale::None, impute: Impute::MostFrequent, ..Default::default() };
     let raw = Preprocessor::fit(&data, &[0, 1, 2, 3], &raw).expect("valid");
-    assert_eq!(raw.encode_all(&data.inputs).expect("a table")[6..12], [1.0, 1.0, 1.0, 0.0, 0.0, 7.0]);
+    assert_eq!(raw.encode_all(&data.inputs).expect("a table")[5..10], [1.0, 1.0, 1.0, 0.0, 0.0]);
 }
 
 #[test]
@@ -110,21 +111,20 @@ fn new_rows_are_read_by_name_and_flagged() {
     let preprocessor = fitted();
     let text = "extra,town,same,size\nx,Zug,7,2\n\nx,Chur,?,99\nx,,7,\n";
     let new = preprocessor.read_rows_from("stdin", text.as_bytes()).expect("valid");
-    assert_eq!(new.notices, ["not used: `extra`"]);
+    assert_eq!(new.notices, ["not used: `extra`, `same`"]);
     assert_eq!(new.targets.expect("no problem"), None);
     let said: Vec<(u64, Vec<String>)> =
         new.flags.iter().map(|row| (row.line, row.flags.iter().map(ToString::to_string).collect())).collect();
     let second = vec![
         "`size` is 99, in training it was from 1 to 5".to_owned(),
         "`town` is `Chur`, which training never had".to_owned(),
-        "`same` is missing, in training it never was".to_owned(),
     ];
     assert_eq!(said, [(2, vec![]), (4, second), (5, vec![])]);
     let encoded = preprocessor.encode_all(&new.inputs).expect("a table");
     let two = (-1.0 / 2.0_f64.sqrt()) as f32;
-    assert_eq!(encoded[..6], [two, 0.0, 0.0, 1.0, 0.0, 0.0]);
-    assert_eq!(encoded[7..12], [0.0; 5]);
-    assert_eq!(encoded[12..], [0.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
+    assert_eq!(encoded[..5], [two, 0.0, 0.0, 1.0, 0.0]);
+    assert_eq!(encoded[6..10], [0.0; 4]);
+    assert_eq!(encoded[10..], [0.0, 1.0, 0.0, 0.0, 1.0]);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn new_rows_that_cannot_be_read_are_explained() {
         |text: &str| preprocessor.read_rows_from("new.csv", text.as_bytes()).expect_err("wrong").to_string();
     assert_eq!(
         error("Size,town\n1,2\n"),
-        "new.csv: the model needs the columns `size`, `same`, which are missing (the file has `Size`?); found `Size`, `town`"
+        "new.csv: the model needs the columns `size`, which are missing (the file has `Size`?); found `Size`, `town`"
     );
     assert_eq!(
         error("size,town,same\n1,2,3\nbig,2,3\n"),
@@ -158,7 +158,7 @@ fn new_rows_that_cannot_be_read_are_explained() {
     assert!(matches!(nothing, Err(DataError::Encoding(_))));
     let empty =
         Preprocessor::fit(&data(), &[1], &TransformConfig::default()).expect_err("no size").to_string();
-    assert_eq!(empty, "the column `size` has no value in any training row; list it under `drop`");
+    assert_eq!(empty, "no column is left to learn from: none of them changes in the training rows");
 }
 
 #[test]
@@ -202,5 +202,5 @@ fn an_image_is_converted_to_the_trained_channels() {
     let error = encoding(1, 2).read_image(&path).expect_err("no image").to_string();
     assert!(error.contains("expected an image, PNG or JPEG"), "{error}");
     let error = fitted().read_image(&path).expect_err("a table").to_string();
-    assert!(error.ends_with("the model was trained on a table, expected a CSV file"), "{error}");
+    assert!(error.ends_with("the model was trained on a table, expected a CSV or Parquet file"), "{error}");
 }

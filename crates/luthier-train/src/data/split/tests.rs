@@ -206,13 +206,8 @@ fn splits_that_make_no_sense_are_refused() {
     }
     let mut early = grouped(Some(8));
     early.aside.remove(0);
-    assert!(
-        given(by(None, Some("when")))
-            .split(&early)
-            .expect_err("earlier")
-            .to_string()
-            .contains("row 33 of the given test set is earlier")
-    );
+    let error = given(by(None, Some("when"))).split(&early).expect_err("earlier").to_string();
+    assert!(error.contains("of the given test set is earlier"), "{error}");
 }
 
 #[test]

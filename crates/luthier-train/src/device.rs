@@ -1,0 +1,77 @@
+//! Devices by their names: `cpu`, and with the cargo features `wgpu` and `cuda` GPUs as `wgpu`, `wgpu:1`,
+//! `cuda:0` and so on.
+
+use burn::tensor::Device;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use burn::tensor::DeviceType;
+
+/// The device of this name.
+///
+/// `cpu` is always there. `wgpu` (Vulkan, Metal or DirectX 12) and `cuda` are there in builds with the cargo
+/// feature of that name; a number behind a colon says which GPU, from 0.
+///
+/// # Errors
+///
+/// A message with the devices that this program was built for and that this machine has.
+///
+/// ```
+/// assert!(luthier_train::device("cpu").is_ok());
+/// let error = luthier_train::device("tpu").unwrap_err();
+/// assert!(error.contains("there is cpu"), "{error}");
+/// ```
+pub fn device(name: &str) -> Result<Device, String> {
+    if name == "cpu" {
+        return Ok(Device::flex());
+    }
+    let (kind, number) = match name.split_once(':') {
+        Some((kind, number)) => (kind, number.parse::<usize>().ok()),
+        None => (name, Some(0)),
+    };
+    let mut present = vec!["cpu".to_owned()];
+    for (known, found) in gpus() {
+        present.extend((0..found.len()).map(|number| format!("{known}:{number}")));
+        if known == kind
+            && let Some(device) = number.and_then(|number| found.into_iter().nth(number))
+        {
+            return Ok(device);
+        }
+    }
+    let missing = ["wgpu", "cuda"].contains(&kind) && gpus().iter().all(|(known, _)| *known != kind);
+    let help = if missing {
+        format!("; this program was built without GPUs of this kind: build it with `--features {kind}`")
+    } else {
+        String::new()
+    };
+    Err(format!("there is no device {name:?} here; there is {}{help}", present.join(", ")))
+}
+
+/// The GPUs of each kind that this program was built for.
+fn gpus() -> Vec<(&'static str, Vec<Device>)> {
+    #[allow(unused_mut, reason = "without a feature, there is none")]
+    let mut kinds: Vec<(&'static str, Vec<Device>)> = Vec::new();
+    #[cfg(feature = "wgpu")]
+    kinds.push(("wgpu", found(DeviceType::Wgpu)));
+    #[cfg(feature = "cuda")]
+    kinds.push(("cuda", found(DeviceType::Cuda)));
+    kinds
+}
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn found(kind: DeviceType) -> Vec<Device> {
+    // Without a driver, looking for GPUs may panic; then there is none.
+    let look = || Device::enumerate(kind).iter().cloned().collect::<Vec<Device>>();
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(look)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_is_not_there_names_those_that_are() {
+        let found = device("cuda:7").expect_err("no such GPU");
+        assert!(found.contains("there is no device \"cuda:7\" here; there is cpu"), "{found}");
+        #[cfg(not(feature = "cuda"))]
+        assert!(found.contains("--features cuda"), "{found}");
+    }
+}
