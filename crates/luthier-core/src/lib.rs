@@ -34,5 +34,5 @@ pub use search::{
 pub use space::{Condition, Parameter, Space, SpaceError};
 pub use storage::{MemoryStorage, Storage, StorageError, StudyLock};
 pub use study::{Direction, Study, StudyDefinition, StudyId};
-pub use trial::{Ending, FailCause, Metrics, Outcome, Report, TrialId};
+pub use trial::{Ending, FailCause, Metrics, Outcome, Report, TrialId, number};
 pub use value::{Params, Value};

@@ -78,8 +78,8 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// Serialisation of numbers that may be NaN or infinite.
-pub(crate) mod number {
+/// Serialisation of numbers that may be NaN or infinite, for serde's `with`: these are written as text.
+pub mod number {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     #[derive(Deserialize)]
@@ -90,7 +90,12 @@ pub(crate) mod number {
     }
 
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's `with` passes a reference")]
-    pub(crate) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    /// Writes a number.
+    ///
+    /// # Errors
+    ///
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
         if value.is_finite() {
             serializer.serialize_f64(*value)
         } else if value.is_nan() {
@@ -100,7 +105,12 @@ pub(crate) mod number {
         }
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    /// Reads a number.
+    ///
+    /// # Errors
+    ///
+    /// Those of the deserializer, and text that is no number.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
         match Written::deserialize(deserializer)? {
             Written::Number(value) => Ok(value),
             Written::Word(word) => word.parse().map_err(|_| {

@@ -110,7 +110,7 @@ fn a_training_goes_on_from_any_of_its_checkpoints() {
 
 #[test]
 fn a_killed_training_goes_on_as_if_nothing_had_happened() {
-    let sandbox = sandbox(400);
+    let sandbox = sandbox(250);
     sandbox.ok(&["train", "study.toml", "--model", "calm"]);
     let mut kills = 0;
     for kill in 1..=5_u64 {
@@ -131,7 +131,7 @@ fn a_killed_training_goes_on_as_if_nothing_had_happened() {
     }
     assert_eq!(kills, 5);
     let stood = checkpoint(&sandbox, "kept/last.checkpoint").position();
-    assert!((1..400).contains(&stood.epoch), "{stood:?}");
+    assert!((1..250).contains(&stood.epoch), "{stood:?}");
     sandbox.ok(&["train", "study.toml", "--resume", "kept", "--model", "killed"]);
     assert_eq!(sandbox.read("killed"), sandbox.read("calm"));
     assert!(checkpoint(&sandbox, "kept/last.checkpoint").has_ended());
@@ -141,7 +141,7 @@ fn a_killed_training_goes_on_as_if_nothing_had_happened() {
 
 #[test]
 fn ctrl_c_keeps_the_very_step() {
-    let sandbox = sandbox(300);
+    let sandbox = sandbox(120);
     sandbox.ok(&["train", "study.toml", "--model", "calm"]);
     let running = sandbox.start(&["train", "study.toml", "--checkpoint", "kept", "--model", "stopped"]);
     assert!(running.says("epoch 3", A_MINUTE));
@@ -214,7 +214,7 @@ fn set_with_resume_forks() {
 
 #[test]
 fn a_fork_that_is_interrupted_goes_on() {
-    let sandbox = sandbox(300);
+    let sandbox = sandbox(120);
     sandbox.ok(&["train", "study.toml", "--epochs", "4", "--checkpoint", "kept"]);
     let set = ["--set", "train.optimizer.learning_rate=0.001"];
     let fork = ["train", "study.toml", "--resume", "kept/last.checkpoint", "--checkpoint", "forked"];
@@ -230,7 +230,7 @@ fn a_fork_that_is_interrupted_goes_on() {
     assert_eq!(rest["value"], calm["value"]);
     assert_eq!(sandbox.read("rest"), sandbox.read("calm"));
     // So it does with the values in the file.
-    sandbox.write("study.toml", study(300).replace("learning_rate = 0.01", "learning_rate = 0.001"));
+    sandbox.write("study.toml", study(120).replace("learning_rate = 0.01", "learning_rate = 0.001"));
     sandbox.ok(&resume);
     assert_eq!(sandbox.read("rest"), sandbox.read("calm"));
 }
@@ -244,7 +244,7 @@ fn checkpoints_that_are_no_longer_whole_are_refused() {
         sandbox.write("kept/last.checkpoint", &whole[..length]);
         let said = sandbox.fails(1, &["train", "study.toml", "--epochs", "5", "--resume", "kept"]);
         assert!(said.contains("last.checkpoint: this is not a whole checkpoint"), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+        assert_eq!(said.lines().filter(|line| line.contains("error")).count(), 1, "{said}");
     }
     let mut altered = whole.clone();
     altered[whole.len() / 2] ^= 1;

@@ -66,7 +66,9 @@ impl GradientNorms {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NoiseState {
     /// Means of |G|² and tr(Σ), both too small by the same factor at first, which their ratio does not show.
+    #[serde(with = "luthier_core::number")]
     signal: f64,
+    #[serde(with = "luthier_core::number")]
     noise: f64,
     count: u64,
     size: Option<usize>,

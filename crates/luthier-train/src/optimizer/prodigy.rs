@@ -66,10 +66,13 @@ luthier_core::settings! {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Distance {
     /// d
+    #[serde(with = "luthier_core::number")]
     now: f64,
     /// x
+    #[serde(with = "luthier_core::number")]
     largest: f64,
     /// r
+    #[serde(with = "luthier_core::number")]
     numerator: f64,
     /// Steps that are done.
     steps: u64,

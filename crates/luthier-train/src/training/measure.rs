@@ -41,10 +41,13 @@ pub(super) struct SegmentAt {
     /// The last step's, in examples.
     pub(super) batch_size: usize,
     /// The last step's norm of all gradients together, before clipping.
+    #[serde(with = "luthier_core::number")]
     pub(super) gradient_norm: f64,
     /// The last step's norm of the change of all weights over the norm of the weights.
+    #[serde(with = "luthier_core::number")]
     pub(super) update_ratio: f64,
     /// The last step's penalty on the weights.
+    #[serde(with = "luthier_core::number")]
     pub(super) penalty: f64,
 }
 

@@ -177,7 +177,14 @@ impl<M: Model> Run<M> {
         };
         let mut weights = state.optimizer.step(&settings, weights, gradients);
         if let Some(limit) = &self.work.max_norm {
+            let free = weights.clone();
             weights = limit.apply(weights);
+            // What is frozen stays as it is: features may have been computed with it.
+            for ((weights, free), frozen) in weights.iter_mut().zip(free).zip(&self.work.frozen) {
+                if *frozen {
+                    *weights = free;
+                }
+            }
         }
         if let Some(ema) = &mut state.ema {
             ema.update(&weights);

@@ -10,11 +10,11 @@ use luthier_train::{Advance, Checkpoint, OptimizerConfig, Report, Run, Setup, Tr
 
 use crate::common::{
     After, CNN, FakeTrial, MLP, Trace, classes, evaluate, experiment, finish, images, mlp, model, numbers,
-    setup, start, state, state_of, timeless, trace, traced, train, with_seed,
+    setup, start, state, state_of, texts, timeless, trace, traced, train, with_seed,
 };
 
 /// Names of trainings of ten epochs, for [`long`].
-const LONG: [&str; 3] = ["mlp", "cnn", "lstm"];
+const LONG: [&str; 4] = ["mlp", "cnn", "lstm", "text"];
 
 /// A training of ten epochs: layers of every sort that draws or remembers.
 fn long(name: &str) -> Setup {
@@ -67,6 +67,25 @@ optimizer = { kind = "adamw", learning_rate = 0.01 }
 gradient_clip = { norm = 1.0 }
 "#,
             images(96),
+        ),
+        "text" => (
+            r#"max_length = 10
+
+[model]
+layers = [
+  { embedding = 8 },
+  { position = "learned" },
+  { attention = 2, dropout = 0.1 },
+  { lstm = 6, layers = 2, dropout = 0.2 },
+]
+
+[train]
+epochs = 10
+batch_size = 12
+optimizer = { kind = "muon", learning_rate = 0.02 }
+ema = { decay = 0.95 }
+"#,
+            texts(90),
         ),
         other => panic!("there is no training {other}"),
     };
@@ -329,8 +348,19 @@ fn pauses_change_nothing_whatever_the_model() {
                   thaw = [{ epoch = 2, layers = [\"0.*\"] }]\nlearning_rates = { \"0.*\" = 0.1 }";
     let frozen = setup(&with("", frozen), classes(120, 0.05), "val_loss", 5);
     pauses_change_nothing("thawed layers", &frozen);
-    let numbers = setup(&with("", ""), numbers(120), "val_r2", 5);
-    pauses_change_nothing("numbers", &numbers);
+    // Features of frozen layers are computed once an epoch, so these must not move within one.
+    let limited = "layers = [{ dense = 12, activation = \"relu\" }, { dense = 6 }]\nfreeze = [\"0.*\"]";
+    let limited = setup(&with("max_norm = 0.2", limited), classes(120, 0.05), "val_loss", 5);
+    pauses_change_nothing("frozen layers beside a largest norm", &limited);
+    pauses_change_nothing("numbers", &setup(&with("", ""), numbers(120), "val_r2", 5));
+    let lines = "loss = \"mae\"\noptimizer = { kind = \"sgd\", learning_rate = 1e20 }\nregularize = { l2 = 1.0 }\n\
+                 schedule = { penalty = [[0, 0.0], [1, 1e-30]] }\nepochs = 2\nbatch_size = \"full\"";
+    let huge = pauses_change_nothing(
+        "numbers that are not finite",
+        &setup(&with(lines, "layers = []"), numbers(60), "val_loss", 5),
+    );
+    let penalty = huge.reports[1].metrics.get("penalty");
+    assert!(penalty.is_some_and(|penalty| !penalty.is_finite()), "{penalty:?}");
     let text = with("validate_every = 0.5", "layers = [{ rows = true }, { gru = 6, output = \"last\" }]");
     let noisy =
         setup(&format!("augment = {{ cutmix = 1.0, noise = 0.1 }}\n{text}"), images(60), "val_loss", 5);

@@ -9,7 +9,7 @@ use luthier_core::{
 };
 use luthier_train::data::{
     ClassificationSource, Column, ColumnValues, Dataset, Images, Inputs, Split, SplitConfig, Table, Targets,
-    TestSplit,
+    TestSplit, Texts,
 };
 use luthier_train::{
     Advance, Checkpoint, Device, Experiment, Hook, MEASURED_TIMES, MetricName, Model, Position, Report, Run,
@@ -65,6 +65,28 @@ pub(crate) fn images(samples: usize) -> Dataset {
         column: None,
     };
     Dataset::new("bars", Inputs::Images(Images::new(pixels, 1, 8, 8)), targets)
+}
+
+/// Texts of two sorts of words, some of them empty, and some longer than others.
+pub(crate) fn texts(samples: usize) -> Dataset {
+    let words = ["good", "fine", "bad", "poor", "film", "plot", "actor", "scene"];
+    let text = |row: usize| {
+        let length = [0, 3, 7, 12][row % 4];
+        let word = |place: usize| words[(row % 2) * 2 + (row * place + place) % 6];
+        (0..length).map(word).collect::<Vec<_>>().join(" ")
+    };
+    Dataset {
+        name: "reviews".into(),
+        inputs: Inputs::Text(Texts { texts: (0..samples).map(text).collect(), column: "text".into() }),
+        targets: Targets::Classes {
+            labels: (0..samples).map(|row| (row % 2) as u32).collect(),
+            names: ["good", "bad"].map(str::to_owned).to_vec(),
+            column: None,
+        },
+        given_test: None,
+        aside: vec![],
+        notices: vec![],
+    }
 }
 
 pub(crate) fn subset(data: &Dataset, rows: &[usize]) -> (Inputs, Targets) {

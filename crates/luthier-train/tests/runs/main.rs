@@ -4,6 +4,7 @@
 mod bits;
 mod checkpoints;
 mod common;
+mod forks;
 mod hooks;
 mod models;
 mod own;
