@@ -93,7 +93,12 @@ impl TrialHandle for Alone {
 
     fn report(&mut self, step: u64, value: f64, metrics: Metrics) -> Result<Decision, ObjectiveError> {
         if !self.json {
-            tell(&format!("epoch {step}: {}", self::metrics(&metrics)));
+            // The rest is the same all along, or for --json.
+            let shown = |name: &str| {
+                name.starts_with("train_") || name.starts_with("val_") || name == "learning_rate"
+            };
+            let shown = metrics.iter().filter(|(name, _)| shown(name)).collect();
+            tell(&format!("epoch {step}: {}", self::metrics(&shown)));
         }
         if let Some(checkpoints) = &mut self.checkpoints {
             checkpoints.reported(step, value);
