@@ -173,7 +173,7 @@ fn what_is_no_model_is_refused_with_a_reason() {
         bytes[place..place + to.len()].copy_from_slice(to.as_bytes());
         refused(&bytes)
     };
-    assert_eq!(altered(r#"\"version\":1"#, r#"\"version\":7"#), "it has version 7, expected 1");
+    assert_eq!(altered(r#"\"version\":2"#, r#"\"version\":7"#), "it has version 7, expected 2");
     assert!(altered("dense = 16", "dense = 17").contains("0.weight has the shape [16, 8], expected [17, 8]"));
     assert!(altered("cross_entropy", "cross_entrapy").contains("unknown variant `cross_entrapy`"));
     let (name, renamed) = (r#""0.weight":"#, r#""9.weight":"#);
