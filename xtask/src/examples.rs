@@ -190,18 +190,15 @@ fn cifar(bench: &Bench, data: &Path) -> Result<Vec<Line>> {
 fn transfer(bench: &Bench, data: &Path) -> Result<Vec<Line>> {
     let (six, four) = prepare::two_tasks(bench, data)?;
     let base = bench.path("base.safetensors").display().to_string();
-    let started = Instant::now();
-    let six = format!("data.source={{images={}}}", quoted(&six));
-    let learnt = bench.train("examples/transfer-base.toml", &["--set", &six, "--model", &base])?;
-    let base_seconds = started.elapsed().as_secs_f64();
-    let (four, weights) =
-        (format!("data.source={{images={}}}", quoted(&four)), format!("model.weights={base:?}"));
-    let started = Instant::now();
-    let head = bench.train("examples/transfer-head.toml", &["--set", &four, "--set", &weights])?;
-    let head_seconds = started.elapsed().as_secs_f64();
-    let started = Instant::now();
-    let scratch = bench.train("examples/transfer-scratch.toml", &["--set", &four])?;
-    let scratch_seconds = started.elapsed().as_secs_f64();
+    let weights = format!("model.weights={base:?}");
+    let run = |file: &str, more: &[&str]| -> Result<(serde_json::Value, f64)> {
+        let started = Instant::now();
+        let run = bench.train(file, more)?;
+        Ok((run, started.elapsed().as_secs_f64()))
+    };
+    let (learnt, base_seconds) = run("examples/transfer-base.toml", &["--set", &six, "--model", &base])?;
+    let (head, head_seconds) = run("examples/transfer-head.toml", &["--set", &four, "--set", &weights])?;
+    let (scratch, scratch_seconds) = run("examples/transfer-scratch.toml", &["--set", &four])?;
     let [of_base, of_head, of_scratch] =
         [&learnt, &head, &scratch].map(|run| 100.0 * number(run, "test.accuracy"));
     ensure!(bench.short || of_head > of_scratch, "{of_head}% with the frozen base, {of_scratch}% without");
@@ -212,8 +209,13 @@ fn transfer(bench: &Bench, data: &Path) -> Result<Vec<Line>> {
         seconds,
     };
     Ok(vec![
-        line("the base: six classes", of_base, "", base_seconds),
-        line("four others, 1,000 images, frozen base and new head", of_head, "more than below", head_seconds),
+        line("the base: digits 0 to 5", of_base, "", base_seconds),
+        line(
+            "digits 6 to 9 from 1,000 images, frozen base and new head",
+            of_head,
+            "more than below",
+            head_seconds,
+        ),
         line("the same from scratch", of_scratch, "", scratch_seconds),
     ])
 }

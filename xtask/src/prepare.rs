@@ -7,10 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bench::Bench;
-
-/// The classes that the base of the transfer learns; the head learns the other four.
-const BASE: [&str; 6] = ["airplane", "automobile", "bird", "cat", "deer", "frog"];
+use crate::bench::{Bench, quoted};
 
 /// The folder of class folders, unpacked.
 pub(crate) fn photographs(bench: &Bench, data: &Path) -> Result<PathBuf> {
@@ -24,39 +21,47 @@ pub(crate) fn photographs(bench: &Bench, data: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Six classes with all their images, and the other four with 250 training images each.
-pub(crate) fn two_tasks(bench: &Bench, data: &Path) -> Result<(PathBuf, PathBuf)> {
-    let all = photographs(bench, data)?;
-    let (six, four) = (bench.path("six-classes"), bench.path("four-classes"));
-    for part in ["train", "test"] {
-        for class in fs::read_dir(all.join(part))? {
-            let class = class?;
-            let name = class.file_name();
-            let is_base = BASE.iter().any(|base| name.to_str() == Some(base));
-            let most = if part == "train" && !is_base { 250 } else { usize::MAX };
-            let to = if is_base { &six } else { &four }.join(part).join(&name);
-            fs::create_dir_all(&to)?;
-            let mut images: Vec<PathBuf> =
-                fs::read_dir(class.path())?.map(|image| Ok(image?.path())).collect::<Result<_>>()?;
-            images.sort();
-            for image in images.iter().take(most) {
-                fs::copy(image, to.join(image.file_name().context("a name")?))?;
-            }
+/// The digits 0 to 5 with 12,000 training images and 6 to 9 with 1,000, each with all their test images: the
+/// sources of two study files.
+pub(crate) fn two_tasks(bench: &Bench, data: &Path) -> Result<(String, String)> {
+    let source = |name: &str, digits: std::ops::Range<u8>, most: usize| -> Result<String> {
+        let mut paths = Vec::new();
+        for (part, count, most) in [("train", 60_000, most), ("t10k", 10_000, usize::MAX)] {
+            let (images, labels) = idx(data, part, count)?;
+            let rows = labels.iter().enumerate().filter(|(_, label)| digits.contains(label)).take(most);
+            let (rows, labels): (Vec<usize>, Vec<u8>) =
+                rows.map(|(row, label)| (row, label - digits.start)).unzip();
+            let images: Vec<u8> =
+                rows.iter().flat_map(|row| &images[row * 784..(row + 1) * 784]).copied().collect();
+            let count = labels.len();
+            paths.push(bench.path(&format!("{name}-{part}-x.npy")));
+            fs::write(&paths[paths.len() - 1], npy(&format!("({count}, 28, 28)"), &images))?;
+            paths.push(bench.path(&format!("{name}-{part}-y.npy")));
+            fs::write(&paths[paths.len() - 1], npy(&format!("({count},)"), &labels))?;
         }
-    }
-    Ok((six, four))
+        let keys = ["array", "targets", "test_inputs", "test_targets"];
+        let pairs: Vec<String> =
+            keys.iter().zip(&paths).map(|(key, path)| format!("{key}={}", quoted(path))).collect();
+        Ok(format!("data.source={{{}}}", pairs.join(", ")))
+    };
+    Ok((source("six", 0..6, 12_000)?, source("four", 6..10, 1_000)?))
 }
 
-/// The first thousand training images of MNIST and their digits, as arrays of NumPy.
-pub(crate) fn thousand_digits(bench: &Bench, data: &Path) -> Result<(PathBuf, PathBuf)> {
-    let read = |name: &str, header: usize, bytes: usize| -> Result<Vec<u8>> {
+/// The first `count` images of a part of MNIST, 784 bytes each, and their digits.
+fn idx(data: &Path, part: &str, count: usize) -> Result<(Vec<u8>, Vec<u8>)> {
+    let read = |name: String, header: usize, bytes: usize| -> Result<Vec<u8>> {
         let file = fs::File::open(data.join("mnist").join(name))?;
         let mut content = vec![0; header + bytes];
         flate2::read::GzDecoder::new(file).read_exact(&mut content)?;
         Ok(content.split_off(header))
     };
-    let images = read("train-images-idx3-ubyte.gz", 16, 1_000 * 784)?;
-    let labels = read("train-labels-idx1-ubyte.gz", 8, 1_000)?;
+    let images = read(format!("{part}-images-idx3-ubyte.gz"), 16, count * 784)?;
+    Ok((images, read(format!("{part}-labels-idx1-ubyte.gz"), 8, count)?))
+}
+
+/// The first thousand training images of MNIST and their digits, as arrays of NumPy.
+pub(crate) fn thousand_digits(bench: &Bench, data: &Path) -> Result<(PathBuf, PathBuf)> {
+    let (images, labels) = idx(data, "train", 1_000)?;
     let (digits, answers) = (bench.path("digits.npy"), bench.path("labels.npy"));
     fs::write(&digits, npy("(1000, 28, 28)", &images))?;
     fs::write(&answers, npy("(1000,)", &labels))?;
