@@ -1,3 +1,5 @@
+//! Batch sizes: each kind, what reports change, and what is measured.
+
 use luthier_core::config::{Policy, Template};
 use luthier_core::{Direction, Params};
 

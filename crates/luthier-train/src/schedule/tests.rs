@@ -1,3 +1,5 @@
+//! Schedules against PyTorch, and what PyTorch lacks.
+
 use luthier_core::config::{Decode as _, Node, Policy, Problems, Template};
 use luthier_core::{Direction, Metrics, Params, Value};
 

@@ -1,3 +1,5 @@
+//! Early stopping: patience, bounds, time, and what is tried first.
+
 use super::*;
 use crate::fixture::{refusal, setting};
 use crate::settings::TrainConfig;

@@ -10,7 +10,7 @@ use luthier_core::{
     trial_seed,
 };
 use luthier_runner::Interrupt;
-use luthier_train::{Checkpoint, Experiment, Run, device};
+use luthier_train::{Checkpoint, Every, Experiment, Run, device};
 use serde::Serialize;
 
 use super::checkpoints::Checkpoints;
@@ -68,6 +68,8 @@ struct Alone {
     seed: u64,
     rows: Vec<Row>,
     json: bool,
+    /// What is counted: epochs, measurements within them, or folds.
+    unit: &'static str,
     interrupt: Interrupt,
     /// What it goes on from.
     resumed: Option<Vec<u8>>,
@@ -98,7 +100,7 @@ impl TrialHandle for Alone {
                 name.starts_with("train_") || name.starts_with("val_") || name == "learning_rate"
             };
             let shown = metrics.iter().filter(|(name, _)| shown(name)).collect();
-            tell(&format!("epoch {step}: {}", self::metrics(&shown)));
+            tell(&format!("{} {step}: {}", self.unit, self::metrics(&shown)));
         }
         if let Some(checkpoints) = &mut self.checkpoints {
             checkpoints.reported(step, value);
@@ -146,7 +148,13 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         None => Resumed { seed, bytes: None, best: None },
         Some(path) => resume(&experiment, path, seed, !args.file.sets.is_empty())?,
     };
-    let rule = experiment.setup(&Params::new(), seed).map_err(Failure::usage)?.config.train.checkpoints;
+    let train = experiment.setup(&Params::new(), seed).map_err(Failure::usage)?.config.train;
+    let rule = train.checkpoints;
+    let unit = match train.validate_every {
+        _ if experiment.folds() > 1 => "fold",
+        Every::Epochs(1.0) => "epoch",
+        _ => "report",
+    };
     let folder = args.checkpoint.as_ref().or(args.resume.as_ref().filter(|path| path.is_dir()));
     let checkpoints =
         folder.map(|folder| Checkpoints::new(folder, &rule, loaded.direction, best)).transpose()?;
@@ -162,7 +170,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     tune::stop_on_signals(&interrupt, message)?;
     let params = Params::new();
     let (rows, json) = (Vec::new(), args.file.json);
-    let mut trial = Alone { params, seed, rows, json, interrupt, resumed, checkpoints };
+    let mut trial = Alone { params, seed, rows, json, unit, interrupt, resumed, checkpoints };
     let (value, epoch, ending, model) = match experiment.evaluate(&mut trial)? {
         Evaluation::Complete { value, step, ending, model } => (value, step, ending, model),
         Evaluation::Paused => return Err(Failure::Interrupted),
@@ -188,7 +196,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         return print_json(&trained);
     }
     let mut text = format!(
-        "{} {} at epoch {}, in {}\n",
+        "{} {} at {unit} {}, in {}\n",
         trained.objective,
         number(value),
         epoch.unwrap_or(0),
