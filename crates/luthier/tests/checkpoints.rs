@@ -272,7 +272,7 @@ fn folds_go_on_as_well() {
     sandbox.write("study.toml", folds);
     let calm = sandbox.json(&["train", "study.toml", "--model", "calm"]);
     let running = sandbox.start(&["train", "study.toml", "--checkpoint", "kept", "--model", "stopped"]);
-    assert!(running.says("epoch 1", A_MINUTE));
+    assert!(running.says("fold 1", A_MINUTE));
     running.interrupt();
     assert_eq!(running.wait(), Some(130));
     let rest = sandbox.json(&["train", "study.toml", "--resume", "kept", "--model", "stopped"]);

@@ -94,7 +94,8 @@ impl Checkpoints {
 
     /// Under another name first, so that the file is whole whenever the process ends.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), String> {
-        let (path, new) = (self.folder.join(name), self.folder.join(format!("{name}.new")));
+        // One name for all, so that a process which was killed here leaves nothing that stays.
+        let (path, new) = (self.folder.join(name), self.folder.join("checkpoint.new"));
         let write = || {
             let mut file = fs::File::create(&new)?;
             file.write_all(bytes)?;
