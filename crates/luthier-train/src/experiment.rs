@@ -1,30 +1,25 @@
 //! A study file with its data: what a trial of a training study runs.
 
+mod trial;
+
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use burn::tensor::Device;
 use luthier_core::config::{Kind, Node, Problems, Template, nearest};
-use luthier_core::{
-    Abilities, Decision, Direction, Ending, Evaluation, FailCause, Metrics, Objective, ObjectiveError,
-    Params, Space, TrialHandle, TrialId,
-};
+use luthier_core::{Direction, Metrics, Params, Space};
 
 use crate::augment::Augmentation;
-use crate::data::{Dataset, Split, TransformConfig};
-use crate::folds::Folds;
-use crate::metric::{MetricName, MetricSet};
+use crate::data::{Dataset, Split, Targets, TransformConfig};
+use crate::metric::{MetricName, MetricSet, Part, class_counts};
 use crate::model::{Network, StageSummary, summarize};
 use crate::prepared::Prepared;
 use crate::pretrained::{Library, Transfer};
 use crate::settings::TrainingConfig;
 use crate::trainable::Model;
-use crate::trained_model::{ModelCard, TrainedModel};
-use crate::training::{
-    Advance, Blueprint, Build, Checkpoint, Hook, MEASURED_TIMES, Position, Report, Run, Setup,
-};
+use crate::trained_model::TrainedModel;
+use crate::training::{Blueprint, Build, Run, Setup};
 
 /// A study file's template, its data and what its trials are judged by.
 pub struct Experiment<M: Model = Network> {
@@ -224,6 +219,16 @@ impl<M: Model> Experiment<M> {
                 problems.add(node.map_or(0, |node| node.line), &key, "a metric that fits the data", reason);
             }
         }
+        let rows = &setup.data.split().validation;
+        if self.objective.part == Part::Val
+            && let Some(reason) = self.objective.metric.undefined(&match &self.dataset.targets {
+                Targets::Numbers { .. } => vec![rows.len()],
+                targets @ Targets::Classes { .. } => class_counts(targets, rows),
+            })
+        {
+            let expected = "an objective that has a value on the validation rows";
+            problems.add(0, "study.objective", expected, format!("{}: {reason}", self.objective.name()));
+        }
         // Patterns of names are checked against the names that there are, for which the model is made.
         if problems.is_empty()
             && (setup.config.model.transfer() != Transfer::default()
@@ -271,201 +276,6 @@ impl<M: Model> Experiment<M> {
         let metrics = with_threads(threads, || model.evaluate_rows(&data, &self.splits[0].test, &measured))?;
         metrics.map(Some).map_err(|error| error.to_string())
     }
-
-    /// Trains one run to its end, to `until` or to an interruption. Its reports go to `trial`, or nowhere
-    /// if it is one of several folds.
-    fn train(
-        &self,
-        mut run: Run<M>,
-        trial: &mut dyn TrialHandle,
-        folds: Option<&Folds>,
-    ) -> Result<Trained<M>, ObjectiveError> {
-        let mut saved = false;
-        loop {
-            let reached =
-                folds.is_none() && trial.until().is_some_and(|until| run.position().report >= until);
-            if reached && run.ending().is_none() {
-                self.save(&run, trial, folds)?;
-                return Ok(Trained::Not(Evaluation::Paused));
-            }
-            let mut hook = Pauses { trial: &*trial, saved };
-            let advance = run.advance(&mut hook).map_err(|error| ObjectiveError {
-                message: format!("trial {} cannot read its data", trial.id()),
-                source: Some(Box::new(error)),
-            })?;
-            if let Some(notice) = run.take_notice() {
-                trial.notice(&notice);
-            }
-            match advance {
-                Advance::Ended(ending) => {
-                    // The last report has a checkpoint as well.
-                    if trial.wants_checkpoint() {
-                        self.save(&run, trial, folds)?;
-                    }
-                    return Ok(Trained::To(ending, Box::new(run)));
-                }
-                Advance::Diverged { epoch, step } => {
-                    return Ok(Trained::Not(Evaluation::Failed(FailCause::Diverged { epoch, step })));
-                }
-                Advance::Paused => {
-                    self.save(&run, trial, folds)?;
-                    saved = true;
-                    if trial.interrupted().is_some() {
-                        return Ok(Trained::Not(Evaluation::Paused));
-                    }
-                }
-                Advance::Report(report) => {
-                    saved = false;
-                    // The bits of numbers that are not negative have the order of the numbers.
-                    let seconds = run.seconds_per_example().to_bits();
-                    self.seconds_per_example.fetch_max(seconds, Ordering::Relaxed);
-                    if folds.is_some() {
-                        continue;
-                    }
-                    let Report { number, value, metrics } = report;
-                    if let Decision::Stop(reason) = trial.report(number, value, metrics)? {
-                        return Ok(Trained::Not(Evaluation::Stopped(reason)));
-                    }
-                }
-            }
-        }
-    }
-
-    #[allow(clippy::unused_self, reason = "a step of the training, beside `train`")]
-    fn save(
-        &self,
-        run: &Run<M>,
-        trial: &mut dyn TrialHandle,
-        folds: Option<&Folds>,
-    ) -> Result<(), ObjectiveError> {
-        let checkpoint = run.checkpoint().to_bytes().map_err(|error| ObjectiveError {
-            message: format!("cannot write the checkpoint of trial {}", trial.id()),
-            source: Some(Box::new(error)),
-        })?;
-        trial.save_checkpoint(match folds {
-            None => checkpoint,
-            Some(folds) => folds.to_bytes(&checkpoint),
-        })
-    }
-
-    /// The model of a run as a file.
-    fn model(&self, run: &Run<M>, trial: &dyn TrialHandle) -> Result<Option<Vec<u8>>, ObjectiveError> {
-        let Some(model) = run.final_model() else { return Ok(None) };
-        let setup = run.setup();
-        let mut file = self.file(trial.params(), trial.seed())?;
-        if let Some(measured) = run.measured_batch_size() {
-            file.set("train.batch_size", Node::new(Kind::Int(measured as i64)))?;
-        }
-        let mut metrics = run.best_metrics().cloned().unwrap_or_default();
-        // The same model has the same bytes.
-        for name in MEASURED_TIMES {
-            metrics.remove(name);
-        }
-        let preprocessor = setup.data.preprocessor().clone();
-        let card = ModelCard::new(file.to_toml(), run.loss().clone(), preprocessor, metrics);
-        Ok(Some(card.with_weights_of(&model)?))
-    }
-
-    #[allow(clippy::unused_self, reason = "a step of the training, beside `train`")]
-    fn taken_up(
-        &self,
-        setup: Setup<M>,
-        checkpoint: Option<&[u8]>,
-        id: TrialId,
-    ) -> Result<Result<Run<M>, String>, ObjectiveError> {
-        let Some(bytes) = checkpoint else { return Ok(Run::new(setup)) };
-        let run = Checkpoint::from_bytes(bytes).and_then(|checkpoint| Run::resume(setup, &checkpoint));
-        run.map(Ok).map_err(|error| ObjectiveError {
-            message: format!(
-                "trial {id} cannot go on from its checkpoint; remove the checkpoint and it starts again"
-            ),
-            source: Some(Box::new(error)),
-        })
-    }
-
-    fn run(&self, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {
-        let setup = match self.setup(trial.params(), trial.seed()) {
-            Ok(setup) => setup,
-            Err(reason) => return Ok(Evaluation::Infeasible(reason)),
-        };
-        let checkpoint = trial.checkpoint()?;
-        let run = match self.taken_up(setup, checkpoint.as_deref(), trial.id())? {
-            Ok(run) => run,
-            Err(reason) => return Ok(Evaluation::Infeasible(reason)),
-        };
-        let (ending, run) = match self.train(run, trial, None)? {
-            Trained::To(ending, run) => (ending, run),
-            Trained::Not(evaluation) => return Ok(evaluation),
-        };
-        let Some((step, value)) = run.best() else {
-            return Ok(Evaluation::Failed(FailCause::NotFinite));
-        };
-        Ok(Evaluation::Complete { value, step: Some(step), ending, model: self.model(&run, trial)? })
-    }
-
-    /// Trains on each fold in turn. Each fold is a report: the mean of the values so far.
-    fn cross_validate(&self, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {
-        let (mut folds, mut checkpoint) = match trial.checkpoint()? {
-            None => (Folds::default(), None),
-            Some(bytes) => {
-                let (folds, run) = Folds::from_bytes(&bytes)?;
-                (folds, (!run.is_empty()).then_some(run))
-            }
-        };
-        while folds.done() < self.folds() {
-            if trial.until().is_some_and(|until| folds.done() as u64 >= until) {
-                trial.save_checkpoint(folds.to_bytes(&[]))?;
-                return Ok(Evaluation::Paused);
-            }
-            let setup = match self.setup_of(trial.params(), trial.seed(), folds.done()) {
-                Ok(setup) => setup,
-                Err(reason) => return Ok(Evaluation::Infeasible(reason)),
-            };
-            let run = match self.taken_up(setup, checkpoint.take().as_deref(), trial.id())? {
-                Ok(run) => run,
-                Err(reason) => return Ok(Evaluation::Infeasible(reason)),
-            };
-            let run = match self.train(run, trial, Some(&folds))? {
-                Trained::To(_, run) => run,
-                Trained::Not(evaluation) => return Ok(evaluation),
-            };
-            let (Some((_, value)), Some(model)) = (run.best(), self.model(&run, trial)?) else {
-                return Ok(Evaluation::Failed(FailCause::NotFinite));
-            };
-            folds.add(value, run.best_metrics().cloned().unwrap_or_default(), model);
-            let (mean, metrics) = folds.mean();
-            if let Decision::Stop(reason) = trial.report(folds.done() as u64, mean, metrics)? {
-                return Ok(Evaluation::Stopped(reason));
-            }
-        }
-        let (value, _) = folds.mean();
-        let (step, model) = (Some(folds.done() as u64), Some(folds.into_typical()));
-        Ok(Evaluation::Complete { value, step, ending: Ending::Full, model })
-    }
-}
-
-/// A run that has ended, or what its trial came to instead.
-enum Trained<M: Model> {
-    To(Ending, Box<Run<M>>),
-    Not(Evaluation),
-}
-
-/// Pauses a run when its trial is interrupted or wants a checkpoint.
-struct Pauses<'a> {
-    trial: &'a dyn TrialHandle,
-    /// Whether there is a checkpoint of this very place. Another one would not be worth a pause, and a
-    /// validation that takes longer than the time between two checkpoints would never come to its end.
-    saved: bool,
-}
-
-impl Hook for Pauses<'_> {
-    fn after_step(&mut self, _at: &Position, _loss: f64) {
-        self.saved = false;
-    }
-
-    fn pauses(&mut self) -> bool {
-        self.trial.interrupted().is_some() || !self.saved && self.trial.wants_checkpoint()
-    }
 }
 
 /// The sections that make a training, as text.
@@ -485,22 +295,4 @@ fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Res
     // Burn computes on the pool that is current, so a pool for each trial keeps trials apart.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.map(|pool| pool.install(work)).map_err(|error| format!("cannot start {threads} threads: {error}"))
-}
-
-impl<M: Model> Objective for Experiment<M> {
-    fn abilities(&self) -> Abilities {
-        Abilities { reports: true, pauses: true }
-    }
-
-    fn wrap_up(&self) -> Duration {
-        // Half as much again as the slowest validation so far makes us expect, and a moment to write.
-        let seconds = f64::from_bits(self.seconds_per_example.load(Ordering::Relaxed));
-        Duration::from_secs_f64(1.5 * seconds * self.splits[0].test.len() as f64 + 0.5)
-    }
-
-    fn evaluate(&self, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {
-        with_threads(self.threads, || {
-            if self.folds() > 1 { self.cross_validate(trial) } else { self.run(trial) }
-        })?
-    }
 }

@@ -139,9 +139,9 @@ pub struct Network {
     #[module(skip)]
     input: Shape,
     #[module(skip)]
-    parameters: Vec<Parameter>,
+    parameters: Arc<[Parameter]>,
     #[module(skip)]
-    summary: Vec<StageSummary>,
+    summary: Arc<[StageSummary]>,
     /// Which parameters are frozen; empty if none is.
     #[module(skip)]
     frozen: Arc<[bool]>,
@@ -237,6 +237,8 @@ impl Network {
     /// The network of a builder for examples of shape `input`.
     fn assembled(builder: Builder<'_>, input: Shape) -> Self {
         let Builder { stages, summary, parameters, .. } = builder;
+        // A step of training clones the network; what stays as it is, is shared.
+        let (parameters, summary) = (parameters.into(), summary.into());
         Self { stages, input, parameters, summary, frozen: Arc::default() }
     }
 

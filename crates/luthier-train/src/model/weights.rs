@@ -122,7 +122,7 @@ impl Network {
             weights.iter().map(|weights| (weights.name.as_str(), weights)).collect();
         let mut wrong = Vec::new();
         let mut tensors = VecDeque::with_capacity(self.parameters.len());
-        for parameter in &self.parameters {
+        for parameter in self.parameters.iter() {
             let expected = parameter.layout.shape(&parameter.shape);
             let size: usize = expected.iter().product();
             match given.get(parameter.name.as_str()) {

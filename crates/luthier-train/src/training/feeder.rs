@@ -39,6 +39,7 @@ impl Feeder {
         next: impl Iterator<Item = Request>,
     ) -> Result<Batch, DataError> {
         let Some(ahead) = &mut self.ahead else { return make(&self.data, self.seed, &request) };
+        let needed = request.clone();
         // What was asked for and is not needed, because the size of steps has changed, say.
         while self.asked.front().is_some_and(|asked| *asked != request) {
             self.asked.pop_front();
@@ -58,7 +59,7 @@ impl Feeder {
             }
         }
         self.asked.pop_front();
-        ahead.next().unwrap_or_else(|| Ok(Batch::default()))
+        ahead.next().unwrap_or_else(|| make(&self.data, self.seed, &needed))
     }
 }
 

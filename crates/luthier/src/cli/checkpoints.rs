@@ -50,6 +50,19 @@ impl Checkpoints {
         Ok(Self { folder, rule, direction, saved: Instant::now(), report: None, best })
     }
 
+    /// That a new run may write to `folder`: it holds no checkpoint of another one.
+    pub(crate) fn refuse_used(folder: &Path) -> Result<(), Failure> {
+        let last = folder.join(LAST);
+        if !last.exists() {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "{} is of another run, and would be written over; go on from it with --resume {}, or name another folder",
+            last.display(),
+            folder.display()
+        )))
+    }
+
     /// The bytes of a checkpoint: those of `path`, or of the last one in it.
     pub(crate) fn read(path: &Path) -> Result<(PathBuf, Vec<u8>), Failure> {
         let file = if path.is_dir() { path.join(LAST) } else { path.to_owned() };

@@ -155,6 +155,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         Every::Epochs(1.0) => "epoch",
         _ => "report",
     };
+    if let (Some(folder), None) = (&args.checkpoint, &args.resume) {
+        Checkpoints::refuse_used(folder)?;
+    }
     let folder = args.checkpoint.as_ref().or(args.resume.as_ref().filter(|path| path.is_dir()));
     let checkpoints =
         folder.map(|folder| Checkpoints::new(folder, &rule, loaded.direction, best)).transpose()?;
