@@ -1,4 +1,4 @@
-//! Running the program on examples.
+//! Running the program, and where that is done.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// Where the examples are run.
+/// Where examples and benchmarks are run.
 pub(crate) struct Bench {
     root: PathBuf,
     luthier: PathBuf,
@@ -16,16 +16,25 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
+    /// With the program, which is built if it is not there.
     pub(crate) fn new(short: bool) -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?.to_path_buf();
-        let luthier = std::env::current_exe()?.parent().context("the target folder")?.join("luthier");
-        if !luthier.exists() {
-            let built = Command::new("cargo").args(["build", "--release"]).current_dir(&root).status()?;
+        let mut bench = Self::without_program()?;
+        bench.short = short;
+        if !bench.luthier.exists() {
+            let built =
+                Command::new("cargo").args(["build", "--release"]).current_dir(&bench.root).status()?;
             ensure!(built.success(), "luthier could not be built");
         }
+        Ok(bench)
+    }
+
+    /// For what does not run the program.
+    pub(crate) fn without_program() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?.to_path_buf();
+        let luthier = std::env::current_exe()?.parent().context("the target folder")?.join("luthier");
         let work = std::env::temp_dir().join(format!("luthier-examples-{}", std::process::id()));
         std::fs::create_dir_all(&work)?;
-        Ok(Self { root, luthier, work, short })
+        Ok(Self { root, luthier, work, short: false })
     }
 
     /// The workspace.

@@ -3,11 +3,17 @@
 //! - `cargo xtask examples [NAME…]`: the examples in full, or those that are named; all of them write
 //!   `docs/examples.md`.
 //! - `cargo xtask examples --short`: every example in a few seconds each, nothing written.
+//! - `cargo xtask bench train [NAME…] [--repeats N] [--seconds S] [--threads N] [--write]`: how fast Luthier and
+//!   PyTorch train the same networks; `--write` puts the table into `docs/performance.md`.
+//! - `cargo xtask bench mnist-fixed [--repeats SEEDS] [--threads N] [--epochs N] [--write]`: one run on MNIST in both.
+//!
+//! PyTorch is that of `$LUTHIER_PYTHON`, or of `python3`.
 #![allow(clippy::print_stdout, reason = "a task talks to the person who started it")]
 
 mod bench;
 mod examples;
 mod prepare;
+mod speed;
 
 use anyhow::{Result, bail};
 
@@ -20,6 +26,11 @@ fn main() -> Result<()> {
             let names: Vec<&str> = rest.iter().copied().filter(|word| *word != "--short").collect();
             examples::run(short, &names)
         }
-        _ => bail!("there is one task: cargo xtask examples [--short] [NAME…]"),
+        ["bench", "train", ref rest @ ..] => speed::train(&speed::Options::read(rest)?),
+        ["bench", "mnist-fixed", ref rest @ ..] => speed::mnist_fixed(&speed::Options::read(rest)?),
+        _ => bail!(
+            "the tasks are: cargo xtask examples [--short] [NAME…]; cargo xtask bench train [NAME…]; cargo xtask bench \
+             mnist-fixed"
+        ),
     }
 }

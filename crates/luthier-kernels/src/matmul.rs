@@ -78,6 +78,7 @@ impl<'a> MatrixMut<'a> {
 ///
 /// If the sizes do not fit each other.
 #[allow(unsafe_code, reason = "the interface of the crate gemm")]
+#[allow(clippy::needless_pass_by_value, reason = "a matrix to be written is lent for the call")]
 pub fn matmul(target: MatrixMut<'_>, left: Matrix<'_>, right: Matrix<'_>, add: bool) {
     let ((m, k), (inner, n)) = (left.dims, right.dims);
     assert!(inner == k && target.dims == (m, n), "{:?} = {:?} · {:?}", target.dims, left.dims, right.dims);

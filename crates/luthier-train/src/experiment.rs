@@ -13,7 +13,7 @@ use luthier_core::{Direction, Metrics, Params, Space};
 use crate::augment::Augmentation;
 use crate::data::{Dataset, Split, Targets, TransformConfig};
 use crate::metric::{MetricName, MetricSet, Part, class_counts};
-use crate::model::{Network, StageSummary, summarize};
+use crate::model::{Network, StageSummary, kernels, summarize};
 use crate::prepared::Prepared;
 use crate::pretrained::{Library, Transfer};
 use crate::settings::TrainingConfig;
@@ -149,7 +149,7 @@ impl<M: Model> Experiment<M> {
         let (objective, direction, device) = (self.objective, self.direction, self.device.clone());
         let (build, file) = (Arc::clone(&self.build), sections(&file));
         let library = Arc::clone(&self.library);
-        Ok(Setup { config, data, objective, direction, seed, device, file, library, build })
+        Ok(Setup { config, data, objective, direction, seed, device, plan: true, file, library, build })
     }
 
     fn prepare(&self, config: &TrainingConfig, fold: usize) -> Result<Arc<Prepared>, String> {
@@ -181,6 +181,17 @@ impl<M: Model> Experiment<M> {
         let mut problems = Problems::new(name);
         let stages = self.try_summarize(params, &mut problems);
         problems.or(stages)
+    }
+
+    /// The kernels that compute the network of these parameters, in words; nothing where Burn does, because there is
+    /// a layer without a kernel, or on a device that is no CPU.
+    pub fn kernels(&self, params: &Params) -> Option<Vec<String>> {
+        let setup = self.setup(params, 0).ok()?;
+        if setup.device != Device::flex() {
+            return None;
+        }
+        let outputs = setup.loss().loss().outputs(&self.dataset.targets).ok()?;
+        kernels(&setup.config.model, setup.data.shape(), outputs).ok()?
     }
 
     fn try_summarize(&self, params: &Params, problems: &mut Problems) -> Option<Vec<StageSummary>> {

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::model::plan::Plan;
 use crate::model::{Layout, Network, Parameter, Pass, Role, Signal, Weights, host};
 use crate::shape::Shape;
 
@@ -124,6 +125,13 @@ pub trait Model: Module + 'static {
     fn torch(&self) -> Option<String> {
         None
     }
+
+    /// A plan that computes the model on CPUs, where there is one: all of it, or what comes `behind_features`
+    /// (see [`Model::forward_rest`]).
+    fn plan(&self, behind_features: bool) -> Option<Plan> {
+        let _ = behind_features;
+        None
+    }
 }
 
 impl Model for Network {
@@ -174,6 +182,13 @@ impl Model for Network {
 
     fn values(&self) -> Option<usize> {
         Some(self.input().size() + self.summary().iter().map(|stage| stage.shape.size()).sum::<usize>())
+    }
+
+    fn plan(&self, behind_features: bool) -> Option<Plan> {
+        match self.features().filter(|_| behind_features) {
+            Some(shape) => Plan::of(self, self.frozen_stages(), shape),
+            None => Plan::of(self, 0, self.input()),
+        }
     }
 
     fn torch(&self) -> Option<String> {

@@ -18,9 +18,10 @@ use thiserror::Error;
 use crate::data::{DataError, Inputs, Preprocessor, RowFlags, TargetEncoding, Targets};
 use crate::loss::BoundLoss;
 use crate::metric::{Measured, MetricSet, Predicted, class_of, probability_of, target_numbers};
-use crate::model::{Network, Pass, Signal, host};
+use crate::model::Network;
 use crate::settings::TrainingConfig;
 use crate::trainable::Model;
+use crate::training::Evaluator;
 use crate::weights_file::{to_bytes, weights_of};
 
 const VERSION: u32 = 2;
@@ -190,11 +191,11 @@ impl TrainedModel {
     fn outputs_for(&self, inputs: &Inputs) -> Result<Vec<f32>, DataError> {
         let rows: Vec<usize> = (0..inputs.len()).collect();
         let mut outputs = Vec::new();
+        let mut evaluator = Evaluator::new(&self.network, &self.device);
         for rows in rows.chunks(BATCH) {
             let mut encoded = Vec::new();
             self.card.preprocessor.encode(inputs, rows, &mut encoded)?;
-            let batch = Signal::new(encoded, rows.len(), self.network.input(), &self.device);
-            outputs.extend(host(self.network.forward(batch, &mut Pass::evaluation())));
+            outputs.extend(evaluator.outputs(encoded, rows.len(), self.network.input()));
         }
         Ok(outputs)
     }

@@ -115,7 +115,7 @@ pub(crate) fn log_sum_exp(row: &[f32]) -> f64 {
 }
 
 /// ln(1 + exp(x)), which does not overflow.
-fn softplus(x: f64) -> f64 {
+pub(super) fn softplus(x: f64) -> f64 {
     // `f64::max` would hide a NaN.
     let positive = if x < 0.0 { 0.0 } else { x };
     positive + libm::log1p(libm::exp(-x.abs()))

@@ -1,14 +1,12 @@
-//! Losses: on the device for the gradient, on the host for the record.
-//!
-//! The device computes what is differentiated ([`BoundLoss::of_batch`]). The figure that is reported is
-//! computed from the network's outputs in double precision ([`BoundLoss::each`]), so it does not depend
-//! on how the examples were batched.
+//! Losses, computed on the host in double precision from the network's outputs: the figure that is reported
+//! ([`BoundLoss::each`]), which does not depend on how the examples were batched, and the gradient by the
+//! outputs ([`BoundLoss::gradient`]), from which going backward through the network begins.
 //!
 //! Symbols of the formulas: x is the vector of a network's outputs for an example, y its class, p the
 //! softmax of x, σ the logistic function, t a target number or, for two classes, 0 or 1.
 
-mod batch;
 mod each;
+mod gradient;
 mod weights;
 
 use luthier_core::config::bounds;

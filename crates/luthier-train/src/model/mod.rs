@@ -7,6 +7,7 @@ mod builder;
 mod init;
 mod layers;
 mod named;
+pub(crate) mod plan;
 mod signal;
 mod stage;
 mod weights;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use luthier_core::config::{Node, Problems};
 
 use crate::pretrained::{LearningRates, Pattern, Thaw, Transfer, WeightsSource};
@@ -204,6 +205,13 @@ fn head(builder: &mut Builder<'_>, outputs: usize) -> Result<(), String> {
     builder.check()
 }
 
+/// Goes backward from the gradient of the loss by a model's outputs, row by row.
+pub(crate) fn backward(outputs: Tensor<2>, gradient: Vec<f32>) -> Gradients {
+    let gradient = TensorData::new(gradient, outputs.dims());
+    let gradient = Tensor::from_data(gradient, &outputs.device());
+    (outputs * gradient).sum().backward()
+}
+
 /// What the network of `config` looks like, without making its weights.
 ///
 /// # Errors
@@ -215,6 +223,21 @@ pub fn summarize(
     outputs: usize,
 ) -> Result<Vec<StageSummary>, LayerError> {
     assemble(config, input, outputs, 0, None).map(|builder| builder.summary)
+}
+
+/// The kernels that compute the network of `config` on CPUs, in words; nothing where Burn computes it, because a
+/// stage has none.
+///
+/// # Errors
+///
+/// The first layer that does not fit the shape before it.
+pub fn kernels(
+    config: &ModelConfig,
+    input: Shape,
+    outputs: usize,
+) -> Result<Option<Vec<String>>, LayerError> {
+    let builder = assemble(config, input, outputs, 0, None)?;
+    Ok(plan::kernels(&Network::assembled(builder, input)))
 }
 
 impl Network {

@@ -10,11 +10,13 @@
 //! w ← w - γ d
 //! ```
 
-use burn::tensor::Tensor;
+#![allow(clippy::inline_always, reason = "what is inlined becomes vector instructions")]
+
 use luthier_core::config::bounds;
 
 use super::DecayOn;
-use super::rule::{Memory, Now, Place, Rule, Slot};
+use super::number::{Number, follow};
+use super::rule::{ElementRule, Now, Slot};
 
 luthier_core::settings! {
     /// Adadelta.
@@ -35,17 +37,31 @@ luthier_core::settings! {
     }
 }
 
-impl Rule for AdadeltaConfig {
-    fn slots(&self, _: &Place) -> Vec<Slot> {
+/// A step of Adadelta.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    rate: f64,
+    share: f64,
+    epsilon: f64,
+}
+
+impl ElementRule for AdadeltaConfig {
+    type Step = Step;
+
+    fn slots(&self) -> Vec<Slot> {
         vec![Slot::zeros("square"), Slot::zeros("step_square")]
     }
 
-    fn step(&self, now: &Now<'_>, memory: &mut Memory, weights: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
-        let share = 1.0 - self.rho;
-        let square = memory.follow(0, gradient.clone().square(), share);
-        let scale = memory.tensors[1].clone().add_scalar(self.epsilon) / square.add_scalar(self.epsilon);
-        let step = gradient * scale.sqrt();
-        memory.follow(1, step.clone().square(), share);
-        weights - step.mul_scalar(now.rate)
+    fn prepare(&self, now: &Now<'_>) -> Step {
+        Step { rate: now.rate, share: 1.0 - self.rho, epsilon: self.epsilon }
+    }
+
+    #[inline(always)]
+    fn element<N: Number>(step: &Step, slots: &mut [N], weight: N, gradient: N) -> N {
+        let square = follow(&mut slots[0], gradient.clone().square(), step.share);
+        let scale = slots[1].clone().plus(step.epsilon) / square.plus(step.epsilon);
+        let way = gradient * scale.root();
+        follow(&mut slots[1], way.clone().square(), step.share);
+        weight - way.times(step.rate)
     }
 }

@@ -8,11 +8,13 @@
 //! w ← w - γ / (1 + (t - 1) η) · g / (sqrt(s) + ε)
 //! ```
 
-use burn::tensor::Tensor;
+#![allow(clippy::inline_always, reason = "what is inlined becomes vector instructions")]
+
 use luthier_core::config::bounds;
 
 use super::DecayOn;
-use super::rule::{Memory, Now, Place, Rule, Slot};
+use super::number::Number;
+use super::rule::{ElementRule, Now, Slot};
 
 luthier_core::settings! {
     /// Adagrad.
@@ -35,16 +37,29 @@ luthier_core::settings! {
     }
 }
 
-impl Rule for AdagradConfig {
-    fn slots(&self, _: &Place) -> Vec<Slot> {
+/// A step of Adagrad: the rate and ε.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    rate: f64,
+    epsilon: f64,
+}
+
+impl ElementRule for AdagradConfig {
+    type Step = Step;
+
+    fn slots(&self) -> Vec<Slot> {
         vec![Slot { name: "sum", initial: self.initial_accumulator_value }]
     }
 
-    fn step(&self, now: &Now<'_>, memory: &mut Memory, weights: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
-        let sum = gradient.clone().square() + memory.tensors[0].clone();
-        memory.tensors[0] = sum.clone();
+    fn prepare(&self, now: &Now<'_>) -> Step {
         let rate = now.rate / (1.0 + (now.time - 1) as f64 * self.lr_decay);
-        let step = gradient / sum.sqrt().add_scalar(self.epsilon);
-        weights - step.mul_scalar(rate)
+        Step { rate, epsilon: self.epsilon }
+    }
+
+    #[inline(always)]
+    fn element<N: Number>(step: &Step, slots: &mut [N], weight: N, gradient: N) -> N {
+        let sum = gradient.clone().square() + slots[0].clone();
+        slots[0] = sum.clone();
+        weight - (gradient / sum.root().plus(step.epsilon)).times(step.rate)
     }
 }

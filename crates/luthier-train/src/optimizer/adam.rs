@@ -10,11 +10,13 @@
 //! w ← w - γ / (1 - β1^t) · m / (sqrt(u) / sqrt(1 - β2^t) + ε)
 //! ```
 
-use burn::tensor::Tensor;
+#![allow(clippy::inline_always, reason = "what is inlined becomes vector instructions")]
+
 use luthier_core::config::bounds;
 
 use super::DecayOn;
-use super::rule::{Memory, Now, Place, Rule, Slot};
+use super::number::{Number, follow};
+use super::rule::{ElementRule, Now, Slot};
 
 luthier_core::settings! {
     /// Adam.
@@ -81,8 +83,19 @@ impl AdamWConfig {
     }
 }
 
-impl Rule for Adam {
-    fn slots(&self, _: &Place) -> Vec<Slot> {
+/// A step of Adam.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    rate: f64,
+    shares: (f64, f64),
+    epsilon: f64,
+    amsgrad: bool,
+}
+
+impl ElementRule for Adam {
+    type Step = Step;
+
+    fn slots(&self) -> Vec<Slot> {
         let mut slots = vec![Slot::zeros("mean"), Slot::zeros("square")];
         if self.amsgrad {
             slots.push(Slot::zeros("largest"));
@@ -90,21 +103,27 @@ impl Rule for Adam {
         slots
     }
 
-    fn step(&self, now: &Now<'_>, memory: &mut Memory, weights: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
-        let square = memory.follow(1, gradient.clone().square(), 1.0 - self.beta2);
-        let mean = memory.follow(0, gradient, 1.0 - self.beta1);
-        let square = if self.amsgrad {
-            let largest = memory.tensors[2].clone().max_pair(square);
-            memory.tensors[2] = largest.clone();
-            largest
-        } else {
-            square
-        };
+    fn prepare(&self, now: &Now<'_>) -> Step {
         let time = now.time as f64;
         let first = 1.0 - libm::pow(self.beta1, time);
         let second = libm::sqrt(1.0 - libm::pow(self.beta2, time));
         // The formula above with the numerator and the denominator multiplied by `second`.
-        let step = mean / square.sqrt().add_scalar(self.epsilon * second);
-        weights - step.mul_scalar(now.rate * second / first)
+        Step {
+            rate: now.rate * second / first,
+            shares: (1.0 - self.beta1, 1.0 - self.beta2),
+            epsilon: self.epsilon * second,
+            amsgrad: self.amsgrad,
+        }
+    }
+
+    #[inline(always)]
+    fn element<N: Number>(step: &Step, slots: &mut [N], weight: N, gradient: N) -> N {
+        let mut square = follow(&mut slots[1], gradient.clone().square(), step.shares.1);
+        let mean = follow(&mut slots[0], gradient, step.shares.0);
+        if step.amsgrad {
+            square = slots[2].clone().larger(square);
+            slots[2] = square.clone();
+        }
+        weight - (mean / square.root().plus(step.epsilon)).times(step.rate)
     }
 }

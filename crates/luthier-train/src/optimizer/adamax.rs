@@ -9,11 +9,13 @@
 //! w ← w - γ / (1 - β1^t) · m / u
 //! ```
 
-use burn::tensor::Tensor;
+#![allow(clippy::inline_always, reason = "what is inlined becomes vector instructions")]
+
 use luthier_core::config::bounds;
 
 use super::DecayOn;
-use super::rule::{Memory, Now, Place, Rule, Slot};
+use super::number::{Number, follow};
+use super::rule::{ElementRule, Now, Slot};
 
 luthier_core::settings! {
     /// Adamax.
@@ -36,17 +38,34 @@ luthier_core::settings! {
     }
 }
 
-impl Rule for AdamaxConfig {
-    fn slots(&self, _: &Place) -> Vec<Slot> {
+/// A step of Adamax.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    /// With the correction of the mean.
+    rate: f64,
+    share: f64,
+    beta2: f64,
+    epsilon: f64,
+}
+
+impl ElementRule for AdamaxConfig {
+    type Step = Step;
+
+    fn slots(&self) -> Vec<Slot> {
         vec![Slot::zeros("mean"), Slot::zeros("largest")]
     }
 
-    fn step(&self, now: &Now<'_>, memory: &mut Memory, weights: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
-        let size = gradient.clone().abs().add_scalar(self.epsilon);
-        let largest = memory.tensors[1].clone().mul_scalar(self.beta2).max_pair(size);
-        memory.tensors[1] = largest.clone();
-        let mean = memory.follow(0, gradient, 1.0 - self.beta1);
+    fn prepare(&self, now: &Now<'_>) -> Step {
         let first = 1.0 - libm::pow(self.beta1, now.time as f64);
-        weights - (mean / largest).mul_scalar(now.rate / first)
+        Step { rate: now.rate / first, share: 1.0 - self.beta1, beta2: self.beta2, epsilon: self.epsilon }
+    }
+
+    #[inline(always)]
+    fn element<N: Number>(step: &Step, slots: &mut [N], weight: N, gradient: N) -> N {
+        let size = gradient.clone().size().plus(step.epsilon);
+        let largest = slots[1].clone().times(step.beta2).larger(size);
+        slots[1] = largest.clone();
+        let mean = follow(&mut slots[0], gradient, step.share);
+        weight - (mean / largest).times(step.rate)
     }
 }

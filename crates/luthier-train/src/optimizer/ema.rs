@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use luthier_core::config::bounds;
 
 use super::parameter::Parameter;
-use crate::model::host;
+use super::values::Values;
 
 luthier_core::settings! {
     /// A moving average of the weights, which is validated and kept in place of the weights themselves.
@@ -27,39 +27,50 @@ luthier_core::settings! {
 pub(crate) struct Ema {
     config: EmaConfig,
     updates: u64,
-    average: Vec<Tensor<1>>,
+    average: Values,
 }
 
 impl Ema {
     /// An average that begins with `weights`: the tensors of a network, flat, running statistics included.
     pub(crate) fn new(config: &EmaConfig, weights: Vec<Tensor<1>>) -> Self {
-        Self { config: config.clone(), updates: 0, average: weights }
+        Self { config: config.clone(), updates: 0, average: Values::Device(weights) }
+    }
+
+    /// The share of the next weights in the average.
+    fn share(&mut self) -> f64 {
+        let t = self.updates as f64;
+        self.updates += 1;
+        let decay = self.config.decay;
+        1.0 - if self.config.warmup { decay.min((1.0 + t) / (10.0 + t)) } else { decay }
     }
 
     /// Takes in the weights after a step.
     pub(crate) fn update(&mut self, weights: &[Tensor<1>]) {
-        let t = self.updates as f64;
-        let decay = if self.config.warmup {
-            self.config.decay.min((1.0 + t) / (10.0 + t))
-        } else {
-            self.config.decay
-        };
-        for (average, weights) in self.average.iter_mut().zip(weights) {
-            let way = (weights.clone() - average.clone()).mul_scalar(1.0 - decay);
+        let share = self.share();
+        let Some(device) = weights.first().map(Tensor::device) else { return };
+        for (average, weights) in self.average.on_device(&device).iter_mut().zip(weights) {
+            let way = (weights.clone() - average.clone()).mul_scalar(share);
             *average = way + average.clone();
         }
-        self.updates += 1;
     }
 
-    /// The average.
-    pub(crate) fn weights(&self) -> Vec<Tensor<1>> {
-        self.average.clone()
+    /// Takes in weights on the host after a step.
+    pub(crate) fn update_on_host(&mut self, weights: &[Vec<f32>]) {
+        let share = self.share() as f32;
+        for (average, weights) in self.average.on_host().iter_mut().zip(weights) {
+            luthier_kernels::elementwise::lerp(average, weights, share);
+        }
+    }
+
+    /// The average, on `device` if it is not on another.
+    pub(crate) fn weights(&self, device: &Device) -> Vec<Tensor<1>> {
+        self.average.to_device(device)
     }
 
     /// The number of updates, and the values by the names of the parameters.
     pub(crate) fn state(&self, parameters: &[Parameter]) -> (u64, Vec<(String, Vec<f32>)>) {
         let names = parameters.iter().map(|parameter| parameter.name.clone());
-        (self.updates, names.zip(self.average.iter().map(|tensor| host(tensor.clone()))).collect())
+        (self.updates, names.zip(self.average.to_host()).collect())
     }
 
     /// Takes up what [`Ema::state`] gave.
@@ -71,7 +82,6 @@ impl Ema {
         &mut self,
         parameters: &[Parameter],
         (updates, tensors): (u64, Vec<(String, Vec<f32>)>),
-        device: &Device,
     ) -> Result<(), String> {
         let take = |parameter: &Parameter| {
             let found = tensors.iter().find(|(name, _)| *name == parameter.name);
@@ -82,9 +92,9 @@ impl Ema {
                 let (found, expected) = (values.len(), parameter.len());
                 return Err(format!("the average of {name} has {found} values, expected {expected}"));
             }
-            Ok(Tensor::from_data(values.as_slice(), device))
+            Ok(values.clone())
         };
-        self.average = parameters.iter().map(take).collect::<Result<_, _>>()?;
+        self.average = Values::Host(parameters.iter().map(take).collect::<Result<_, _>>()?);
         self.updates = updates;
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
 use luthier_core::config::bounds;
+use luthier_kernels::elementwise::sum_of_squares;
 
 use super::parameter::{Parameter, Role};
 use crate::model::host;
@@ -134,6 +135,65 @@ pub(crate) fn clip(clip: &GradientClip, gradients: Vec<Option<Tensor<1>>>) -> (V
         GradientClip::Value(clip) => each(gradients, |gradient| gradient.clamp(-clip.value, clip.value)),
     };
     (clipped, norm)
+}
+
+/// [`norm`] of gradients on the host; an empty one is none.
+pub(crate) fn norm_on_host(gradients: &[Vec<f32>]) -> f64 {
+    libm::sqrt(gradients.iter().map(|gradient| sum_of_squares(gradient)).sum())
+}
+
+/// [`clip`] on the host: the norm before it is given.
+pub(crate) fn clip_on_host(clip: &GradientClip, gradients: &mut [Vec<f32>]) -> f64 {
+    let norm = norm_on_host(gradients);
+    match clip {
+        GradientClip::Norm(clip) => {
+            let factor = clip.norm / (norm + 1e-6);
+            // So that a norm that is no number makes all of them NaN.
+            if !(factor >= 1.0) {
+                scale(gradients, factor);
+            }
+        }
+        GradientClip::Value(clip) => {
+            let limit = clip.value as f32;
+            gradients.iter_mut().flatten().for_each(|it| *it = it.clamp(-limit, limit));
+        }
+    }
+    norm
+}
+
+fn scale(gradients: &mut [Vec<f32>], factor: f64) {
+    gradients.iter_mut().flatten().for_each(|it| *it *= factor as f32);
+}
+
+/// [`accumulate`] on the host: adds `scale · new` to `sum`, which begins empty.
+pub(crate) fn accumulate_on_host(sum: &mut Vec<Vec<f32>>, mut new: Vec<Vec<f32>>, share: f64) {
+    if share != 1.0 {
+        scale(&mut new, share);
+    }
+    if sum.is_empty() {
+        *sum = new;
+        return;
+    }
+    for (sum, new) in sum.iter_mut().zip(&new) {
+        sum.iter_mut().zip(new).for_each(|(sum, new)| *sum += new);
+    }
+}
+
+/// [`update_to_weight`] on the host.
+pub(crate) fn update_to_weight_on_host(
+    parameters: &[Parameter],
+    before: &[Vec<f32>],
+    after: &[Vec<f32>],
+) -> f64 {
+    let (mut way, mut size) = (0.0, 0.0);
+    for ((parameter, before), after) in parameters.iter().zip(before).zip(after) {
+        if parameter.role != Role::Running {
+            let steps: Vec<f32> = after.iter().zip(before).map(|(after, before)| after - before).collect();
+            way += sum_of_squares(&steps);
+            size += sum_of_squares(before);
+        }
+    }
+    if size == 0.0 { 0.0 } else { libm::sqrt(way / size) }
 }
 
 fn each(

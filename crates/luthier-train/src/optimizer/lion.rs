@@ -8,11 +8,13 @@
 //! m ← β2 m + (1 - β2) g
 //! ```
 
-use burn::tensor::Tensor;
+#![allow(clippy::inline_always, reason = "what is inlined becomes vector instructions")]
+
 use luthier_core::config::bounds;
 
 use super::DecayOn;
-use super::rule::{Memory, Now, Place, Rule, Slot};
+use super::number::{Number, follow};
+use super::rule::{ElementRule, Now, Slot};
 
 luthier_core::settings! {
     /// Lion.
@@ -33,15 +35,28 @@ luthier_core::settings! {
     }
 }
 
-impl Rule for LionConfig {
-    fn slots(&self, _: &Place) -> Vec<Slot> {
+/// A step of Lion.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    rate: f64,
+    shares: (f64, f64),
+}
+
+impl ElementRule for LionConfig {
+    type Step = Step;
+
+    fn slots(&self) -> Vec<Slot> {
         vec![Slot::zeros("momentum")]
     }
 
-    fn step(&self, now: &Now<'_>, memory: &mut Memory, weights: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
-        let old = memory.tensors[0].clone();
-        let mixed = (gradient.clone() - old.clone()).mul_scalar(1.0 - self.beta1) + old;
-        memory.follow(0, gradient, 1.0 - self.beta2);
-        weights - mixed.sign().mul_scalar(now.rate)
+    fn prepare(&self, now: &Now<'_>) -> Step {
+        Step { rate: now.rate, shares: (1.0 - self.beta1, 1.0 - self.beta2) }
+    }
+
+    #[inline(always)]
+    fn element<N: Number>(step: &Step, slots: &mut [N], weight: N, gradient: N) -> N {
+        let mixed = follow(&mut slots[0].clone(), gradient.clone(), step.shares.0);
+        follow(&mut slots[0], gradient, step.shares.1);
+        weight - mixed.sign().times(step.rate)
     }
 }

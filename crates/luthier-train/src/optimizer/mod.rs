@@ -2,7 +2,8 @@
 //!
 //! Burn's own optimizers differ from PyTorch's in their defaults and round the bias corrections of
 //! Adam to single precision, so the rules are written here, on flat tensors, one for each parameter of
-//! the network in the order in which they are visited. Their state is a list of named tensors in a fixed
+//! the network in the order in which they are visited: in one pass over memory where the weights are on the
+//! host, by operations on tensors where they are on a device. Their state is a list of named tensors in a fixed
 //! order and a few numbers, so equal runs have equal checkpoints.
 
 mod adadelta;
@@ -14,6 +15,7 @@ pub(crate) mod gradients;
 mod lion;
 mod muon;
 mod nadam;
+mod number;
 pub(crate) mod parameter;
 mod prodigy;
 mod radam;
@@ -21,12 +23,15 @@ mod rmsprop;
 mod rule;
 mod sgd;
 mod state;
+mod values;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
+
+use crate::model::host;
 
 use parameter::Parameter;
 use prodigy::{Distance, Part};
-use rule::{Memory, Now, Place, Rule, Slot};
+use rule::{Decay, Memory, Now, Place, Rule, Slot};
 
 pub use adadelta::AdadeltaConfig;
 pub use adagrad::AdagradConfig;
@@ -43,6 +48,7 @@ pub use radam::RAdamConfig;
 pub use rmsprop::RmsPropConfig;
 pub use sgd::SgdConfig;
 pub(crate) use state::{OptimizerState, Scalars};
+pub(crate) use values::to_device;
 
 luthier_core::kinds! {
     /// How weights follow their gradients.
@@ -187,7 +193,7 @@ pub(crate) struct StepSettings<'a> {
 
 /// How weights follow gradients: each tensor by itself, or with sums over all of them.
 enum Method {
-    Each(Box<dyn Rule + Send + Sync>),
+    Each(Box<dyn Rule>),
     Prodigy(ProdigyConfig, Distance),
 }
 
@@ -226,18 +232,22 @@ impl Optimizer {
             let factor = settings.rates.map_or(1.0, |rates| rates[index]);
             let Some(gradient) = gradient.filter(|_| factor != 0.0) else { continue };
             let old = weights[index].clone();
-            let memory = memory.get_or_insert_with(|| Memory::new(&self.method.slots(place), &old));
-            memory.time += 1;
+            let device = old.device();
             let decays = self.decay_on == DecayOn::All || place.parameter.is_weight();
+            let slots = |place: &Place| Memory::new(&self.method.slots(place), place.parameter.len());
+            let memory = memory.get_or_insert_with(|| slots(place));
+            memory.time += 1;
             match &self.method {
                 Method::Each(rule) => {
-                    let rate = settings.learning_rate * factor * rule.rate_factor(place);
                     let decay = if decays { settings.weight_decay } else { 0.0 };
-                    let (old, gradient) = decayed(self.decoupled, rate, decay, old, gradient);
-                    let now = Now { rate, time: memory.time, place };
-                    weights[index] = rule.step(&now, memory, old, gradient);
+                    let now =
+                        now(&**rule, settings.learning_rate * factor, (decay, self.decoupled), memory, place);
+                    let (old, gradient) = now.decay.apply(old, gradient);
+                    let memory = memory.slots.on_device(&device);
+                    weights[index] = rule.on_device(&now, memory, old, gradient);
                 }
                 Method::Prodigy(..) => {
+                    let memory = memory.slots.on_device(&device);
                     parts.push(Part { memory, factor, decays, weights: old, gradient });
                     moved.push(index);
                 }
@@ -250,22 +260,68 @@ impl Optimizer {
         }
         weights
     }
+
+    /// Takes a step along `gradients` with weights on the host. A parameter whose gradient is empty stays as
+    /// it is.
+    pub(crate) fn step_on_host(
+        &mut self,
+        settings: &StepSettings<'_>,
+        weights: &mut [Vec<f32>],
+        gradients: &[Vec<f32>],
+    ) {
+        let Method::Each(rule) = &self.method else {
+            return self.step_by_tensors(settings, weights, gradients);
+        };
+        let places = self.places.iter().zip(&mut self.memories);
+        for (index, ((weights, gradient), (place, memory))) in
+            weights.iter_mut().zip(gradients).zip(places).enumerate()
+        {
+            let factor = settings.rates.map_or(1.0, |rates| rates[index]);
+            if gradient.is_empty() || factor == 0.0 {
+                continue;
+            }
+            let memory = memory.get_or_insert_with(|| Memory::new(&rule.slots(place), weights.len()));
+            memory.time += 1;
+            let decays = self.decay_on == DecayOn::All || place.parameter.is_weight();
+            let decay = if decays { settings.weight_decay } else { 0.0 };
+            let now = now(&**rule, settings.learning_rate * factor, (decay, self.decoupled), memory, place);
+            rule.on_host(&now, &mut memory.slots, weights, gradient);
+        }
+    }
+
+    /// [`Optimizer::step_on_host`] by [`Optimizer::step`], for what has sums over all parameters.
+    fn step_by_tensors(
+        &mut self,
+        settings: &StepSettings<'_>,
+        weights: &mut [Vec<f32>],
+        gradients: &[Vec<f32>],
+    ) {
+        let device = Device::flex();
+        let tensor = |values: &Vec<f32>| to_device(values.clone(), &device);
+        let old = weights.iter().map(tensor).collect();
+        let along = gradients.iter().map(|it| (!it.is_empty()).then(|| tensor(it))).collect();
+        for (weights, new) in weights.iter_mut().zip(self.step(settings, old, along)) {
+            *weights = host(new);
+        }
+    }
 }
 
-/// Weights and gradient with weight decay in the one or the other.
-fn decayed(
-    decoupled: bool,
-    rate: f64,
-    decay: f64,
-    weights: Tensor<1>,
-    gradient: Tensor<1>,
-) -> (Tensor<1>, Tensor<1>) {
-    match decoupled {
-        _ if decay == 0.0 => (weights, gradient),
-        // 1 - γ λ itself would be rounded by as much as a part in 300 of γ λ = 1e-5.
-        true => (weights.clone() - weights.mul_scalar(rate * decay), gradient),
-        false => (weights.clone(), weights.mul_scalar(decay) + gradient),
-    }
+/// What `rule` is told of the step of a parameter, whose time has been counted up.
+fn now<'a>(
+    rule: &dyn Rule,
+    learning_rate: f64,
+    (decay, decoupled): (f64, bool),
+    memory: &mut Memory,
+    place: &'a Place,
+) -> Now<'a> {
+    let rate = learning_rate * rule.rate_factor(place);
+    memory.product *= rule.product(memory.time);
+    let decay = match decoupled {
+        _ if decay == 0.0 => Decay::None,
+        true => Decay::Decoupled(rate * decay),
+        false => Decay::Coupled(decay),
+    };
+    Now { rate, decay, time: memory.time, product: memory.product, place }
 }
 
 #[cfg(test)]

@@ -24,8 +24,10 @@ use luthier_core::config::bounds;
 use super::DecayOn;
 use super::adam::Adam;
 use super::gradients::sum;
+use super::number::follow;
 use super::parameter::{Matrix, Role};
-use super::rule::{Memory, Now, Place, Rule, Slot};
+use super::rule::{Now, Place, Rule, Slot};
+use super::values::Values;
 
 luthier_core::settings! {
     /// Muon.
@@ -122,7 +124,7 @@ impl Rule for MuonConfig {
     fn slots(&self, place: &Place) -> Vec<Slot> {
         match self.matrix(place) {
             Some(_) => vec![Slot::zeros("momentum")],
-            None => self.adamw().slots(place),
+            None => Rule::slots(&self.adamw(), place),
         }
     }
 
@@ -133,11 +135,17 @@ impl Rule for MuonConfig {
         }
     }
 
-    fn step(&self, now: &Now<'_>, memory: &mut Memory, weights: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
+    fn on_device(
+        &self,
+        now: &Now<'_>,
+        memory: &mut [Tensor<1>],
+        weights: Tensor<1>,
+        gradient: Tensor<1>,
+    ) -> Tensor<1> {
         let Some(matrix) = self.matrix(now.place) else {
-            return self.adamw().step(now, memory, weights, gradient);
+            return self.adamw().on_device(now, memory, weights, gradient);
         };
-        let momentum = memory.follow(0, gradient.clone(), 1.0 - self.momentum);
+        let momentum = follow(&mut memory[0], gradient.clone(), 1.0 - self.momentum);
         let update = if self.nesterov {
             (momentum - gradient.clone()).mul_scalar(self.momentum) + gradient
         } else {
@@ -147,5 +155,12 @@ impl Rule for MuonConfig {
         let kept = if transposed { [inputs, outputs] } else { [outputs, inputs] };
         let step = self.orthogonal(update.reshape(kept)).reshape([outputs * inputs]);
         weights - step.mul_scalar(now.rate * self.adjusted(matrix))
+    }
+
+    fn on_host(&self, now: &Now<'_>, memory: &mut Values, weights: &mut [f32], gradient: &[f32]) {
+        match self.matrix(now.place) {
+            Some(_) => self.by_tensors(now, memory, weights, gradient),
+            None => self.adamw().on_host(now, memory, weights, gradient),
+        }
     }
 }

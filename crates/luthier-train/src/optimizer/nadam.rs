@@ -11,11 +11,13 @@
 //! w ← w - γ n / (sqrt(v / (1 - β2^t)) + ε)
 //! ```
 
-use burn::tensor::Tensor;
+#![allow(clippy::inline_always, reason = "what is inlined becomes vector instructions")]
+
 use luthier_core::config::bounds;
 
 use super::DecayOn;
-use super::rule::{Memory, Now, Place, Rule, Slot};
+use super::number::{Number, follow};
+use super::rule::{ElementRule, Now, Slot};
 
 luthier_core::settings! {
     /// `NAdam`.
@@ -40,25 +42,52 @@ luthier_core::settings! {
     }
 }
 
-impl Rule for NAdamConfig {
-    fn slots(&self, _: &Place) -> Vec<Slot> {
+/// A step of `NAdam`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    rate: f64,
+    shares: (f64, f64),
+    /// Of the gradient and of the mean in the step.
+    parts: (f64, f64),
+    epsilon: f64,
+}
+
+impl NAdamConfig {
+    /// The momentum at a time.
+    fn momentum(&self, time: f64) -> f64 {
+        self.beta1 * (1.0 - 0.5 * libm::pow(0.96, time * self.momentum_decay))
+    }
+}
+
+impl ElementRule for NAdamConfig {
+    type Step = Step;
+
+    fn slots(&self) -> Vec<Slot> {
         vec![Slot::zeros("mean"), Slot::zeros("square")]
     }
 
-    fn step(&self, now: &Now<'_>, memory: &mut Memory, weights: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
-        let time = now.time as f64;
-        let momentum = |t: f64| self.beta1 * (1.0 - 0.5 * libm::pow(0.96, t * self.momentum_decay));
-        let (this, next) = (momentum(time), momentum(time + 1.0));
-        memory.product *= this;
-        let product = memory.product;
-        let second = libm::sqrt(1.0 - libm::pow(self.beta2, time));
+    fn product(&self, time: u64) -> f64 {
+        self.momentum(time as f64)
+    }
 
-        let square = memory.follow(1, gradient.clone().square(), 1.0 - self.beta2);
-        let mean = memory.follow(0, gradient.clone(), 1.0 - self.beta1);
-        let ahead = gradient.mul_scalar((1.0 - this) / (1.0 - product))
-            + mean.mul_scalar(next / (1.0 - product * next));
+    fn prepare(&self, now: &Now<'_>) -> Step {
+        let time = now.time as f64;
+        let (this, next) = (self.momentum(time), self.momentum(time + 1.0));
+        let second = libm::sqrt(1.0 - libm::pow(self.beta2, time));
         // The formula above with the numerator and the denominator multiplied by `second`.
-        let step = ahead / square.sqrt().add_scalar(self.epsilon * second);
-        weights - step.mul_scalar(now.rate * second)
+        Step {
+            rate: now.rate * second,
+            shares: (1.0 - self.beta1, 1.0 - self.beta2),
+            parts: ((1.0 - this) / (1.0 - now.product), next / (1.0 - now.product * next)),
+            epsilon: self.epsilon * second,
+        }
+    }
+
+    #[inline(always)]
+    fn element<N: Number>(step: &Step, slots: &mut [N], weight: N, gradient: N) -> N {
+        let square = follow(&mut slots[1], gradient.clone().square(), step.shares.1);
+        let mean = follow(&mut slots[0], gradient.clone(), step.shares.0);
+        let ahead = gradient.times(step.parts.0) + mean.times(step.parts.1);
+        weight - (ahead / square.root().plus(step.epsilon)).times(step.rate)
     }
 }

@@ -26,7 +26,8 @@ use luthier_core::config::bounds;
 use serde::{Deserialize, Serialize};
 
 use super::gradients::sums;
-use super::rule::{Memory, Slot};
+use super::number::follow;
+use super::rule::Slot;
 use super::{DecayOn, StepSettings};
 
 luthier_core::settings! {
@@ -80,7 +81,7 @@ pub(super) struct Distance {
 
 /// One parameter in a step.
 pub(super) struct Part<'a> {
-    pub memory: &'a mut Memory,
+    pub memory: &'a mut [Tensor<1>],
     /// The factor on its rate.
     pub factor: f64,
     /// Whether weight decay applies to it.
@@ -130,13 +131,12 @@ impl ProdigyConfig {
                 part.gradient = part.weights.clone().mul_scalar(decay) + part.gradient.clone();
             }
             let gradient = &part.gradient;
-            summands.push(part.memory.tensors[WAY].clone() * gradient.clone());
+            summands.push(part.memory[WAY].clone() * gradient.clone());
             let scaled = gradient.clone().mul_scalar(d);
-            part.memory.follow(SQUARE, scaled.clone().square(), 1.0 - self.beta2);
-            part.memory.follow(MEAN, scaled, 1.0 - self.beta1);
-            let sum =
-                part.memory.tensors[SUM].clone().mul_scalar(beta3) + gradient.clone().mul_scalar(weight);
-            part.memory.tensors[SUM] = sum.clone();
+            follow(&mut part.memory[SQUARE], scaled.clone().square(), 1.0 - self.beta2);
+            follow(&mut part.memory[MEAN], scaled, 1.0 - self.beta1);
+            let sum = part.memory[SUM].clone().mul_scalar(beta3) + gradient.clone().mul_scalar(weight);
+            part.memory[SUM] = sum.clone();
             summands.push(sum.abs());
         }
         let totals = sums(summands);
@@ -159,15 +159,15 @@ impl ProdigyConfig {
                 // Without momentum the authors' code takes the gradient by the new distance.
                 let mean = match self.beta1 {
                     0.0 => part.gradient.mul_scalar(distance.now),
-                    _ => part.memory.tensors[MEAN].clone(),
+                    _ => part.memory[MEAN].clone(),
                 };
-                let root = part.memory.tensors[SQUARE].clone().sqrt();
+                let root = part.memory[SQUARE].clone().sqrt();
                 let mut step = (mean / root.add_scalar(distance.now * self.epsilon)).mul_scalar(pace);
                 if decay != 0.0 && part.decays && self.decoupled {
                     // The decay comes first, and Adam's step does not depend on the weights.
                     step = part.weights.clone().mul_scalar(pace * decay) + step;
                 }
-                part.memory.tensors[WAY] = part.memory.tensors[WAY].clone() + step.clone();
+                part.memory[WAY] = part.memory[WAY].clone() + step.clone();
                 part.weights - step
             })
             .collect()

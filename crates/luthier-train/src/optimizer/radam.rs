@@ -12,11 +12,13 @@
 //!     a = sqrt((r - 4)(r - 2) ρ / ((ρ - 4)(ρ - 2) r)) · sqrt(1 - β2^t) / (sqrt(v) + ε)
 //! ```
 
-use burn::tensor::Tensor;
+#![allow(clippy::inline_always, reason = "what is inlined becomes vector instructions")]
+
 use luthier_core::config::bounds;
 
 use super::DecayOn;
-use super::rule::{Memory, Now, Place, Rule, Slot};
+use super::number::{Number, follow};
+use super::rule::{ElementRule, Now, Slot};
 
 luthier_core::settings! {
     /// `RAdam`.
@@ -39,27 +41,50 @@ luthier_core::settings! {
     }
 }
 
-impl Rule for RAdamConfig {
-    fn slots(&self, _: &Place) -> Vec<Slot> {
+/// A step of `RAdam`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    rate: f64,
+    shares: (f64, f64),
+    epsilon: f64,
+    /// Whether the variance is known well enough to divide by its root.
+    rectified: bool,
+}
+
+impl ElementRule for RAdamConfig {
+    type Step = Step;
+
+    fn slots(&self) -> Vec<Slot> {
         vec![Slot::zeros("mean"), Slot::zeros("square")]
     }
 
-    fn step(&self, now: &Now<'_>, memory: &mut Memory, weights: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
+    fn prepare(&self, now: &Now<'_>) -> Step {
         let time = now.time as f64;
         let power = libm::pow(self.beta2, time);
         let longest = 2.0 / (1.0 - self.beta2) - 1.0;
         let length = longest - 2.0 * time * power / (1.0 - power);
         let rate = now.rate / (1.0 - libm::pow(self.beta1, time));
-
-        let square = memory.follow(1, gradient.clone().square(), 1.0 - self.beta2);
-        let mean = memory.follow(0, gradient, 1.0 - self.beta1);
-        if length <= 5.0 {
-            return weights - mean.mul_scalar(rate);
+        let rectified = length > 5.0;
+        let factor = if rectified {
+            let rectification =
+                (length - 4.0) * (length - 2.0) * longest / ((longest - 4.0) * (longest - 2.0) * length);
+            libm::sqrt(rectification) * libm::sqrt(1.0 - power)
+        } else {
+            1.0
+        };
+        Step {
+            rate: rate * factor,
+            shares: (1.0 - self.beta1, 1.0 - self.beta2),
+            epsilon: self.epsilon,
+            rectified,
         }
-        let rectified = libm::sqrt(
-            (length - 4.0) * (length - 2.0) * longest / ((longest - 4.0) * (longest - 2.0) * length),
-        );
-        let step = mean / square.sqrt().add_scalar(self.epsilon);
-        weights - step.mul_scalar(rate * rectified * libm::sqrt(1.0 - power))
+    }
+
+    #[inline(always)]
+    fn element<N: Number>(step: &Step, slots: &mut [N], weight: N, gradient: N) -> N {
+        let square = follow(&mut slots[1], gradient.clone().square(), step.shares.1);
+        let mean = follow(&mut slots[0], gradient, step.shares.0);
+        let way = if step.rectified { mean / square.root().plus(step.epsilon) } else { mean };
+        weight - way.times(step.rate)
     }
 }

@@ -10,11 +10,13 @@
 //! w ← w - γ b
 //! ```
 
-use burn::tensor::Tensor;
+#![allow(clippy::inline_always, reason = "what is inlined becomes vector instructions")]
+
 use luthier_core::config::bounds;
 
 use super::DecayOn;
-use super::rule::{Memory, Now, Place, Rule, Slot};
+use super::number::{Number, follow};
+use super::rule::{ElementRule, Now, Slot};
 
 luthier_core::settings! {
     /// `RMSprop`.
@@ -39,8 +41,20 @@ luthier_core::settings! {
     }
 }
 
-impl Rule for RmsPropConfig {
-    fn slots(&self, _: &Place) -> Vec<Slot> {
+/// A step of `RMSprop`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    rate: f64,
+    share: f64,
+    epsilon: f64,
+    momentum: f64,
+    centered: bool,
+}
+
+impl ElementRule for RmsPropConfig {
+    type Step = Step;
+
+    fn slots(&self) -> Vec<Slot> {
         let mut slots = vec![Slot::zeros("square")];
         if self.momentum > 0.0 {
             slots.push(Slot::zeros("momentum"));
@@ -51,20 +65,30 @@ impl Rule for RmsPropConfig {
         slots
     }
 
-    fn step(&self, now: &Now<'_>, memory: &mut Memory, weights: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
-        let share = 1.0 - self.alpha;
-        let mut square = memory.follow(0, gradient.clone().square(), share);
-        if self.centered {
-            let slot = memory.tensors.len() - 1;
-            let mean = memory.follow(slot, gradient.clone(), share);
+    fn prepare(&self, now: &Now<'_>) -> Step {
+        Step {
+            rate: now.rate,
+            share: 1.0 - self.alpha,
+            epsilon: self.epsilon,
+            momentum: self.momentum,
+            centered: self.centered,
+        }
+    }
+
+    #[inline(always)]
+    fn element<N: Number>(step: &Step, slots: &mut [N], weight: N, gradient: N) -> N {
+        let mut square = follow(&mut slots[0], gradient.clone().square(), step.share);
+        if step.centered {
+            let last = slots.len() - 1;
+            let mean = follow(&mut slots[last], gradient.clone(), step.share);
             // A variance; rounding may take it below 0 where the gradient does not change.
-            square = (square - mean.square()).clamp_min(0.0);
+            square = (square - mean.square()).not_negative();
         }
-        let mut step = gradient / square.sqrt().add_scalar(self.epsilon);
-        if self.momentum > 0.0 {
-            step = memory.tensors[1].clone().mul_scalar(self.momentum) + step;
-            memory.tensors[1] = step.clone();
+        let mut way = gradient / square.root().plus(step.epsilon);
+        if step.momentum > 0.0 {
+            way = slots[1].clone().times(step.momentum) + way;
+            slots[1] = way.clone();
         }
-        weights - step.mul_scalar(now.rate)
+        weight - way.times(step.rate)
     }
 }

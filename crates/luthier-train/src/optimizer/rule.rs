@@ -1,16 +1,20 @@
 //! What the optimizers share: the shape of a rule and what it remembers of a tensor.
 
-use burn::tensor::Tensor;
+#![allow(clippy::inline_always, reason = "what is inlined becomes vector instructions")]
 
+use burn::tensor::{Device, Tensor};
+
+use super::number::Number;
 use super::parameter::Parameter;
+use super::values::Values;
+use crate::model::host;
 
-/// A rule that changes each tensor by itself. It is written for flat tensors, so one text serves vectors,
-/// matrices and filters.
+/// A rule that changes each parameter by itself, as a flat list of numbers.
 ///
-/// Weight decay is not its business: [`Optimizer`](super::Optimizer) adds the coupled form to the gradient
-/// and shrinks the weights by the decoupled one before it asks the rule.
-pub(super) trait Rule {
-    /// The tensors it keeps for a parameter, in the order in which [`Memory`] holds them.
+/// [`Optimizer`](super::Optimizer) knows two ways to follow it, on the host and on a device; a rule that
+/// treats all numbers alike is an [`ElementRule`] and has both from one text.
+pub(super) trait Rule: Send + Sync {
+    /// What it keeps for a parameter, in the order in which [`Memory`] holds it.
     fn slots(&self, place: &Place) -> Vec<Slot>;
 
     /// A factor on the learning rate of a parameter.
@@ -18,16 +22,157 @@ pub(super) trait Rule {
         1.0
     }
 
+    /// What [`Memory::product`] is multiplied with at the step of this time.
+    fn product(&self, _time: u64) -> f64 {
+        1.0
+    }
+
     /// The weights after a step along `gradient`.
-    fn step(&self, now: &Now<'_>, memory: &mut Memory, weights: Tensor<1>, gradient: Tensor<1>) -> Tensor<1>;
+    fn on_device(
+        &self,
+        now: &Now<'_>,
+        memory: &mut [Tensor<1>],
+        weights: Tensor<1>,
+        gradient: Tensor<1>,
+    ) -> Tensor<1>;
+
+    /// Takes a step along `gradient`, weight decay included.
+    fn on_host(&self, now: &Now<'_>, memory: &mut Values, weights: &mut [f32], gradient: &[f32]);
+
+    /// [`Rule::on_host`] by [`Rule::on_device`].
+    fn by_tensors(&self, now: &Now<'_>, memory: &mut Values, weights: &mut [f32], gradient: &[f32]) {
+        let device = Device::flex();
+        let tensor = |values: &[f32]| Tensor::from_data(values, &device);
+        let (old, gradient) = now.decay.apply(tensor(weights), tensor(gradient));
+        let new = self.on_device(now, memory.on_device(&device), old, gradient);
+        weights.copy_from_slice(&host(new));
+    }
 }
 
-/// A tensor that a rule keeps for each parameter.
+/// A rule that treats all numbers of a tensor alike.
+pub(super) trait ElementRule: Send + Sync {
+    /// The numbers of a step that are the same for all weights.
+    type Step: Copy + Send + Sync;
+
+    /// What it keeps for each weight: at most three numbers.
+    fn slots(&self) -> Vec<Slot>;
+
+    /// As [`Rule::product`].
+    fn product(&self, _time: u64) -> f64 {
+        1.0
+    }
+
+    /// What the step at `now` has in common for all weights.
+    fn prepare(&self, now: &Now<'_>) -> Self::Step;
+
+    /// The weight after a step along `gradient`. Mark it `#[inline(always)]`.
+    fn element<N: Number>(step: &Self::Step, slots: &mut [N], weight: N, gradient: N) -> N;
+}
+
+impl<R: ElementRule> Rule for R {
+    fn slots(&self, _: &Place) -> Vec<Slot> {
+        ElementRule::slots(self)
+    }
+
+    fn product(&self, time: u64) -> f64 {
+        ElementRule::product(self, time)
+    }
+
+    fn on_device(
+        &self,
+        now: &Now<'_>,
+        memory: &mut [Tensor<1>],
+        weights: Tensor<1>,
+        gradient: Tensor<1>,
+    ) -> Tensor<1> {
+        R::element(&self.prepare(now), memory, weights, gradient)
+    }
+
+    fn on_host(&self, now: &Now<'_>, memory: &mut Values, weights: &mut [f32], gradient: &[f32]) {
+        let step = (self.prepare(now), now.decay);
+        match memory.on_host() {
+            [] => each::<R, 0>(&step, [], weights, gradient),
+            [a] => each::<R, 1>(&step, [a], weights, gradient),
+            [a, b] => each::<R, 2>(&step, [a, b], weights, gradient),
+            [a, b, c, ..] => each::<R, 3>(&step, [a, b, c], weights, gradient),
+        }
+    }
+}
+
+/// Weights that one thread changes; more are shared out.
+const CHUNK: usize = 1 << 16;
+
+/// A step for each weight, in one pass over memory.
+fn each<R: ElementRule, const SLOTS: usize>(
+    step: &(R::Step, Decay),
+    slots: [&mut [f32]; SLOTS],
+    weights: &mut [f32],
+    gradient: &[f32],
+) {
+    let count = weights.len();
+    if count > CHUNK && rayon::current_num_threads() > 1 {
+        let middle = count / 2;
+        let (first, second) = weights.split_at_mut(middle);
+        let mut rest = Vec::with_capacity(SLOTS);
+        let begin = slots.map(|slot| {
+            let (begin, end) = slot.split_at_mut(middle);
+            rest.push(end);
+            begin
+        });
+        let Ok(end) = <[&mut [f32]; SLOTS]>::try_from(rest) else { unreachable!("one for each slot") };
+        rayon::join(
+            || each::<R, SLOTS>(step, begin, first, &gradient[..middle]),
+            || each::<R, SLOTS>(step, end, second, &gradient[middle..]),
+        );
+        return;
+    }
+    luthier_kernels::vectorized(
+        #[inline(always)]
+        || {
+            let (step, decay) = *step;
+            let gradient = &gradient[..count];
+            let slots = slots.map(|slot| &mut slot[..count]);
+            for i in 0..count {
+                let mut kept: [f32; SLOTS] = std::array::from_fn(|slot| slots[slot][i]);
+                let (weight, gradient) = decay.apply(weights[i], gradient[i]);
+                weights[i] = R::element(&step, &mut kept, weight, gradient);
+                for slot in 0..SLOTS {
+                    slots[slot][i] = kept[slot];
+                }
+            }
+        },
+    );
+}
+
+/// Weight decay of a parameter in a step.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Decay {
+    None,
+    /// `gradient + λ weights`
+    Coupled(f64),
+    /// `weights - γ λ weights`, with γ λ here.
+    Decoupled(f64),
+}
+
+impl Decay {
+    /// Weights and gradient with the decay in the one or the other.
+    #[inline(always)]
+    pub(super) fn apply<N: Number>(self, weights: N, gradient: N) -> (N, N) {
+        match self {
+            Self::None => (weights, gradient),
+            Self::Coupled(decay) => (weights.clone(), weights.times(decay) + gradient),
+            // 1 - γ λ itself would be rounded by as much as a part in 300 of γ λ = 1e-5.
+            Self::Decoupled(share) => (weights.clone() - weights.times(share), gradient),
+        }
+    }
+}
+
+/// A number that a rule keeps for each weight.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Slot {
     /// Its name in a checkpoint.
     pub name: &'static str,
-    /// What it is filled with before the first step.
+    /// What it is before the first step.
     pub initial: f64,
 }
 
@@ -51,8 +196,12 @@ pub(super) struct Place {
 pub(super) struct Now<'a> {
     /// The learning rate of this parameter in this step.
     pub rate: f64,
+    /// Its weight decay.
+    pub decay: Decay,
     /// The steps of this parameter, this one included: 1 in the first.
     pub time: u64,
+    /// The product of [`Rule::product`] over its steps, this one included.
+    pub product: f64,
     /// Which parameter it is.
     pub place: &'a Place,
 }
@@ -64,25 +213,14 @@ pub(super) struct Memory {
     pub time: u64,
     /// A running product that begins with 1 (`NAdam`).
     pub product: f64,
-    /// The tensors, one for each slot.
-    pub tensors: Vec<Tensor<1>>,
+    /// The values, one list for each slot.
+    pub slots: Values,
 }
 
 impl Memory {
-    /// Before the first step, for a tensor such as `weights`.
-    pub(super) fn new(slots: &[Slot], weights: &Tensor<1>) -> Self {
-        let tensors = slots.iter().map(|slot| weights.full_like(slot.initial)).collect();
-        Self { time: 0, product: 1.0, tensors }
-    }
-
-    /// Moves the tensor at `slot` towards `target` by `share`, as an exponential moving average does, and
-    /// gives it: `x ← x + share (target - x)`.
-    pub(super) fn follow(&mut self, slot: usize, target: Tensor<1>, share: f64) -> Tensor<1> {
-        let old = self.tensors[slot].clone();
-        // In this form the two weights add up to 1 in single precision as well, which β x + (1 - β) y
-        // misses by as much as a part in 30,000 of (1 - β).
-        let new = (target - old.clone()).mul_scalar(share) + old;
-        self.tensors[slot] = new.clone();
-        new
+    /// Before the first step, for a parameter with so many weights.
+    pub(super) fn new(slots: &[Slot], count: usize) -> Self {
+        let values = slots.iter().map(|slot| vec![slot.initial as f32; count]).collect();
+        Self { time: 0, product: 1.0, slots: Values::Host(values) }
     }
 }

@@ -8,11 +8,13 @@
 //! w ← w - γ b            (Nesterov: w - γ (g + μ b))
 //! ```
 
-use burn::tensor::Tensor;
+#![allow(clippy::inline_always, reason = "what is inlined becomes vector instructions")]
+
 use luthier_core::config::{Node, Problem, Problems, bounds};
 
 use super::DecayOn;
-use super::rule::{Memory, Now, Place, Rule, Slot};
+use super::number::Number;
+use super::rule::{ElementRule, Now, Slot};
 
 luthier_core::settings! {
     /// Stochastic gradient descent.
@@ -52,26 +54,35 @@ impl SgdConfig {
     }
 }
 
-impl Rule for SgdConfig {
-    fn slots(&self, _: &Place) -> Vec<Slot> {
+/// A step of SGD.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    rate: f64,
+    momentum: f64,
+    /// What of a gradient enters the momentum.
+    share: f64,
+    nesterov: bool,
+}
+
+impl ElementRule for SgdConfig {
+    type Step = Step;
+
+    fn slots(&self) -> Vec<Slot> {
         if self.momentum == 0.0 { Vec::new() } else { vec![Slot::zeros("momentum")] }
     }
 
-    fn step(&self, now: &Now<'_>, memory: &mut Memory, weights: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
-        if self.momentum == 0.0 {
-            return weights - gradient.mul_scalar(now.rate);
-        }
-        let buffer = if now.time == 1 {
-            gradient.clone()
-        } else {
-            let damped = match self.dampening {
-                0.0 => gradient.clone(),
-                dampening => gradient.clone().mul_scalar(1.0 - dampening),
-            };
-            memory.tensors[0].clone().mul_scalar(self.momentum) + damped
-        };
-        memory.tensors[0] = buffer.clone();
-        let step = if self.nesterov { gradient + buffer.mul_scalar(self.momentum) } else { buffer };
-        weights - step.mul_scalar(now.rate)
+    fn prepare(&self, now: &Now<'_>) -> Step {
+        // The momentum, 0 to begin with, starts with the whole first gradient.
+        let share = if now.time == 1 { 1.0 } else { 1.0 - self.dampening };
+        Step { rate: now.rate, momentum: self.momentum, share, nesterov: self.nesterov }
+    }
+
+    #[inline(always)]
+    fn element<N: Number>(step: &Step, slots: &mut [N], weight: N, gradient: N) -> N {
+        let Some(slot) = slots.first_mut() else { return weight - gradient.times(step.rate) };
+        let momentum = slot.clone().times(step.momentum) + gradient.clone().times(step.share);
+        *slot = momentum.clone();
+        let way = if step.nesterov { gradient + momentum.times(step.momentum) } else { momentum };
+        weight - way.times(step.rate)
     }
 }

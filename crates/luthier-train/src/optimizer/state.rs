@@ -1,12 +1,11 @@
 //! The state of an optimizer as names, numbers and bytes, for checkpoints.
 
-use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::prodigy::Distance;
 use super::rule::Memory;
+use super::values::Values;
 use super::{Method, Optimizer};
-use crate::model::host;
 
 /// All that an optimizer remembers. Equal runs have equal states, in the same order.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,8 +43,8 @@ impl Optimizer {
             state.scalars.steps.push(memory.as_ref().map_or(0, |memory| memory.time));
             state.scalars.products.push(memory.as_ref().map_or(1.0, |memory| memory.product));
             let Some(memory) = memory else { continue };
-            for (slot, tensor) in self.method.slots(place).iter().zip(&memory.tensors) {
-                state.tensors.push((format!("{}.{}", place.parameter.name, slot.name), host(tensor.clone())));
+            for (slot, values) in self.method.slots(place).iter().zip(memory.slots.to_host()) {
+                state.tensors.push((format!("{}.{}", place.parameter.name, slot.name), values));
             }
         }
         state
@@ -56,7 +55,7 @@ impl Optimizer {
     /// # Errors
     ///
     /// What is missing from it, left over or of another size. The optimizer is then as it was.
-    pub(crate) fn restore(&mut self, state: OptimizerState, device: &Device) -> Result<(), String> {
+    pub(crate) fn restore(&mut self, state: OptimizerState) -> Result<(), String> {
         let OptimizerState { mut tensors, scalars } = state;
         let count = self.places.len();
         if scalars.steps.len() != count || scalars.products.len() != count {
@@ -73,7 +72,7 @@ impl Optimizer {
                 memories.push(None);
                 continue;
             }
-            let mut memory = Memory { time, product, tensors: Vec::new() };
+            let mut kept = Vec::new();
             for slot in self.method.slots(place) {
                 let name = format!("{}.{}", place.parameter.name, slot.name);
                 let found = tensors.iter().position(|(given, _)| *given == name);
@@ -88,9 +87,9 @@ impl Optimizer {
                         place.parameter.len()
                     ));
                 }
-                memory.tensors.push(Tensor::from_data(values.as_slice(), device));
+                kept.push(values);
             }
-            memories.push(Some(memory));
+            memories.push(Some(Memory { time, product, slots: Values::Host(kept) }));
         }
         if let Some((name, _)) = tensors.first() {
             return Err(format!("the optimizer has no place for the tensor {name}"));

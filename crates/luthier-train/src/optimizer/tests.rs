@@ -8,7 +8,7 @@ use luthier_core::config::{Decode, Node, Problems};
 use serde_json::Value;
 
 use super::parameter::{Layout, Parameter, Role};
-use super::{Optimizer, OptimizerConfig, StepSettings};
+use super::{Optimizer, OptimizerConfig, StepSettings, to_device};
 use crate::fixture::{assert_within, cases, deviation, doubles, setting, sizes, text};
 use crate::model::host;
 
@@ -76,6 +76,8 @@ struct Walk {
     optimizer: Optimizer,
     weights: Vec<Tensor<1>>,
     scheduled: bool,
+    /// Whether the weights are on the host.
+    on_host: bool,
 }
 
 impl Walk {
@@ -84,7 +86,7 @@ impl Walk {
         let parameters = network(&fixture());
         let optimizer = config.init(&parameters);
         let weights = parameters.iter().enumerate().map(|(number, p)| start(number, p)).collect();
-        Self { config, parameters, optimizer, weights, scheduled }
+        Self { config, parameters, optimizer, weights, scheduled, on_host: false }
     }
 
     fn step(&mut self, step: usize) {
@@ -99,10 +101,16 @@ impl Walk {
             weight_decay: self.config.weight_decay() * decay,
             rates,
         };
-        let gradients =
-            self.parameters.iter().enumerate().map(|(number, p)| Some(gradient(number, p, step))).collect();
+        let gradients = self.parameters.iter().enumerate().map(|(number, p)| gradient(number, p, step));
         let weights = std::mem::take(&mut self.weights);
-        self.weights = self.optimizer.step(&settings, weights, gradients);
+        if self.on_host {
+            let gradients: Vec<Vec<f32>> = gradients.map(host).collect();
+            let mut weights: Vec<Vec<f32>> = weights.into_iter().map(host).collect();
+            self.optimizer.step_on_host(&settings, &mut weights, &gradients);
+            self.weights = weights.into_iter().map(|values| to_device(values, &CPU())).collect();
+        } else {
+            self.weights = self.optimizer.step(&settings, weights, gradients.map(Some).collect());
+        }
     }
 
     fn bits(&self) -> Vec<Vec<u32>> {
@@ -119,7 +127,7 @@ impl Walk {
             tensors: state.tensors,
         };
         self.optimizer = self.config.init(&self.parameters);
-        self.optimizer.restore(state, &CPU()).expect("the same state");
+        self.optimizer.restore(state).expect("the same state");
         self
     }
 }
@@ -129,9 +137,10 @@ fn weights_follow_gradients_as_in_pytorch() {
     let fixture = fixture();
     let recorded = sizes(&fixture["recorded"]);
     let mut failures = Vec::new();
-    for case in cases(&fixture) {
+    for (case, on_host) in cases(&fixture).iter().flat_map(|case| [(case, false), (case, true)]) {
         let name = text(&case["config"]);
         let mut walk = Walk::new(name, case["scheduled"].as_bool().expect("a truth value"));
+        walk.on_host = on_host;
         let mut worst = 0.0_f64;
         for step in 0..100 {
             walk.step(step);
@@ -144,10 +153,27 @@ fn weights_follow_gradients_as_in_pytorch() {
         }
         let checked = std::panic::catch_unwind(|| assert_within(worst, 1e-5, name));
         if checked.is_err() {
-            failures.push(format!("{worst:e} {name}"));
+            failures.push(format!("{worst:e} {name}, on the host: {on_host}"));
         }
     }
     assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn a_step_on_the_host_does_not_depend_on_the_number_of_threads() {
+    let of = |threads: usize| {
+        let config: OptimizerConfig = setting("{ kind = \"adam\", weight_decay = 0.1 }");
+        let parameters = [parameter("0.weight", &[700, 300])];
+        let mut optimizer = config.init(&parameters);
+        let mut weights = vec![host(start(0, &parameters[0]))];
+        let gradients = [host(gradient(0, &parameters[0], 1))];
+        let settings = StepSettings { learning_rate: 0.1, weight_decay: 0.1, rates: None };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(|| (0..3).for_each(|_| optimizer.step_on_host(&settings, &mut weights, &gradients)));
+        weights
+    };
+    assert_eq!(of(1), of(2));
+    assert_eq!(of(1), of(4));
 }
 
 #[test]
@@ -163,7 +189,8 @@ fn a_state_that_is_taken_up_goes_on_to_the_same_bits() {
         for step in 0..20 {
             one.step(step);
             other.step(step);
-            if step == 11 || step == 0 {
+            (one.on_host, other.on_host) = (step > 13, step > 13);
+            if step == 11 || step == 0 || step == 16 {
                 other = other.revived();
             }
         }
@@ -182,7 +209,7 @@ fn a_state_that_does_not_fit_is_refused_with_its_reason() {
     let mut refused = |change: &dyn Fn(&mut super::OptimizerState), part: &str| {
         let mut changed = state.clone();
         change(&mut changed);
-        let error = walk.optimizer.restore(changed, &CPU()).expect_err(part);
+        let error = walk.optimizer.restore(changed).expect_err(part);
         assert!(error.contains(part), "{part:?} is not in {error:?}");
     };
     refused(&|state| state.tensors.retain(|(name, _)| name != "0.bias.square"), "no tensor 0.bias.square");
@@ -193,7 +220,7 @@ fn a_state_that_does_not_fit_is_refused_with_its_reason() {
     );
     refused(&|state| state.scalars.steps.truncate(4), "of 4 parameters, expected 5");
     let of_prodigy = Walk::new("\"prodigy\"", false).optimizer.state();
-    let error = Walk::new("\"sgd\"", false).optimizer.restore(of_prodigy, &CPU());
+    let error = Walk::new("\"sgd\"", false).optimizer.restore(of_prodigy);
     assert!(error.expect_err("another optimizer").contains("another optimizer"));
     assert_eq!(walk.optimizer.state(), state, "a state that was refused leaves the optimizer alone");
 }

@@ -25,6 +25,27 @@ impl MaxNorm {
         Self { limit, tensors: tensors.collect() }
     }
 
+    /// [`MaxNorm::apply`] to weights on the host, but for those that are frozen.
+    pub(crate) fn apply_on_host(&self, weights: &mut [Vec<f32>], frozen: &[bool]) {
+        for (index, Matrix { outputs, inputs, transposed }) in &self.tensors {
+            if frozen.get(*index).is_some_and(|frozen| *frozen) {
+                continue;
+            }
+            let weights = &mut weights[*index];
+            let (along, across) = if *transposed { (*outputs, 1) } else { (1, *inputs) };
+            for unit in 0..*outputs {
+                let places = (0..*inputs).map(|input| unit * across + input * along);
+                let squares: f64 = places.clone().map(|place| f64::from(weights[place]).powi(2)).sum();
+                let norm = libm::sqrt(squares);
+                // Within the limit nothing changes, so that small weights are not worn away step by step.
+                if norm > self.limit {
+                    let factor = (self.limit / (norm + 1e-7)) as f32;
+                    places.for_each(|place| weights[place] *= factor);
+                }
+            }
+        }
+    }
+
     /// The weights, within the limit.
     pub(crate) fn apply(&self, mut weights: Vec<Tensor<1>>) -> Vec<Tensor<1>> {
         for (index, Matrix { outputs, inputs, transposed }) in &self.tensors {

@@ -178,6 +178,40 @@ impl Penalties {
         }
     }
 
+    /// [`Penalties::add_gradient`] with weights and gradients on the host; an empty gradient is none.
+    pub(crate) fn add_gradient_on_host(
+        &self,
+        strength: f64,
+        weights: &[Vec<f32>],
+        gradients: &mut [Vec<f32>],
+    ) {
+        for term in &self.terms {
+            let (l1, l2) = term.strengths(strength);
+            for index in &term.indices {
+                for (gradient, weight) in gradients[*index].iter_mut().zip(&weights[*index]) {
+                    if l1 != 0.0 && *weight != 0.0 {
+                        *gradient += weight.signum() * l1 as f32;
+                    }
+                    *gradient += weight * (2.0 * l2) as f32;
+                }
+            }
+        }
+    }
+
+    /// [`Penalties::value`] of weights on the host.
+    pub(crate) fn value_on_host(&self, strength: f64, weights: &[Vec<f32>]) -> f64 {
+        let of = |term: &Term| {
+            let (l1, l2) = term.strengths(strength);
+            let weights = term.indices.iter().flat_map(|index| &weights[*index]);
+            let sums = weights.fold((0.0, 0.0), |(sizes, squares), weight| {
+                let weight = f64::from(*weight);
+                (sizes + weight.abs(), squares + weight * weight)
+            });
+            l1 * sums.0 + l2 * sums.1
+        };
+        self.terms.iter().map(of).sum()
+    }
+
     /// The penalty itself, to be shown beside the loss.
     pub(crate) fn value(&self, strength: f64, weights: &[Tensor<1>]) -> f64 {
         let (mut factors, mut summands) = (Vec::new(), Vec::new());

@@ -1,14 +1,16 @@
 //! Measuring how fast steps of different sizes are, for `batch_size = "auto"`.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use luthier_core::{Purpose, Streams};
 
 use super::Run;
+use super::gradients::Gradients;
+use super::pass::{Examples, Passed};
+use crate::batch::Batch;
 use crate::batch_size::{Auto, AutoChoice, Throughput};
 use crate::data::DataError;
-use crate::model::{Pass, Signal};
-use crate::optimizer::gradients::read_gradients;
 use crate::trainable::Model;
 
 /// A step that takes longer than this tells enough; larger ones are not tried.
@@ -23,8 +25,9 @@ const COPIES: usize = 6;
 
 impl<M: Model> Run<M> {
     /// Chooses the size of steps by measuring some. The run stays as it was.
-    pub(super) fn choose_batch_size(&self, auto: &Auto) -> Result<AutoChoice, DataError> {
-        let rows = &self.setup.data.split().train;
+    pub(super) fn choose_batch_size(&mut self, auto: &Auto) -> Result<AutoChoice, DataError> {
+        let data = Arc::clone(&self.setup.data);
+        let rows = &data.split().train;
         let fits = self.fits_in_memory();
         let mut curve: Vec<Throughput> = Vec::new();
         for size in auto.candidates(fits, rows.len()) {
@@ -47,17 +50,26 @@ impl<M: Model> Run<M> {
     }
 
     /// Forward and backward on `rows`, without any consequence.
-    fn try_step(&self, rows: &[usize]) -> Result<(), DataError> {
-        let data = &self.setup.data;
+    fn try_step(&mut self, rows: &[usize]) -> Result<(), DataError> {
+        let data = Arc::clone(&self.setup.data);
         let streams = Streams::new(self.setup.seed);
-        let device = self.setup.device.clone().autodiff();
         let batch = data.training_batch(rows, 1.0, &mut streams.at(Purpose::Augment, 0))?;
-        let signal = Signal::new(batch.inputs, rows.len(), data.shape(), &device);
-        let mut rng = streams.at(Purpose::Dropout, 0);
-        let outputs = self.state.model.forward(signal, &mut Pass::training(&mut rng, 1.0));
-        let mixed = batch.mixed.as_ref().map(|mixed| (&mixed.targets[..], &mixed.share[..]));
-        let graph = self.work.loss.of_batch(outputs, &batch.targets, mixed).backward();
-        drop(read_gradients(&self.state.model, &graph));
+        let examples = match &self.work.features {
+            Some(features) => {
+                let (inputs, targets) = (features.rows(rows), data.targets(rows));
+                Examples { inputs, shape: features.shape, targets, mixed: None }
+            }
+            None => {
+                let Batch { inputs, targets, mixed } = batch;
+                Examples { inputs, shape: data.shape(), targets, mixed }
+            }
+        };
+        let passed = self.pass(&examples, &mut streams.at(Purpose::Dropout, 0), 1.0);
+        if let (Some(Passed { gradients: Gradients::Host(gradients), .. }), Some(plan)) =
+            (passed, &mut self.work.plan)
+        {
+            plan.give(gradients);
+        }
         Ok(())
     }
 

@@ -188,7 +188,7 @@ impl<M: Model> Run<M> {
     pub fn checkpoint(&self) -> Checkpoint {
         let state = &self.state;
         let OptimizerState { tensors: memories, scalars } = state.optimizer.state();
-        let mut tensors: Vec<Weights> = named("now", state.model.valid().weights()).collect();
+        let mut tensors: Vec<Weights> = named("now", self.current().valid().weights()).collect();
         if let Some(best) = &state.best {
             tensors.extend(named("best", best.model.weights()));
         }
@@ -294,7 +294,6 @@ impl<M: Model> Run<M> {
         forked: bool,
     ) -> Result<Self, CheckpointError> {
         let Checkpoint { header, .. } = checkpoint;
-        let device = setup.device.clone();
         let mut run = Self::begin(setup, false).map_err(CheckpointError::Other)?;
         let model = run.state.model.clone();
         if let Some(best) = &header.best {
@@ -309,7 +308,7 @@ impl<M: Model> Run<M> {
             let memories = checkpoint.under("optimizer.");
             let tensors = memories.into_iter().map(|it| (it.name, it.values)).collect();
             let memory = OptimizerState { tensors, scalars: header.scalars.clone() };
-            match state.optimizer.restore(memory, &device) {
+            match state.optimizer.restore(memory) {
                 Err(reason) if !forked => return Err(CheckpointError::Other(reason)),
                 // It is as it was before its first step.
                 _ => {}
@@ -320,8 +319,7 @@ impl<M: Model> Run<M> {
                 Some(updates) => {
                     let averages = checkpoint.under("average.").into_iter();
                     let averages = averages.map(|it| (it.name, it.values)).collect();
-                    ema.restore(&run.work.parameters, (updates, averages), &device)
-                        .map_err(CheckpointError::Other)?;
+                    ema.restore(&run.work.parameters, (updates, averages)).map_err(CheckpointError::Other)?;
                 }
                 // Averages that a fork begins are of the weights that it has.
                 None => {

@@ -11,6 +11,7 @@ use super::{Advance, Hook, Report, Run};
 use crate::batch::Batch;
 use crate::data::DataError;
 use crate::metric::Predicted;
+use crate::model::plan::Plan;
 use crate::model::{Pass, Signal, host};
 use crate::optimizer::gradients::write_weights;
 use crate::prepared::Prepared;
@@ -55,10 +56,9 @@ impl<M: Model> Run<M> {
     /// The model as it is measured and handed over: without gradients, with averaged weights where they
     /// are averaged.
     pub(super) fn measured(&self) -> M {
-        let model = self.state.model.valid();
         match &self.state.ema {
-            Some(ema) => write_weights(model, ema.weights()),
-            None => model,
+            Some(ema) => write_weights(self.state.model.valid(), ema.weights(&self.setup.device)),
+            None => self.current().valid(),
         }
     }
 
@@ -128,14 +128,37 @@ pub(crate) fn predict<M: Model>(
     pauses: &mut dyn FnMut() -> bool,
 ) -> Result<Option<Predicted>, DataError> {
     let mut predicted = Predicted::default();
+    let mut evaluator = Evaluator::new(model, device);
     for rows in rows.chunks(evaluation_batch(data.shape())) {
         if pauses() {
             return Ok(None);
         }
         let Batch { inputs, targets, .. } = data.batch(rows)?;
-        let batch = Signal::new(inputs, rows.len(), data.shape(), device);
-        predicted.outputs.extend(host(model.forward(batch, &mut Pass::evaluation())));
+        predicted.outputs.extend(evaluator.outputs(inputs, rows.len(), data.shape()));
         predicted.targets.extend(targets);
     }
     Ok(Some(predicted))
+}
+
+/// A model that is asked: by its plan, or by Burn.
+pub(crate) struct Evaluator<'a, M> {
+    model: &'a M,
+    plan: Option<Plan>,
+    device: &'a Device,
+}
+
+impl<'a, M: Model> Evaluator<'a, M> {
+    pub(crate) fn new(model: &'a M, device: &'a Device) -> Self {
+        let plan = if *device == Device::flex() { model.plan(false) } else { None };
+        Self { model, plan, device }
+    }
+
+    /// What comes out for `count` examples of `shape`, row by row.
+    pub(crate) fn outputs(&mut self, inputs: Vec<f32>, count: usize, shape: Shape) -> Vec<f32> {
+        let mut pass = Pass::evaluation();
+        match &mut self.plan {
+            Some(plan) => plan.forward(&inputs, count, &mut pass, &mut Vec::new()).to_vec(),
+            None => host(self.model.forward(Signal::new(inputs, count, shape, self.device), &mut pass)),
+        }
+    }
 }

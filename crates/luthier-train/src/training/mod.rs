@@ -5,8 +5,10 @@ mod auto_size;
 mod best;
 mod checkpoint;
 mod feeder;
+mod gradients;
 mod hook;
 mod measure;
+mod pass;
 mod position;
 mod setup;
 mod step;
@@ -21,6 +23,7 @@ use crate::batch_size::BatchSizer;
 use crate::data::DataError;
 use crate::loss::BoundLoss;
 use crate::metric::{MetricName, MetricSet};
+use crate::model::plan::Plan;
 use crate::model::{Network, Parameter, Signal, host};
 use crate::optimizer::gradients::read_weights;
 use crate::optimizer::{Ema, Optimizer};
@@ -38,7 +41,7 @@ use step::Stepped;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use hook::{Hook, MEASURED_TIMES, Report};
-pub(crate) use measure::predict;
+pub(crate) use measure::{Evaluator, predict};
 pub use position::Position;
 pub(crate) use setup::Build;
 pub use setup::{Blueprint, Setup};
@@ -87,6 +90,8 @@ struct Work {
     /// A factor on the learning rate of each parameter, where there are any.
     rates: Option<Vec<f64>>,
     features: Option<Features>,
+    /// What computes in place of the model, and holds the weights then.
+    plan: Option<Plan>,
     feeder: Feeder,
     /// The last validation, in seconds an example.
     seconds_per_example: f64,
@@ -179,6 +184,7 @@ impl<M: Model> Run<M> {
             frozen: vec![false; found.len()],
             rates: rates.iter().any(|rate| *rate != 1.0).then_some(rates),
             features: None,
+            plan: None,
             feeder: Feeder::new(Arc::clone(&setup.data), setup.seed),
             seconds_per_example: 0.0,
             notice: None,
@@ -230,22 +236,26 @@ impl<M: Model> Run<M> {
         if self.work.epoch == Some(epoch) {
             return Ok(());
         }
-        if let Some(auto) = self.setup.config.train.batch_size.auto()
-            && self.state.sizer.measured().is_none()
-        {
-            let choice = self.choose_batch_size(auto)?;
-            self.state.sizer.set_measured(&choice);
-            self.work.notice = Some(choice.reason);
-        }
         let data = Arc::clone(&self.setup.data);
         self.work.order.clone_from(&data.split().train);
         Streams::new(self.setup.seed).at(Purpose::Order, epoch).shuffle(&mut self.work.order);
         let transfer = self.setup.config.model.transfer();
         let frozen = transfer.frozen_at(epoch, &self.state.model.parameters());
-        if frozen != self.work.frozen {
-            self.replace(|model| model.frozen(&frozen));
+        let changed = frozen != self.work.frozen;
+        if changed {
+            self.state.model = self.current().frozen(&frozen);
             self.work.features = Features::of(&self.state.model.valid(), &data, &self.setup.device)?;
             self.work.frozen = frozen;
+        }
+        if changed || self.work.epoch.is_none() {
+            self.compile();
+        }
+        if let Some(auto) = self.setup.config.train.batch_size.auto().cloned()
+            && self.state.sizer.measured().is_none()
+        {
+            let choice = self.choose_batch_size(&auto)?;
+            self.state.sizer.set_measured(&choice);
+            self.work.notice = Some(choice.reason);
         }
         self.work.epoch = Some(epoch);
         Ok(())
@@ -395,9 +405,8 @@ impl Features {
     }
 
     /// Those of `rows`.
-    fn signal(&self, rows: &[usize], device: &Device) -> Signal {
+    fn rows(&self, rows: &[usize]) -> Vec<f32> {
         let size = self.shape.size();
-        let values = rows.iter().flat_map(|row| &self.values[row * size..(row + 1) * size]).copied();
-        Signal::new(values.collect(), rows.len(), self.shape, device)
+        rows.iter().flat_map(|row| &self.values[row * size..(row + 1) * size]).copied().collect()
     }
 }

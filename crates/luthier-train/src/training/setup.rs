@@ -52,6 +52,9 @@ pub struct Setup<M: Model = Network> {
     pub seed: u64,
     /// Where to compute.
     pub device: Device,
+    /// Whether networks are computed by a [`Plan`](crate::model::plan::Plan) where there is one; else, and
+    /// everywhere but on CPUs, by Burn.
+    pub plan: bool,
     /// The sections `[data]`, `[model]` and `[train]` as text, which a checkpoint keeps; see
     /// [`Run::resume`](super::Run::resume). Empty where there is no file.
     pub file: String,
@@ -68,6 +71,7 @@ impl<M: Model> Clone for Setup<M> {
             direction: self.direction,
             seed: self.seed,
             device: self.device.clone(),
+            plan: self.plan,
             file: self.file.clone(),
             library: Arc::clone(&self.library),
             build: Arc::clone(&self.build),

@@ -6,14 +6,17 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use luthier_core::{Purpose, Streams};
 
+use super::gradients::Gradients;
+use super::pass::{Examples, Passed};
 use super::{Hook, Run};
+use crate::batch::Batch;
 use crate::batch_size::GradientNorms;
 use crate::data::DataError;
 use crate::metric::Predicted;
-use crate::model::{Pass, Signal, host};
 use crate::optimizer::StepSettings;
 use crate::optimizer::gradients::{
-    accumulate, clip, norm, read_gradients, read_weights, update_to_weight, write_weights,
+    clip, clip_on_host, norm, norm_on_host, read_weights, update_to_weight, update_to_weight_on_host,
+    write_weights,
 };
 use crate::prefetch::Request;
 use crate::schedule::{Bases, Progress, Values};
@@ -69,7 +72,7 @@ impl<M: Model> Run<M> {
         // Two parts give norms at two sizes, from which the noise of gradients is estimated.
         let part = if noise { size.div_ceil(2) } else { size };
 
-        let mut gradients = Vec::new();
+        let mut gradients = None;
         let (mut loss, mut weight, mut squares) = (0.0, 0.0, 0.0);
         for (number, rows_of_part) in rows.chunks(part).enumerate() {
             let next = (first + (number + 1) * part).min(examples);
@@ -80,13 +83,14 @@ impl<M: Model> Run<M> {
             };
             (loss, weight) = (loss + sum, weight + of);
             if noise {
-                squares += norm(&found).powi(2);
+                squares += found.norm().powi(2);
             }
-            gradients = accumulate(gradients, found, share);
+            gradients = Some(found.added_to(gradients, share));
         }
+        let Some(gradients) = gradients else { return Ok(Stepped::Taken) };
         let parts = rows.len().div_ceil(part);
         if noise && parts > 1 {
-            let (small, big) = (squares / parts as f64, norm(&gradients).powi(2));
+            let (small, big) = (squares / parts as f64, gradients.norm().powi(2));
             let norms = GradientNorms { small, big, small_size: part, big_size: rows.len() };
             self.state.sizer.observe_gradient(&self.setup.config.train.batch_size, &norms);
         }
@@ -97,67 +101,90 @@ impl<M: Model> Run<M> {
     }
 
     /// The gradients on `rows` with the sum of the losses and of their weights; nothing if it is no number.
-    #[allow(clippy::type_complexity, reason = "it is taken apart at once")]
     fn gradients(
         &mut self,
         rows: &[usize],
         next: &[usize],
         values: &Values,
-    ) -> Result<Option<(Vec<Option<Tensor<1>>>, f64, f64)>, DataError> {
+    ) -> Result<Option<(Gradients, f64, f64)>, DataError> {
         let data = Arc::clone(&self.setup.data);
-        let device = self.setup.device.clone().autodiff();
-        let streams = Streams::new(self.setup.seed);
         let pass_number = self.state.at.pass;
-        let mut rng = streams.at(Purpose::Dropout, pass_number);
-        let mut pass = Pass::training(&mut rng, values.dropout);
-        let (outputs, targets, mixed) = if let Some(features) = &self.work.features {
-            let outputs = self.state.model.forward_rest(features.signal(rows, &device), &mut pass);
-            (outputs, data.targets(rows), None)
+        let examples = if let Some(features) = &self.work.features {
+            let (inputs, targets) = (features.rows(rows), data.targets(rows));
+            Examples { inputs, shape: features.shape, targets, mixed: None }
         } else {
             let strength = values.augmentation;
             let request = Request { step: pass_number, rows: rows.to_vec(), strength };
             // The same size, further on in the epoch.
             let next = next.chunks(rows.len()).zip(pass_number + 1..);
             let next = next.map(|(rows, step)| Request { step, rows: rows.to_vec(), strength });
-            let batch = self.work.feeder.batch(request, next)?;
-            let signal = Signal::new(batch.inputs, rows.len(), data.shape(), &device);
-            (self.state.model.forward(signal, &mut pass), batch.targets, batch.mixed)
+            let Batch { inputs, targets, mixed } = self.work.feeder.batch(request, next)?;
+            Examples { inputs, shape: data.shape(), targets, mixed }
         };
-        let running = std::mem::take(&mut pass.running);
-        let on_host = host(outputs.clone().inner());
-        let pairs = mixed.as_ref().map(|mixed| (&mixed.targets[..], &mixed.share[..]));
-        // The graph is freed by going backward, so that is done even if the loss is not finite.
-        let graph = self.work.loss.of_batch(outputs, &targets, pairs).backward();
-        let found = read_gradients(&self.state.model, &graph);
-        drop(graph);
-        let (mut loss, mut weight) = (0.0, 0.0);
-        for term in self.work.loss.each(&on_host, &targets, pairs) {
-            loss += term.sum;
-            weight += term.weight;
-        }
-        if !loss.is_finite() {
-            return Ok(None);
-        }
-        if !running.is_empty() {
-            self.replace(|model| model.with_running(running));
-        }
+        let mut rng = Streams::new(self.setup.seed).at(Purpose::Dropout, pass_number);
+        let Some(mut passed) = self.pass(&examples, &mut rng, values.dropout) else { return Ok(None) };
+        self.follow_running(&mut passed);
+        let Passed { outputs, gradients, loss: (loss, weight), .. } = passed;
+        let Examples { targets, mixed, .. } = examples;
         self.state.segment.predicted.extend(Predicted {
-            outputs: on_host,
+            outputs,
             targets,
             mixed: mixed.map(|mixed| (mixed.targets, mixed.share)),
         });
         self.state.at.pass += 1;
-        Ok(Some((found, loss, weight)))
+        Ok(Some((gradients, loss, weight)))
     }
 
     /// Follows the gradients of a step on `rows` examples.
-    fn update(&mut self, values: &Values, gradients: Vec<Option<Tensor<1>>>, rows: usize) {
+    fn update(&mut self, values: &Values, gradients: Gradients, rows: usize) {
         let examples = self.setup.data.split().train.len() as u64;
-        let train = &self.setup.config.train;
-        let state = &mut self.state;
+        let (train, state) = (&self.setup.config.train, &mut self.state);
         state.at.advance(rows as u64, examples);
         // What a report holds is measured at the last step before it.
         let watched = state.at.is_due(train.validate_every, examples) || state.at.epoch >= train.epochs;
+        state.segment.at.learning_rate = values.learning_rate;
+        state.segment.at.batch_size = rows;
+        match gradients {
+            Gradients::Host(gradients) => self.update_on_host(values, gradients, watched),
+            Gradients::Device(gradients) => self.update_on_device(values, gradients, watched),
+        }
+    }
+
+    fn update_on_host(&mut self, values: &Values, mut gradients: Vec<Vec<f32>>, watched: bool) {
+        let (train, state) = (&self.setup.config.train, &mut self.state);
+        let Some(plan) = &mut self.work.plan else { return };
+        let weights = plan.weights_mut();
+        state.penalties.add_gradient_on_host(values.penalty, weights, &mut gradients);
+        let found = match &train.gradient_clip {
+            Some(limit) => clip_on_host(limit, &mut gradients),
+            None if watched => norm_on_host(&gradients),
+            None => 0.0,
+        };
+        let before = if watched { weights.to_vec() } else { Vec::new() };
+        let settings = StepSettings {
+            learning_rate: values.learning_rate,
+            weight_decay: values.weight_decay,
+            rates: self.work.rates.as_deref(),
+        };
+        state.optimizer.step_on_host(&settings, weights, &gradients);
+        if let Some(limit) = &self.work.max_norm {
+            // What is frozen stays as it is: features may have been computed with it.
+            limit.apply_on_host(weights, &self.work.frozen);
+        }
+        if let Some(ema) = &mut state.ema {
+            ema.update_on_host(weights);
+        }
+        if watched {
+            let segment = &mut state.segment.at;
+            segment.gradient_norm = found;
+            segment.penalty = state.penalties.value_on_host(values.penalty, &before);
+            segment.update_ratio = update_to_weight_on_host(&self.work.parameters, &before, weights);
+        }
+        plan.give(gradients);
+    }
+
+    fn update_on_device(&mut self, values: &Values, gradients: Vec<Option<Tensor<1>>>, watched: bool) {
+        let (train, state) = (&self.setup.config.train, &mut self.state);
         let weights = read_weights(&state.model);
         let mut gradients = gradients;
         state.penalties.add_gradient(values.penalty, &weights, &mut gradients);
@@ -189,10 +216,8 @@ impl<M: Model> Run<M> {
         if let Some(ema) = &mut state.ema {
             ema.update(&weights);
         }
-        let segment = &mut state.segment.at;
-        segment.learning_rate = values.learning_rate;
-        segment.batch_size = rows;
         if watched {
+            let segment = &mut state.segment.at;
             segment.gradient_norm = found;
             segment.penalty = state.penalties.value(values.penalty, &before);
             segment.update_ratio = update_to_weight(&self.work.parameters, &before, &weights);

@@ -19,6 +19,8 @@ struct Checked {
     /// What to know of the data.
     notices: Vec<String>,
     layers: Vec<Stage>,
+    /// The kernels that compute the model; nothing where Burn does.
+    kernels: Option<Vec<String>>,
     weights: usize,
     largest: usize,
 }
@@ -63,6 +65,7 @@ pub(crate) fn run(args: &FileArgs) -> Result<(), Failure> {
             test: split.test.len(),
         },
         notices: notices(experiment, &corners[0])?,
+        kernels: experiment.kernels(&corners[0]),
         weights: weights(&stages),
         layers: stages
             .into_iter()
@@ -121,6 +124,10 @@ fn text(file: &StudyFile, checked: &Checked, data: &str) -> String {
     if checked.largest > checked.weights {
         text += &format!(", up to {} in the space", checked.largest);
     }
+    text += &match &checked.kernels {
+        Some(kernels) => format!("\n  computed by the kernels: {}", kernels.join("; ")),
+        None => "\n  computed by Burn".to_owned(),
+    };
     text
 }
 

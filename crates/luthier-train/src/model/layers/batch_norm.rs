@@ -18,6 +18,7 @@ use luthier_core::config::bounds;
 
 use crate::model::builder::{Builder, Outline};
 use crate::model::init::Fill;
+use crate::model::plan::{NormKernel, Planner};
 use crate::model::stage::Stage;
 use crate::model::weights::{Layout, Role};
 use crate::model::{Pass, Signal};
@@ -101,6 +102,20 @@ impl BatchNormLayer {
 }
 
 impl BatchNorm {
+    /// Its kernel for CPUs.
+    pub(crate) fn plan(&self, planner: &mut Planner<'_>) -> bool {
+        let shape = planner.shape();
+        let channels = match shape {
+            Shape::Flat(features) => features,
+            Shape::Image { channels, .. } => channels,
+            Shape::Sequence { .. } | Shape::Tokens { .. } => return false,
+        };
+        let frozen = planner.is_frozen(self.place);
+        let parameters = [(); 4].map(|()| planner.parameter());
+        let BatchNormLayer { momentum, epsilon, .. } = self.layer;
+        planner.push(NormKernel::new(channels, parameters, (momentum, epsilon), frozen), shape)
+    }
+
     pub(crate) fn forward(&self, signal: Signal, pass: &mut Pass<'_>) -> Signal {
         match signal {
             Signal::Flat(tensor) => Signal::Flat(self.normalise(tensor, pass)),

@@ -4,9 +4,11 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
+use luthier_kernels::Conv2d;
 
 use crate::model::builder::{Builder, Outline};
 use crate::model::init::{Fill, Init};
+use crate::model::plan::{ConvKernel, Planner};
 use crate::model::stage::Stage;
 use crate::model::weights::{Layout, Role};
 use crate::model::{Activation, Signal};
@@ -126,6 +128,18 @@ impl ConvLayer {
 }
 
 impl Conv {
+    /// Its kernel for CPUs.
+    pub(crate) fn plan(&self, planner: &mut Planner<'_>) -> bool {
+        let Shape::Image { channels, height, width } = planner.shape() else { return false };
+        let Window { stride, padding, .. } = self.layer.window();
+        let ConvLayer { conv: filters, kernel, dilation, groups, .. } = self.layer;
+        let conv = Conv2d { height, width, channels, filters, kernel, stride, padding, dilation, groups };
+        let (height, width) = conv.output();
+        let (weight, bias) = (planner.parameter(), self.bias.as_ref().map(|_| planner.parameter()));
+        let shape = Shape::Image { channels: filters, height, width };
+        planner.push(ConvKernel::new(conv, weight, bias), shape)
+    }
+
     pub(crate) fn forward(&self, signal: Signal) -> Signal {
         let Signal::Image(images) = signal else {
             unreachable!("the builder puts convolutions behind images only")

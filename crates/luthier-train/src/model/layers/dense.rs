@@ -6,6 +6,7 @@ use burn::tensor::module::linear;
 
 use crate::model::builder::{Builder, Outline};
 use crate::model::init::{Fill, Init};
+use crate::model::plan::{DenseKernel, Planner};
 use crate::model::stage::{Operation, Stage};
 use crate::model::weights::{Layout, Role};
 use crate::model::{Activation, Signal};
@@ -78,6 +79,19 @@ impl DenseLayer {
 }
 
 impl Dense {
+    /// Its kernel for CPUs.
+    pub(crate) fn plan(&self, planner: &mut Planner<'_>) -> bool {
+        let [inputs, units] = self.weight.val().dims();
+        let shape = match planner.shape() {
+            Shape::Flat(_) => Shape::Flat(units),
+            Shape::Sequence { length, .. } => Shape::Sequence { length, features: units },
+            Shape::Image { .. } | Shape::Tokens { .. } => return false,
+        };
+        let (weight, bias) = (planner.parameter(), self.bias.as_ref().map(|_| planner.parameter()));
+        let kernel = luthier_kernels::Dense { inputs, units };
+        planner.push(DenseKernel::new(kernel, weight, bias), shape)
+    }
+
     pub(crate) fn forward(&self, signal: Signal) -> Signal {
         let (weight, bias) = (self.weight.val(), self.bias.as_ref().map(Param::val));
         match signal {

@@ -98,12 +98,14 @@ pub(crate) fn dropped<const D: usize>(tensor: Tensor<D>, rate: f64, pass: &mut P
     }
 }
 
-/// 0 with the probability `rate`, else `1 / (1 - rate)`. It is drawn on the host and enters as data:
-/// Burn's own generator is one for the whole process.
 fn mask<const D: usize>(dims: [usize; D], rate: f64, rng: &mut Rng, device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(draw(dims.iter().product(), rate, rng), dims), device)
+}
+
+/// So many numbers: 0 with the probability `rate`, else `1 / (1 - rate)`. They are drawn on the host and enter
+/// as data: Burn's own generator is one for the whole process.
+pub(crate) fn draw(count: usize, rate: f64, rng: &mut Rng) -> Vec<f32> {
     let kept = (1.0 / (1.0 - rate)) as f32;
     let threshold = rate as f32;
-    let count: usize = dims.iter().product();
-    let mask: Vec<f32> = (0..count).map(|_| if rng.uniform_f32() < threshold { 0.0 } else { kept }).collect();
-    Tensor::from_data(TensorData::new(mask, dims), device)
+    (0..count).map(|_| if rng.uniform_f32() < threshold { 0.0 } else { kept }).collect()
 }

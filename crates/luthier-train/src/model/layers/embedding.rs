@@ -7,6 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::model::Signal;
 use crate::model::builder::{Builder, Outline};
 use crate::model::init::{Fill, Init};
+use crate::model::plan::{EmbeddingKernel, Planner};
 use crate::model::stage::{Operation, Stage};
 use crate::model::weights::{Layout, Role};
 use crate::shape::Shape;
@@ -107,6 +108,15 @@ impl EmbeddingLayer {
 }
 
 impl Embedding {
+    /// Its kernel for CPUs.
+    pub(crate) fn plan(&self, planner: &mut Planner<'_>) -> bool {
+        let Shape::Tokens { length, .. } = planner.shape() else { return false };
+        let [vocabulary, size] = self.weight.val().dims();
+        let kernel =
+            EmbeddingKernel::new(luthier_kernels::Embedding { vocabulary, size }, planner.parameter());
+        planner.push(kernel, Shape::Sequence { length, features: size })
+    }
+
     pub(crate) fn forward(&self, signal: Signal) -> Signal {
         let Signal::Tokens(tokens) = signal else {
             unreachable!("the builder puts embeddings behind tokens only")

@@ -2,6 +2,7 @@
 
 use crate::model::Signal;
 use crate::model::builder::{Builder, Outline};
+use crate::model::plan::{GlobalPoolKernel, OverSteps, Planner};
 use crate::model::signal::filled;
 use crate::model::stage::Operation;
 use crate::shape::Shape;
@@ -58,6 +59,21 @@ impl GlobalPoolLayer {
 }
 
 impl GlobalPool {
+    /// Its kernel for CPUs.
+    pub(crate) fn plan(self, planner: &mut Planner<'_>) -> bool {
+        let max = self == Self::Max;
+        match planner.shape() {
+            Shape::Image { channels, height, width } => {
+                let kernel = GlobalPoolKernel::new(height * width, channels, max);
+                planner.push(kernel, Shape::Image { channels, height: 1, width: 1 })
+            }
+            Shape::Sequence { features, .. } => {
+                planner.push(OverSteps::new(features, max), Shape::Flat(features))
+            }
+            Shape::Flat(_) | Shape::Tokens { .. } => false,
+        }
+    }
+
     pub(crate) fn forward(self, signal: Signal) -> Signal {
         match (self, signal) {
             (Self::Avg, Signal::Image(images)) => Signal::Image(images.mean_dim(3).mean_dim(2)),

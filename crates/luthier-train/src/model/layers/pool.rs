@@ -2,9 +2,11 @@
 
 use burn::tensor::module::{avg_pool1d, avg_pool2d, max_pool1d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
+use luthier_kernels::Pool2d;
 
 use crate::model::Signal;
 use crate::model::builder::{Builder, Outline};
+use crate::model::plan::{Planner, PoolKernel};
 use crate::model::signal::filled;
 use crate::model::stage::Operation;
 use crate::shape::Shape;
@@ -91,6 +93,15 @@ impl Pool {
         };
         builder.plain(Operation::Pool(self), outline);
         Ok(())
+    }
+
+    /// Its kernel for CPUs.
+    pub(crate) fn plan(self, planner: &mut Planner<'_>) -> bool {
+        let Shape::Image { channels, height, width } = planner.shape() else { return false };
+        let Window { extent: size, stride, padding: (padding, _) } = self.window;
+        let pool = Pool2d::over_images([height, width, channels], size, stride, padding);
+        let [height, width] = pool.output();
+        planner.push(PoolKernel::new(pool, self.of == Of::Max), Shape::Image { channels, height, width })
     }
 
     pub(crate) fn forward(self, signal: Signal) -> Signal {

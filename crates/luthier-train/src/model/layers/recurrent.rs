@@ -21,6 +21,7 @@ use luthier_core::config::bounds;
 
 use crate::model::builder::{Builder, Outline};
 use crate::model::init::{Fill, Init};
+use crate::model::plan::{Planner, RecurrentKernel, states};
 use crate::model::stage::Stage;
 use crate::model::weights::{Layout, Role};
 use crate::model::{Pass, Signal};
@@ -205,6 +206,31 @@ impl Stack {
 }
 
 impl Recurrent {
+    /// Its kernels for CPUs.
+    pub(crate) fn plan(&self, planner: &mut Planner<'_>) -> bool {
+        let Stack { cell, units, layers, bidirectional, dropout, output } = self.stack;
+        let Shape::Sequence { length, .. } = planner.shape() else { return false };
+        let cell = match cell {
+            Cell::Rnn => luthier_kernels::Cell::Rnn,
+            Cell::Lstm => luthier_kernels::Cell::Lstm,
+            Cell::Gru => luthier_kernels::Cell::Gru,
+        };
+        for layer in 0..layers {
+            let Shape::Sequence { features: inputs, .. } = planner.shape() else { return false };
+            if layer > 0 {
+                planner.dropout(dropout, planner.shape());
+            }
+            let all = layer + 1 < layers || output == Output::Sequence;
+            let features = units * self.stack.ways();
+            let after = if all { Shape::Sequence { length, features } } else { Shape::Flat(features) };
+            let parameters: Vec<_> = (0..4 * self.stack.ways()).map(|_| planner.parameter()).collect();
+            let layer =
+                luthier_kernels::Recurrent { cell, inputs, units, bidirectional, states: states(all) };
+            planner.push(RecurrentKernel::new(layer, &parameters), after);
+        }
+        true
+    }
+
     pub(crate) fn forward(&self, signal: Signal, pass: &mut Pass<'_>) -> Signal {
         let Signal::Sequence { mut values, mask } = signal else {
             unreachable!("the builder puts recurrent layers behind sequences only")

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::model::builder::Builder;
+use crate::model::plan::{Planner, ResidualKernel, planned};
 use crate::model::stage::Stage;
 use crate::model::{Activation, Pass, Signal};
 use crate::shape::Shape;
@@ -121,6 +122,17 @@ fn unlike(before: Shape, after: Shape) -> String {
 }
 
 impl Residual {
+    /// Its kernel for CPUs.
+    pub(crate) fn plan(&self, planner: &mut Planner<'_>) -> bool {
+        let before = planner.shape();
+        // The parameters are counted in the order of the fields.
+        let Some(body) = planner.branch(&self.body) else { return false };
+        let after = planner.shape();
+        planner.set_shape(before);
+        let Some(shortcut) = planner.branch(&self.shortcut) else { return false };
+        planner.push(ResidualKernel::new(body, shortcut, planned(self.activation)), after)
+    }
+
     pub(crate) fn forward(&self, signal: Signal, pass: &mut Pass<'_>) -> Signal {
         let around = self.shortcut.iter().fold(signal.clone(), |signal, stage| stage.forward(signal, pass));
         let through = self.body.iter().fold(signal, |signal, stage| stage.forward(signal, pass));

@@ -7,6 +7,7 @@ use burn::tensor::module::adaptive_avg_pool2d;
 
 use crate::model::Signal;
 use crate::model::builder::{Builder, Outline};
+use crate::model::plan::{AdaptivePoolKernel, Planner};
 use crate::model::stage::Operation;
 use crate::shape::Shape;
 
@@ -27,6 +28,16 @@ impl AdaptivePool {
         let outline = Outline::torch(torch, Shape::Image { channels, height, width });
         builder.plain(Operation::AdaptivePool(self), outline);
         Ok(())
+    }
+
+    /// Its kernel for CPUs.
+    pub(crate) fn plan(self, planner: &mut Planner<'_>) -> bool {
+        let Shape::Image { channels, height, width } = planner.shape() else { return false };
+        if (height, width) == (self.height, self.width) {
+            return true;
+        }
+        let kernel = AdaptivePoolKernel::new((height, width), channels, (self.height, self.width));
+        planner.push(kernel, Shape::Image { channels, height: self.height, width: self.width })
     }
 
     pub(crate) fn forward(self, signal: Signal) -> Signal {

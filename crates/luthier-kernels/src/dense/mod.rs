@@ -1,0 +1,379 @@
+//! Dense layers: `y = x W + b`.
+
+#![allow(clippy::inline_always, reason = "vector instructions end at calls")]
+
+mod product;
+#[cfg(test)]
+mod tests;
+
+use crate::columns;
+use crate::simd::vectorized;
+use crate::{parallel, scratch};
+use product::{DEPTH, LANES, Rows, Size, add_panel, widest_panel};
+
+/// `y = x W + b` for each row of `[rows, inputs]`, with weights `[inputs, units]` and biases `[units]`.
+///
+/// The bits of a row of the result depend on no other row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dense {
+    /// Numbers of a row that comes in.
+    pub inputs: usize,
+    /// Numbers of a row of the result.
+    pub units: usize,
+}
+
+/// Products that are worth a task of their own: some microseconds.
+const WORTH_A_TASK: usize = 1 << 18;
+
+/// Rows of a result that are a task, if there are enough of them.
+const ROWS: usize = 16;
+
+/// Most rows of a task: with more of them, they would come from memory for each panel.
+const AT_ONCE: usize = 256;
+
+/// The columns of a matrix, cut into panels.
+#[derive(Clone, Copy)]
+struct Panels {
+    columns: usize,
+    /// Columns of a panel; the last may have fewer.
+    width: usize,
+}
+
+impl Panels {
+    fn new(columns: usize) -> Self {
+        let vectors = columns.div_ceil(LANES).max(1);
+        Self { columns, width: vectors.div_ceil(vectors.div_ceil(widest_panel())) * LANES }
+    }
+
+    fn count(self) -> usize {
+        self.columns.div_ceil(self.width)
+    }
+
+    /// The first column of a panel, and how many it has.
+    fn of(self, panel: usize) -> (usize, usize) {
+        let start = panel * self.width;
+        (start, self.width.min(self.columns - start))
+    }
+
+    /// How many columns a panel has with those that fill its last vector.
+    fn padded(self, panel: usize) -> usize {
+        self.of(panel).1.next_multiple_of(LANES)
+    }
+}
+
+/// A matrix `[depth, columns]` to the right of a product.
+#[derive(Clone, Copy)]
+enum Right<'a> {
+    /// As it is.
+    Plain(&'a [f32]),
+    /// As its transpose, `[columns, depth]`.
+    Transposed(&'a [f32]),
+}
+
+/// `[depth, columns]` in the order of its panels: `[panel, depth, width]`.
+#[derive(Clone, Copy)]
+struct Ordered<'a> {
+    panels: Panels,
+    depth: usize,
+    data: &'a [f32],
+}
+
+impl<'a> Ordered<'a> {
+    fn panel(&self, number: usize) -> &'a [f32] {
+        &self.data[number * self.panels.width * self.depth..][..self.panels.padded(number) * self.depth]
+    }
+}
+
+/// [`scratch::with`] numbers that begin where vectors are read fastest.
+fn with_aligned(len: usize, work: impl FnOnce(&mut [f32])) {
+    scratch::with(len + LANES, |data| {
+        let skipped = data.as_ptr().align_offset(LANES * size_of::<f32>()).min(LANES);
+        work(&mut data[skipped..][..len]);
+    });
+}
+
+/// Calls `work` with the panels of a matrix `[depth, columns]`.
+fn with_panels(right: Right<'_>, [depth, columns]: [usize; 2], work: impl FnOnce(Ordered<'_>)) {
+    let panels = Panels::new(columns);
+    if let Right::Plain(data) = right
+        && columns == panels.width
+    {
+        return work(Ordered { panels, depth, data });
+    }
+    let size = panels.width * depth;
+    with_aligned(panels.count() * size, |data| {
+        let order = |number: usize, panel: &mut [f32]| {
+            let ((start, count), width) = (panels.of(number), panels.padded(number));
+            match right {
+                Right::Plain(data) => copy(&data[start..], columns, count, panel, width),
+                Right::Transposed(data) => {
+                    transpose(&data[start * depth..][..count * depth], depth, panel, width);
+                }
+            }
+        };
+        if depth * columns < columns::TASK {
+            data.chunks_exact_mut(size.max(1)).enumerate().for_each(|(number, panel)| order(number, panel));
+        } else {
+            parallel::chunks(data, size, order);
+        }
+        work(Ordered { panels, depth, data });
+    });
+}
+
+/// The first `count` numbers of rows that are `stride` apart, as rows of `width` numbers with 0 at the end.
+fn copy(rows: &[f32], stride: usize, count: usize, target: &mut [f32], width: usize) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (target, row) in target.chunks_exact_mut(width).zip(rows.chunks(stride)) {
+                let (vectors, rest) = row[..count].as_chunks::<LANES>();
+                let (targets, _) = target.as_chunks_mut::<LANES>();
+                for (target, vector) in targets.iter_mut().zip(vectors) {
+                    *target = *vector;
+                }
+                if !rest.is_empty() {
+                    let mut last = [0.0; LANES];
+                    last.iter_mut().zip(rest).for_each(|(last, &rest)| *last = rest);
+                    targets[vectors.len()] = last;
+                }
+            }
+        },
+    );
+}
+
+/// The transpose of rows of `size` numbers: `target` gets `size` rows of `width` numbers, with 0 where there
+/// are more of them than rows.
+fn transpose(rows: &[f32], size: usize, target: &mut [f32], width: usize) {
+    let count = rows.len() / size.max(1);
+    vectorized(
+        #[inline(always)]
+        || {
+            // By squares, so that the lines of both stay in the cache.
+            for first in (0..width).step_by(LANES) {
+                for start in (0..size).step_by(LANES) {
+                    let end = (start + LANES).min(size);
+                    if first + LANES <= count && end - start == LANES {
+                        let square: [[f32; LANES]; LANES] = std::array::from_fn(|row| {
+                            *rows[(first + row) * size + start..].first_chunk().expect("a square is inside")
+                        });
+                        for place in 0..LANES {
+                            let column: [f32; LANES] = std::array::from_fn(|row| square[row][place]);
+                            target[(start + place) * width + first..][..LANES].copy_from_slice(&column);
+                        }
+                    } else {
+                        for place in start..end {
+                            for row in first..(first + LANES).min(width) {
+                                let number = if row < count { rows[row * size + place] } else { 0.0 };
+                                target[place * width + row] = number;
+                            }
+                        }
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// `target[rows, columns] = left[rows, depth] · right + bias`.
+fn product(
+    target: &mut [f32],
+    left: &[f32],
+    right: Right<'_>,
+    [rows, depth, columns]: [usize; 3],
+    bias: Option<&[f32]>,
+) {
+    let left = Rows { data: left, stride: depth };
+    let (panels, add) = (Panels::new(columns), bias.is_some());
+    let alone = rows * depth * columns < WORTH_A_TASK || rayon::current_num_threads() == 1;
+    if let Right::Plain(data) = right
+        && rows <= AT_ONCE
+        && panels.count() > 1
+    {
+        let work = |number: usize, target: Rows<&mut [f32]>| {
+            let (start, count) = panels.of(number);
+            start_with(bias.map(|bias| &bias[start..start + count]), target.data, target.stride);
+            let size = Size { rows, columns: count };
+            by_blocks(target, left, Rows { data: &data[start..], stride: columns }, size, add);
+        };
+        if alone {
+            for number in 0..panels.count() {
+                let start = panels.of(number).0;
+                work(number, Rows { data: &mut target[start..], stride: columns });
+            }
+        } else {
+            by_panels(target, panels, rows, work);
+        }
+        return;
+    }
+    with_panels(right, [depth, columns], |right| {
+        let at_once = (WORTH_A_TASK / (depth * columns).max(1)).next_multiple_of(ROWS).max(ROWS);
+        let at_once = if alone { rows } else { at_once.min(AT_ONCE) };
+        parallel::chunks(target, at_once * columns, |task, target| {
+            start_with(bias, target, columns);
+            let rows = target.len() / columns;
+            let left = Rows { data: &left.data[task * at_once * depth..], ..left };
+            for number in 0..panels.count() {
+                let (start, count) = panels.of(number);
+                let target = Rows { data: &mut target[start..], stride: columns };
+                add_panel::<false>(target, left, right.panel(number), Size { rows, columns: count }, add);
+            }
+        });
+    });
+}
+
+/// Writes the biases, if there are any, to the first numbers of each row.
+fn start_with(bias: Option<&[f32]>, rows: &mut [f32], stride: usize) {
+    if let Some(bias) = bias {
+        rows.chunks_mut(stride).for_each(|row| row[..bias.len()].copy_from_slice(bias));
+    }
+}
+
+/// `target = left · right`, or `+=`, where the rows of `right` are put in order while they are used.
+#[expect(clippy::needless_pass_by_value, reason = "a slice and its stride go together")]
+fn by_blocks(target: Rows<&mut [f32]>, left: Rows<&[f32]>, right: Rows<&[f32]>, size: Size, add: bool) {
+    let (depth, width) = (left.stride, size.columns.next_multiple_of(LANES));
+    with_aligned(DEPTH * width, |block| {
+        for start in (0..depth).step_by(DEPTH) {
+            let block = &mut block[..DEPTH.min(depth - start) * width];
+            copy(&right.data[start * right.stride..], right.stride, size.columns, block, width);
+            let left = Rows { data: &left.data[start..], ..left };
+            let target = Rows { data: &mut *target.data, ..target };
+            add_panel::<false>(target, left, block, size, add || start > 0);
+        }
+    });
+}
+
+/// A task for each panel of columns: `work` writes the rows of one.
+fn by_panels(target: &mut [f32], panels: Panels, rows: usize, work: impl Fn(usize, Rows<&mut [f32]>) + Sync) {
+    let size = rows * panels.width;
+    scratch::with(panels.count() * size, |parts| {
+        parallel::chunks(parts, size, |number, part| {
+            work(number, Rows { data: part, stride: panels.width });
+        });
+        for (number, part) in parts.chunks_exact(size).enumerate() {
+            let (start, count) = panels.of(number);
+            let rows = target.chunks_exact_mut(panels.columns).zip(part.chunks_exact(panels.width));
+            rows.for_each(|(row, part)| row[start..start + count].copy_from_slice(&part[..count]));
+        }
+    });
+}
+
+impl Dense {
+    fn check(&self, rows: usize, x: usize, weight: usize, y: usize) {
+        let sizes = [rows * self.inputs, self.inputs * self.units, rows * self.units];
+        assert_eq!([x, weight, y], sizes, "numbers of so many rows");
+    }
+
+    /// `y = x W + b`.
+    pub fn forward(&self, rows: usize, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+        self.check(rows, x.len(), weight.len(), y.len());
+        product(y, x, Right::Plain(weight), [rows, self.inputs, self.units], bias);
+    }
+
+    /// What is wanted of the gradients for `x`, `W` and `b`, all written: `dx = dy Wᵀ`, `dW = xᵀ dy`, and `db`
+    /// the sums of the rows of `dy`. `x` is needed only for `dW`, and `W` for `dx`; else they may be empty.
+    #[expect(clippy::too_many_arguments, reason = "each is what it is")]
+    pub fn backward(
+        &self,
+        rows: usize,
+        x: &[f32],
+        weight: &[f32],
+        dy: &[f32],
+        dx: Option<&mut [f32]>,
+        dweight: Option<&mut [f32]>,
+        dbias: Option<&mut [f32]>,
+    ) {
+        if let Some(dx) = dx {
+            self.check(rows, dx.len(), weight.len(), dy.len());
+            self.backward_of_input(rows, weight, dy, dx);
+        }
+        if let Some(dweight) = dweight {
+            self.check(rows, x.len(), dweight.len(), dy.len());
+            self.backward_of_weight(rows, x, dy, dweight);
+        }
+        if let Some(dbias) = dbias {
+            assert_eq!([dy.len(), dbias.len()], [rows * self.units, self.units], "gradients of the units");
+            columns::sum_of_rows(rows, dy, dbias);
+        }
+    }
+
+    fn backward_of_input(&self, rows: usize, weight: &[f32], dy: &[f32], dx: &mut [f32]) {
+        let (inputs, units) = (self.inputs, self.units);
+        // Either the weights are transposed, or dy is and so is the result. The sums are the same.
+        if inputs * units <= rows * (inputs + units) {
+            return product(dx, dy, Right::Transposed(weight), [rows, units, inputs], None);
+        }
+        let padded = rows.next_multiple_of(LANES);
+        scratch::with(inputs * padded, |transposed| {
+            with_panels(Right::Transposed(dy), [units, rows], |right| {
+                let at_once = inputs_of_task(rows * units);
+                parallel::chunks(transposed, at_once * padded, |task, target| {
+                    let size = target.len() / padded;
+                    let left = Rows { data: &weight[task * at_once * units..], stride: units };
+                    for number in 0..right.panels.count() {
+                        let (start, count) = right.panels.of(number);
+                        let target = Rows { data: &mut target[start..], stride: padded };
+                        let size = Size { rows: size, columns: count };
+                        add_panel::<false>(target, left, right.panel(number), size, false);
+                    }
+                });
+            });
+            let transposed = &*transposed;
+            parallel::chunks(dx, LANES * inputs, |task, dx| {
+                let (start, count) = (task * LANES, dx.len() / inputs);
+                vectorized(
+                    #[inline(always)]
+                    || gather(&transposed[start..], padded, dx, count),
+                );
+            });
+        });
+    }
+
+    fn backward_of_weight(&self, rows: usize, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
+        let (inputs, units) = (self.inputs, self.units);
+        with_panels(Right::Plain(dy), [rows, units], |right| {
+            let at_once = inputs_of_task(rows * units);
+            parallel::chunks(dweight, at_once * units, |task, target| {
+                let size = target.len() / units;
+                let left = Rows { data: &x[(task * at_once).min(x.len())..], stride: inputs };
+                for number in 0..right.panels.count() {
+                    let (start, count) = right.panels.of(number);
+                    let target = Rows { data: &mut target[start..], stride: units };
+                    add_panel::<true>(
+                        target,
+                        left,
+                        right.panel(number),
+                        Size { rows: size, columns: count },
+                        false,
+                    );
+                }
+            });
+        });
+    }
+}
+
+/// How many inputs are a task, where each costs so many products.
+fn inputs_of_task(each: usize) -> usize {
+    (WORTH_A_TASK / each.max(1)).next_multiple_of(24).max(24)
+}
+
+/// `count` rows from the columns of a matrix with a row every `stride`.
+#[inline(always)]
+fn gather(columns: &[f32], stride: usize, rows: &mut [f32], count: usize) {
+    let size = rows.len() / count;
+    let whole = if count == LANES { size / LANES * LANES } else { 0 };
+    for start in (0..whole).step_by(LANES) {
+        let square: [[f32; LANES]; LANES] = std::array::from_fn(|place| {
+            *columns[(start + place) * stride..].first_chunk().expect("rows of whole vectors")
+        });
+        for row in 0..LANES {
+            let numbers: [f32; LANES] = std::array::from_fn(|place| square[place][row]);
+            rows[row * size + start..][..LANES].copy_from_slice(&numbers);
+        }
+    }
+    for place in whole..size {
+        for row in 0..count {
+            rows[row * size + place] = columns[place * stride + row];
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Forward and backward through the model: by its plan, or by Burn's graph.
+
+use burn::tensor::Tensor;
+use luthier_core::Rng;
+
+use super::Run;
+use super::gradients::Gradients;
+use crate::batch::Mixed;
+use crate::model::plan::Plan;
+use crate::model::{Pass, Signal, backward, host};
+use crate::optimizer::gradients::read_gradients;
+use crate::shape::Shape;
+use crate::trainable::Model;
+
+/// What a step trains on.
+pub(super) struct Examples {
+    /// The inputs, of the model or of what comes behind its features.
+    pub(super) inputs: Vec<f32>,
+    /// The shape of one of them.
+    pub(super) shape: Shape,
+    pub(super) targets: Vec<f32>,
+    pub(super) mixed: Option<Mixed>,
+}
+
+/// What a pass came to.
+pub(super) struct Passed {
+    /// What came out of the model, row by row.
+    pub(super) outputs: Vec<f32>,
+    pub(super) gradients: Gradients,
+    /// The sum of the losses, and of their weights.
+    pub(super) loss: (f64, f64),
+    running: Running,
+}
+
+/// Statistics that were measured on the way: the place of a parameter, and its new value.
+enum Running {
+    Host(Vec<(usize, Vec<f32>)>),
+    Device(Vec<(usize, Tensor<1>)>),
+}
+
+impl<M: Model> Run<M> {
+    /// Forward and backward on some examples, without any consequence; nothing if the loss is no number.
+    pub(super) fn pass(&mut self, examples: &Examples, rng: &mut Rng, dropout: f64) -> Option<Passed> {
+        let Examples { inputs, shape, targets, mixed } = examples;
+        let count = targets.len();
+        let pairs = mixed.as_ref().map(|mixed| (&mixed.targets[..], &mixed.share[..]));
+        let loss = &self.work.loss;
+        let total = |outputs: &[f32]| {
+            let terms = loss.each(outputs, targets, pairs);
+            terms.fold((0.0, 0.0), |(sum, weight), term| (sum + term.sum, weight + term.weight))
+        };
+        let mut pass = Pass::training(rng, dropout);
+        if let Some(plan) = &mut self.work.plan {
+            let mut running = Vec::new();
+            let outputs = plan.forward(inputs, count, &mut pass, &mut running).to_vec();
+            let total = total(&outputs);
+            if !total.0.is_finite() {
+                return None;
+            }
+            plan.backward(inputs, count, &loss.gradient(&outputs, targets, pairs));
+            let gradients = Gradients::Host(plan.take_gradients());
+            return Some(Passed { outputs, gradients, loss: total, running: Running::Host(running) });
+        }
+        let (model, device) = (&self.state.model, self.setup.device.clone().autodiff());
+        let signal = Signal::new(inputs.clone(), count, *shape, &device);
+        let by_graph = if self.work.features.is_some() {
+            model.forward_rest(signal, &mut pass)
+        } else {
+            model.forward(signal, &mut pass)
+        };
+        let running = Running::Device(std::mem::take(&mut pass.running));
+        let outputs = host(by_graph.clone().inner());
+        // The graph is freed by going backward, so that is done even if the loss is not finite.
+        let graph = backward(by_graph, loss.gradient(&outputs, targets, pairs));
+        let gradients = Gradients::Device(read_gradients(model, &graph));
+        drop(graph);
+        let total = total(&outputs);
+        total.0.is_finite().then_some(Passed { outputs, gradients, loss: total, running })
+    }
+
+    /// Takes over the statistics of a pass.
+    pub(super) fn follow_running(&mut self, passed: &mut Passed) {
+        match (&mut passed.running, &mut self.work.plan) {
+            (Running::Host(running), Some(plan)) => plan.set_running(std::mem::take(running)),
+            (Running::Device(running), _) if !running.is_empty() => {
+                let running = std::mem::take(running);
+                self.replace(|model| model.with_running(running));
+            }
+            _ => {}
+        }
+    }
+
+    /// Compiles a plan of the model, or of what comes behind its features, if there is one for it.
+    pub(super) fn compile(&mut self) {
+        let wanted = self.setup.plan && self.setup.device == burn::tensor::Device::flex();
+        self.work.plan = if wanted { self.state.model.plan(self.work.features.is_some()) } else { None };
+    }
+
+    /// The model with the weights that it has now, with gradients.
+    pub(super) fn current(&self) -> M {
+        match &self.work.plan {
+            Some(plan) => plan.write_to(self.state.model.clone(), &self.setup.device),
+            None => self.state.model.clone(),
+        }
+    }
+
+    /// The plan that the model is computed by; nothing where it is Burn's graph.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.work.plan.as_ref()
+    }
+}
