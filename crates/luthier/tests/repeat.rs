@@ -39,7 +39,7 @@ fn sandbox() -> Sandbox {
 /// A study whose trials take seconds, each.
 fn long_sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
-    let text = STUDY.replace("epochs = 40", "epochs = 800").replace("{ choice = [16, 32] }", "8");
+    let text = STUDY.replace("epochs = 40", "epochs = 4000").replace("{ choice = [16, 32] }", "8");
     sandbox.write("study.toml", text.replace("trials = 8", "trials = 1"));
     sandbox
 }
@@ -199,7 +199,7 @@ fn a_timeout_is_kept_and_the_trial_goes_on_later() {
     assert_eq!(paused.len(), 1);
     assert_eq!(paused[0]["state"], "paused");
     let epochs = paused[0]["epochs"].as_u64().unwrap();
-    assert!((1..800).contains(&epochs), "{epochs} epochs");
+    assert!((1..4000).contains(&epochs), "{epochs} epochs");
 
     sandbox.ok(&["tune", "study.toml"]);
     sandbox.ok(&["tune", "study.toml", "--storage", "calm.db"]);

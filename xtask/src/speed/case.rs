@@ -71,7 +71,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "mnist-two",
         pytorch: "mnist",
-        what: "the same, a training on each thread at once",
+        what: "MNIST's convolutional network, a training on each thread",
         batch: 100,
         threads: 2,
         at_once: AtOnce::EachThread,
@@ -115,7 +115,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "resnet18-small",
         pytorch: "resnet18-small",
-        what: "the same with the stem for small images",
+        what: "ResNet-18 with the stem for small images, 32x32, batch 32",
         batch: 32,
         threads: 2,
         at_once: AtOnce::One,
@@ -153,7 +153,7 @@ layers = [
     Case {
         name: "case-study-full",
         pytorch: "case-study-full",
-        what: "the same, all 600 rows in a batch",
+        what: "the case study's network, all 600 rows in a batch",
         batch: 600,
         threads: 1,
         at_once: AtOnce::One,
@@ -164,7 +164,7 @@ layers = [
     Case {
         name: "trials",
         pytorch: "case-study",
-        what: "64 trials of it, batch 32",
+        what: "64 trials of the case study's network, batch 32",
         batch: 32,
         threads: 2,
         at_once: AtOnce::Trials(64),

@@ -15,7 +15,7 @@ pub(crate) enum Ours {
     /// Each run has threads of its own.
     Runs(Vec<(Run, ThreadPool)>),
     /// So many trials are trained anew at each measurement, by as many workers as there are pools.
-    Trials { setup: Setup, count: usize, pools: Vec<ThreadPool> },
+    Trials { setup: Box<Setup>, count: usize, pools: Vec<ThreadPool> },
 }
 
 /// Pauses a run when its time is over, after two steps at least.
@@ -54,7 +54,7 @@ impl Ours {
                 let runs = single()?.into_iter().zip(0..).map(|(pool, seed)| Ok((begin(setup, seed)?, pool)));
                 Self::Runs(runs.collect::<Result<_>>()?)
             }
-            AtOnce::Trials(count) => Self::Trials { setup: setup.clone(), count, pools: single()? },
+            AtOnce::Trials(count) => Self::Trials { setup: Box::new(setup.clone()), count, pools: single()? },
         })
     }
 

@@ -54,7 +54,7 @@ impl BoundLoss {
         })
     }
 
-    fn term(&self, row: &[f32], target: f64) -> Term {
+    pub(super) fn term(&self, row: &[f32], target: f64) -> Term {
         let class = target as usize;
         let even = |sum: f64| Term { sum, weight: 1.0 };
         match &self.loss {
@@ -103,7 +103,7 @@ impl BoundLoss {
     }
 }
 
-fn output(row: &[f32], class: usize) -> f64 {
+pub(super) fn output(row: &[f32], class: usize) -> f64 {
     f64::from(row.get(class).copied().unwrap_or(f32::NAN))
 }
 

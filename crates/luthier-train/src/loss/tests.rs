@@ -79,7 +79,11 @@ fn the_loss_of_each_example_is_that_of_pytorch() {
 #[test]
 fn the_gradient_of_a_batch_is_that_of_pytorch() {
     for case in all() {
-        let gradient = case.loss.gradient(&case.outputs, &case.targets, case.mixed());
+        let (gradient, sum) = case.loss.gradient(&case.outputs, &case.targets, case.mixed());
+        let each = case.loss.each(&case.outputs, &case.targets, case.mixed());
+        let (value, expected) = (sum.sum, each.map(|term| term.sum));
+        let expected: f64 = expected.sum();
+        assert!((value - expected).abs() <= 1e-12 * expected.abs().max(1.0), "{}", case.name);
         assert_within(deviation(&gradient, &case.gradient), 2e-7, &case.name);
     }
 }
@@ -101,7 +105,7 @@ fn a_loss_does_not_depend_on_the_batches() {
 fn a_batch_of_classes_that_do_not_count_changes_nothing() {
     let loss: Loss = setting("{ kind = \"cross_entropy\", class_weights = [0, 1] }");
     let loss = loss.bind(&[]);
-    assert_eq!(loss.gradient(&[3.0, -1.0, 0.5, 0.5], &[0.0, 0.0], None), [0.0; 4]);
+    assert_eq!(loss.gradient(&[3.0, -1.0, 0.5, 0.5], &[0.0, 0.0], None).0, [0.0; 4]);
     assert_eq!(Term::mean(loss.each(&[3.0, -1.0], &[0.0], None)).to_bits(), 0.0_f64.to_bits());
 }
 
@@ -110,7 +114,7 @@ fn the_slope_of_the_focal_loss_stays_finite_where_the_answer_is_sure() {
     for gamma in ["0", "0.3", "1", "5"] {
         let loss: Loss = setting(&format!("{{ kind = \"focal\", gamma = {gamma} }}"));
         let outputs = [500.0, -500.0, -500.0, 500.0];
-        let gradient = loss.bind(&[]).gradient(&outputs, &[0.0, 0.0], None);
+        let (gradient, _) = loss.bind(&[]).gradient(&outputs, &[0.0, 0.0], None);
         // The first is right; the loss of the second is linear in its outputs.
         let expected = [0.0, 0.0, -0.5, 0.5];
         assert!(gradient.iter().zip(expected).all(|(x, y)| (x - y).abs() < 1e-6), "{gamma}: {gradient:?}");

@@ -103,7 +103,7 @@ fn gradients_are_those_of_pytorch() {
         let (network, batch) = load(case, &Device::flex().autodiff());
         let loss: Loss = setting(&case["loss"].to_string());
         let outputs = network.forward(batch, &mut Pass::evaluation());
-        let gradient =
+        let (gradient, _) =
             loss.bind(&[]).gradient(&host(outputs.clone().inner()), &singles(&case["targets"]), None);
         let of = GradientsParams::from_grads(backward(outputs, gradient), &network);
         let mut gradients = Gradients { of, tensors: Vec::new() };

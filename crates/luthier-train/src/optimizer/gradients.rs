@@ -148,8 +148,8 @@ pub(crate) fn clip_on_host(clip: &GradientClip, gradients: &mut [Vec<f32>]) -> f
     match clip {
         GradientClip::Norm(clip) => {
             let factor = clip.norm / (norm + 1e-6);
-            // So that a norm that is no number makes all of them NaN.
-            if !(factor >= 1.0) {
+            // A norm that is no number makes all of them NaN.
+            if factor < 1.0 || factor.is_nan() {
                 scale(gradients, factor);
             }
         }

@@ -1,4 +1,4 @@
-//! What the rules of optimizers compute with: numbers on the host, or tensors of them on a device.
+//! What the rules of optimizers compute with: vectors of numbers on the host, or tensors on a device.
 
 #![allow(
     clippy::inline_always,
@@ -8,8 +8,9 @@
 use std::ops::{Add, Div, Mul, Sub};
 
 use burn::tensor::Tensor;
+use pulp::Simd;
 
-/// A number of a tensor, or all of them at once. A rule that is written for it is one loop over memory on
+/// Some numbers of a tensor, or all of them at once. A rule that is written for it is one loop over memory on
 /// the host, and operations on whole tensors elsewhere.
 pub(super) trait Number:
     Clone + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
@@ -32,15 +33,64 @@ pub(super) trait Number:
     fn not_negative(self) -> Self;
 }
 
-impl Number for f32 {
+/// As many numbers as the vectors of a processor hold.
+#[derive(Clone, Copy)]
+pub(super) struct Wide<S: Simd> {
+    simd: S,
+    numbers: S::f32s,
+}
+
+impl<S: Simd> Wide<S> {
+    /// The first numbers of `from`; zeros where it ends early.
+    #[inline(always)]
+    pub(super) fn load(simd: S, from: &[f32]) -> Self {
+        Self { simd, numbers: simd.partial_load_f32s(from) }
+    }
+
+    /// Writes the numbers to `to`, as far as it reaches.
+    #[inline(always)]
+    pub(super) fn store(self, to: &mut [f32]) {
+        self.simd.partial_store_f32s(to, self.numbers);
+    }
+
+    #[inline(always)]
+    fn all(self, number: f32) -> S::f32s {
+        self.simd.splat_f32s(number)
+    }
+
+    #[inline(always)]
+    fn with(self, numbers: S::f32s) -> Self {
+        Self { numbers, ..self }
+    }
+}
+
+macro_rules! operator {
+    ($trait:ident, $function:ident, $simd:ident) => {
+        impl<S: Simd> $trait for Wide<S> {
+            type Output = Self;
+
+            #[inline(always)]
+            fn $function(self, other: Self) -> Self {
+                self.with(self.simd.$simd(self.numbers, other.numbers))
+            }
+        }
+    };
+}
+
+operator!(Add, add, add_f32s);
+operator!(Sub, sub, sub_f32s);
+operator!(Mul, mul, mul_f32s);
+operator!(Div, div, div_f32s);
+
+impl<S: Simd> Number for Wide<S> {
     #[inline(always)]
     fn times(self, factor: f64) -> Self {
-        self * factor as Self
+        self.with(self.simd.mul_f32s(self.numbers, self.all(factor as f32)))
     }
 
     #[inline(always)]
     fn plus(self, number: f64) -> Self {
-        self + number as Self
+        self.with(self.simd.add_f32s(self.numbers, self.all(number as f32)))
     }
 
     #[inline(always)]
@@ -50,27 +100,33 @@ impl Number for f32 {
 
     #[inline(always)]
     fn root(self) -> Self {
-        self.sqrt()
+        self.with(self.simd.sqrt_f32s(self.numbers))
     }
 
     #[inline(always)]
     fn size(self) -> Self {
-        self.abs()
+        self.with(self.simd.abs_f32s(self.numbers))
     }
 
     #[inline(always)]
     fn sign(self) -> Self {
-        f32::from(u8::from(self > 0.0)) - f32::from(u8::from(self < 0.0))
+        let (simd, zero, one) = (self.simd, self.all(0.0), self.all(1.0));
+        let above = simd.select_f32s(simd.greater_than_f32s(self.numbers, zero), one, zero);
+        let below = simd.select_f32s(simd.less_than_f32s(self.numbers, zero), one, zero);
+        self.with(simd.sub_f32s(above, below))
     }
 
     #[inline(always)]
     fn larger(self, other: Self) -> Self {
-        if self > other { self } else { other }
+        let simd = self.simd;
+        let is_larger = simd.greater_than_f32s(self.numbers, other.numbers);
+        self.with(simd.select_f32s(is_larger, self.numbers, other.numbers))
     }
 
     #[inline(always)]
     fn not_negative(self) -> Self {
-        if self < 0.0 { 0.0 } else { self }
+        let (simd, zero) = (self.simd, self.all(0.0));
+        self.with(simd.select_f32s(simd.less_than_f32s(self.numbers, zero), zero, self.numbers))
     }
 }
 

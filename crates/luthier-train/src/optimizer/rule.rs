@@ -3,8 +3,9 @@
 #![allow(clippy::inline_always, reason = "what is inlined becomes vector instructions")]
 
 use burn::tensor::{Device, Tensor};
+use pulp::{Simd, WithSimd};
 
-use super::number::Number;
+use super::number::{Number, Wide};
 use super::parameter::Parameter;
 use super::values::Values;
 use crate::model::host;
@@ -126,22 +127,35 @@ fn each<R: ElementRule, const SLOTS: usize>(
         );
         return;
     }
-    luthier_kernels::vectorized(
-        #[inline(always)]
-        || {
-            let (step, decay) = *step;
-            let gradient = &gradient[..count];
-            let slots = slots.map(|slot| &mut slot[..count]);
-            for i in 0..count {
-                let mut kept: [f32; SLOTS] = std::array::from_fn(|slot| slots[slot][i]);
-                let (weight, gradient) = decay.apply(weights[i], gradient[i]);
-                weights[i] = R::element(&step, &mut kept, weight, gradient);
-                for slot in 0..SLOTS {
-                    slots[slot][i] = kept[slot];
-                }
+    pulp::Arch::new().dispatch(Each::<R, SLOTS> { step, slots, weights, gradient });
+}
+
+/// A step of some weights, for vectors of whatever width.
+struct Each<'a, R: ElementRule, const SLOTS: usize> {
+    step: &'a (R::Step, Decay),
+    slots: [&'a mut [f32]; SLOTS],
+    weights: &'a mut [f32],
+    gradient: &'a [f32],
+}
+
+impl<R: ElementRule, const SLOTS: usize> WithSimd for Each<'_, R, SLOTS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { step: (step, decay), mut slots, weights, gradient } = self;
+        for start in (0..weights.len()).step_by(S::F32_LANES) {
+            let end = (start + S::F32_LANES).min(weights.len());
+            let mut kept: [Wide<S>; SLOTS] =
+                std::array::from_fn(|slot| Wide::load(simd, &slots[slot][start..end]));
+            let weight = Wide::load(simd, &weights[start..end]);
+            let (weight, gradient) = decay.apply(weight, Wide::load(simd, &gradient[start..end]));
+            R::element(step, &mut kept, weight, gradient).store(&mut weights[start..end]);
+            for (kept, slot) in kept.into_iter().zip(&mut slots) {
+                kept.store(&mut slot[start..end]);
             }
-        },
-    );
+        }
+    }
 }
 
 /// Weight decay of a parameter in a step.

@@ -54,15 +54,12 @@ impl<M: Model> Run<M> {
         let data = Arc::clone(&self.setup.data);
         let streams = Streams::new(self.setup.seed);
         let batch = data.training_batch(rows, 1.0, &mut streams.at(Purpose::Augment, 0))?;
-        let examples = match &self.work.features {
-            Some(features) => {
-                let (inputs, targets) = (features.rows(rows), data.targets(rows));
-                Examples { inputs, shape: features.shape, targets, mixed: None }
-            }
-            None => {
-                let Batch { inputs, targets, mixed } = batch;
-                Examples { inputs, shape: data.shape(), targets, mixed }
-            }
+        let examples = if let Some(features) = &self.work.features {
+            let (inputs, targets) = (features.rows(rows), data.targets(rows));
+            Examples { inputs, shape: features.shape, targets, mixed: None }
+        } else {
+            let Batch { inputs, targets, mixed } = batch;
+            Examples { inputs, shape: data.shape(), targets, mixed }
         };
         let passed = self.pass(&examples, &mut streams.at(Purpose::Dropout, 0), 1.0);
         if let (Some(Passed { gradients: Gradients::Host(gradients), .. }), Some(plan)) =

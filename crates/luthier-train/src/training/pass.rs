@@ -6,6 +6,7 @@ use luthier_core::Rng;
 use super::Run;
 use super::gradients::Gradients;
 use crate::batch::Mixed;
+use crate::loss::Term;
 use crate::model::plan::Plan;
 use crate::model::{Pass, Signal, backward, host};
 use crate::optimizer::gradients::read_gradients;
@@ -27,8 +28,8 @@ pub(super) struct Passed {
     /// What came out of the model, row by row.
     pub(super) outputs: Vec<f32>,
     pub(super) gradients: Gradients,
-    /// The sum of the losses, and of their weights.
-    pub(super) loss: (f64, f64),
+    /// The sum of the losses, with that of their weights.
+    pub(super) loss: Term,
     running: Running,
 }
 
@@ -45,21 +46,17 @@ impl<M: Model> Run<M> {
         let count = targets.len();
         let pairs = mixed.as_ref().map(|mixed| (&mixed.targets[..], &mixed.share[..]));
         let loss = &self.work.loss;
-        let total = |outputs: &[f32]| {
-            let terms = loss.each(outputs, targets, pairs);
-            terms.fold((0.0, 0.0), |(sum, weight), term| (sum + term.sum, weight + term.weight))
-        };
         let mut pass = Pass::training(rng, dropout);
         if let Some(plan) = &mut self.work.plan {
             let mut running = Vec::new();
             let outputs = plan.forward(inputs, count, &mut pass, &mut running).to_vec();
-            let total = total(&outputs);
-            if !total.0.is_finite() {
+            let (gradient, loss) = loss.gradient(&outputs, targets, pairs);
+            if !loss.sum.is_finite() {
                 return None;
             }
-            plan.backward(inputs, count, &loss.gradient(&outputs, targets, pairs));
+            plan.backward(inputs, count, &gradient);
             let gradients = Gradients::Host(plan.take_gradients());
-            return Some(Passed { outputs, gradients, loss: total, running: Running::Host(running) });
+            return Some(Passed { outputs, gradients, loss, running: Running::Host(running) });
         }
         let (model, device) = (&self.state.model, self.setup.device.clone().autodiff());
         let signal = Signal::new(inputs.clone(), count, *shape, &device);
@@ -71,11 +68,11 @@ impl<M: Model> Run<M> {
         let running = Running::Device(std::mem::take(&mut pass.running));
         let outputs = host(by_graph.clone().inner());
         // The graph is freed by going backward, so that is done even if the loss is not finite.
-        let graph = backward(by_graph, loss.gradient(&outputs, targets, pairs));
+        let (gradient, loss) = loss.gradient(&outputs, targets, pairs);
+        let graph = backward(by_graph, gradient);
         let gradients = Gradients::Device(read_gradients(model, &graph));
         drop(graph);
-        let total = total(&outputs);
-        total.0.is_finite().then_some(Passed { outputs, gradients, loss: total, running })
+        loss.sum.is_finite().then_some(Passed { outputs, gradients, loss, running })
     }
 
     /// Takes over the statistics of a pass.

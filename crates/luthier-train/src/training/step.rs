@@ -124,7 +124,7 @@ impl<M: Model> Run<M> {
         let mut rng = Streams::new(self.setup.seed).at(Purpose::Dropout, pass_number);
         let Some(mut passed) = self.pass(&examples, &mut rng, values.dropout) else { return Ok(None) };
         self.follow_running(&mut passed);
-        let Passed { outputs, gradients, loss: (loss, weight), .. } = passed;
+        let Passed { outputs, gradients, loss, .. } = passed;
         let Examples { targets, mixed, .. } = examples;
         self.state.segment.predicted.extend(Predicted {
             outputs,
@@ -132,7 +132,7 @@ impl<M: Model> Run<M> {
             mixed: mixed.map(|mixed| (mixed.targets, mixed.share)),
         });
         self.state.at.pass += 1;
-        Ok(Some((gradients, loss, weight)))
+        Ok(Some((gradients, loss.sum, loss.weight)))
     }
 
     /// Follows the gradients of a step on `rows` examples.

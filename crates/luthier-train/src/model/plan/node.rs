@@ -59,7 +59,9 @@ impl Buffers {
 
     /// Takes memory back.
     pub(crate) fn give(&mut self, buffer: Vec<f32>) {
-        self.free.push(buffer);
+        if buffer.capacity() > 0 {
+            self.free.push(buffer);
+        }
     }
 }
 
@@ -110,6 +112,7 @@ pub(crate) trait Kernel: Send {
 }
 
 /// A kernel with its place in the row.
+#[allow(clippy::struct_excessive_bools, reason = "each says something of its own")]
 pub(crate) struct Node {
     pub(crate) kernel: Box<dyn Kernel>,
     /// Numbers that come out of it for one example, or for a step of one.

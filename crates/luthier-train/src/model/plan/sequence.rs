@@ -206,7 +206,9 @@ impl Kernel for OverSteps {
                 }
             }
             if !self.max {
-                y.iter_mut().for_each(|y| *y /= count as f32);
+                for y in y {
+                    *y /= count as f32;
+                }
             }
         }
     }
