@@ -44,13 +44,21 @@ impl<S: Simd> Wide<S> {
     /// The first numbers of `from`; zeros where it ends early.
     #[inline(always)]
     pub(super) fn load(simd: S, from: &[f32]) -> Self {
-        Self { simd, numbers: simd.partial_load_f32s(from) }
+        let numbers = match S::as_simd_f32s(from).0 {
+            [whole, ..] => *whole,
+            [] => simd.partial_load_f32s(from),
+        };
+        Self { simd, numbers }
     }
 
     /// Writes the numbers to `to`, as far as it reaches.
     #[inline(always)]
     pub(super) fn store(self, to: &mut [f32]) {
-        self.simd.partial_store_f32s(to, self.numbers);
+        if let [whole, ..] = S::as_mut_simd_f32s(to).0 {
+            *whole = self.numbers;
+        } else {
+            self.simd.partial_store_f32s(to, self.numbers);
+        }
     }
 
     #[inline(always)]

@@ -1,7 +1,12 @@
 //! Images with their channels last, and as vectors with their channels first.
 
+use rayon::prelude::*;
+
 use super::node::{Backward, Forward, Kernel};
 use crate::shape::Shape;
+
+/// Numbers that are moved at once; more are shared out among threads.
+const TASK: usize = 1 << 16;
 
 /// Each of the matrices of `rows` by `columns` in `from`, row by row, transposed.
 pub(super) fn swap_last(from: &[f32], (rows, columns): (usize, usize), to: &mut [f32]) {
@@ -9,13 +14,26 @@ pub(super) fn swap_last(from: &[f32], (rows, columns): (usize, usize), to: &mut 
         return to.copy_from_slice(from);
     }
     let size = rows * columns;
-    for (from, to) in from.chunks_exact(size).zip(to.chunks_exact_mut(size)) {
-        for (column, to) in to.chunks_exact_mut(rows).enumerate() {
-            for (row, to) in to.iter_mut().enumerate() {
-                *to = from[row * columns + column];
+    let swap = |from: &[f32], to: &mut [f32]| {
+        for (from, to) in from.chunks_exact(size).zip(to.chunks_exact_mut(size)) {
+            // Along the shorter side within, so that what is read or written apart stays in the cache.
+            if rows < columns {
+                for (row, from) in from.chunks_exact(columns).enumerate() {
+                    from.iter().zip(to[row..].iter_mut().step_by(rows)).for_each(|(from, to)| *to = *from);
+                }
+            } else {
+                for (column, to) in to.chunks_exact_mut(rows).enumerate() {
+                    let from = from[column..].iter().step_by(columns);
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                }
             }
         }
+    };
+    if from.len() <= TASK || rayon::current_num_threads() == 1 {
+        return swap(from, to);
     }
+    let task = TASK.div_ceil(size) * size;
+    to.par_chunks_mut(task).zip(from.par_chunks(task)).for_each(|(to, from)| swap(from, to));
 }
 
 /// Channels and places of an image, where both are more than one.
