@@ -74,14 +74,7 @@ impl Streams {
     /// assert_ne!(first, streams.at(Purpose::Dropout, 3).uniform());
     /// ```
     pub fn at(&self, purpose: Purpose, position: u64) -> Rng {
-        let mut key = [0; 32];
-        let mut state = self.seed ^ fnv1a(purpose.name());
-        for chunk in key.chunks_exact_mut(8) {
-            chunk.copy_from_slice(&split_mix(&mut state).to_le_bytes());
-        }
-        let mut inner = ChaCha8Rng::from_seed(key);
-        inner.set_stream(position);
-        Rng { inner }
+        Rng { seed: self.seed, purpose, position, inner: None }
     }
 }
 
@@ -117,13 +110,30 @@ fn split_mix(state: &mut u64) -> u64 {
 /// A random stream. See [`Streams::at`].
 #[derive(Debug, Clone)]
 pub struct Rng {
-    inner: ChaCha8Rng,
+    seed: u64,
+    purpose: Purpose,
+    position: u64,
+    /// Nothing before the first draw: of the streams of a step, few are drawn from.
+    inner: Option<ChaCha8Rng>,
 }
 
 impl Rng {
+    fn generator(&mut self) -> &mut ChaCha8Rng {
+        self.inner.get_or_insert_with(|| {
+            let mut key = [0; 32];
+            let mut state = self.seed ^ fnv1a(self.purpose.name());
+            for chunk in key.chunks_exact_mut(8) {
+                chunk.copy_from_slice(&split_mix(&mut state).to_le_bytes());
+            }
+            let mut inner = ChaCha8Rng::from_seed(key);
+            inner.set_stream(self.position);
+            inner
+        })
+    }
+
     /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
-        self.inner.next_u64()
+        self.generator().next_u64()
     }
 
     /// A number in `[0, 1)` with 53 random bits.
@@ -133,7 +143,7 @@ impl Rng {
 
     /// A single-precision number in `[0, 1)` with 24 random bits.
     pub fn uniform_f32(&mut self) -> f32 {
-        (self.inner.next_u32() >> 8) as f32 * (1.0 / (1_u32 << 24) as f32)
+        (self.generator().next_u32() >> 8) as f32 * (1.0 / (1_u32 << 24) as f32)
     }
 
     /// A whole number in `0..n`, each equally likely (Lemire 2019). `n` must be at least 1.
@@ -142,7 +152,8 @@ impl Rng {
         let n = n as u64;
         loop {
             let product = u128::from(self.bits()) * u128::from(n);
-            if (product as u64) >= n.wrapping_neg() % n {
+            // The remainder is below n, and a division takes longer than all the rest.
+            if product as u64 >= n || product as u64 >= n.wrapping_neg() % n {
                 return (product >> 64) as usize;
             }
         }

@@ -158,6 +158,12 @@ pub(crate) fn sum_of_rows(rows: usize, x: &[f32], y: &mut [f32]) {
 
 #[inline(always)]
 fn sum_part<const N: usize>(x: &[f32], channels: usize, [at, to]: [usize; 2], sums: &mut [f32]) {
+    *block_mut(sums, to) = sum_of_block::<N>(x, channels, at);
+}
+
+/// The sums of neighbouring channels from `at` on, group by group.
+#[inline(always)]
+pub(crate) fn sum_of_block<const N: usize>(x: &[f32], channels: usize, at: usize) -> [f32; N] {
     let mut total = [0.0; N];
     for group in x.chunks(GROUP * channels) {
         let mut sum = [0.0; N];
@@ -171,5 +177,5 @@ fn sum_part<const N: usize>(x: &[f32], channels: usize, [at, to]: [usize; 2], su
             total[lane] += sum[lane];
         }
     }
-    *block_mut(sums, to) = total;
+    total
 }

@@ -8,6 +8,8 @@
 
 #![allow(clippy::inline_always, reason = "vector instructions end at calls")]
 
+pub mod double;
+
 /// Adding it rounds a number below 2²² to a whole one, which then is in the lowest bits.
 const ROUNDING: f32 = 12_582_912.0;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use luthier_core::Rng;
+use luthier_core::{Purpose, Streams};
 
 use crate::augment::{Augmentation, Domain};
 use crate::batch::Batch;
@@ -98,7 +98,7 @@ impl Prepared {
         !self.augmentation.is_none()
     }
 
-    /// The batch of `rows` to train on: augmented, with `strength` as a factor and draws from `rng`.
+    /// The batch of `rows` to train on in the pass of this number: augmented, with `strength` as a factor.
     ///
     /// # Errors
     /// As [`Prepared::batch`].
@@ -106,11 +106,13 @@ impl Prepared {
         &self,
         rows: &[usize],
         strength: f64,
-        rng: &mut Rng,
+        streams: Streams,
+        pass: u64,
     ) -> Result<Batch, DataError> {
         let mut batch = self.batch(rows)?;
         if self.augments() {
-            self.augmentation.apply(&mut batch, &self.domain, strength, rng);
+            let mut rng = streams.at(Purpose::Augment, pass);
+            self.augmentation.apply(&mut batch, &self.domain, strength, &mut rng);
         }
         Ok(batch)
     }

@@ -242,7 +242,7 @@ impl TrainedModel {
         let predicted = Predicted {
             outputs: self.outputs_for(inputs)?,
             targets: target_numbers(&self.card.preprocessor.encode_targets(targets, &rows)),
-            mixed: None,
+            ..Predicted::default()
         };
         Ok(Measured::new(&predicted, &self.card.loss, &self.card.preprocessor))
     }

@@ -1,15 +1,18 @@
 //! Studies from Rust: ask and tell, and a loop over a closure.
 
+mod trial;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use luthier_core::{
-    Decision, Direction, Distribution, Ending, Event, FailCause, History, MemoryStorage, Metrics, Outcome,
-    Parameter, Params, Purpose, Report, SamplerAndPruner, Search, StopReason, Storage, Streams,
-    StudyDefinition, TrialId, Value,
+    Direction, Ending, Event, FailCause, History, MemoryStorage, Outcome, Params, SamplerAndPruner, Search,
+    Storage, StudyDefinition, TrialId,
 };
 use luthier_runner::{Ledger, LedgerError};
 use thiserror::Error;
+
+pub use trial::{Suggest, Trial};
 
 /// The error of an objective: anything that is one.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -223,7 +226,7 @@ impl Study {
     /// If it cannot be stored.
     pub fn ask(&self) -> Result<Trial<'_>, StudyError> {
         let id = self.ledger().start(Params::new(), None)?;
-        Ok(Trial { study: self, id, stopped: None })
+        Ok(Trial::new(self, id))
     }
 
     /// Ends a trial with its value. One that was told to stop counts as stopped, whatever its value.
@@ -232,12 +235,13 @@ impl Study {
     ///
     /// If it cannot be stored.
     pub fn tell(&self, trial: Trial<'_>, value: f64) -> Result<(), StudyError> {
-        let outcome = match trial.stopped {
+        let (id, stopped) = trial.end();
+        let outcome = match stopped {
             Some(reason) => Outcome::Stopped { reason, value: Some(value).filter(|value| value.is_finite()) },
             None if value.is_finite() => Outcome::Complete { value, step: None, ending: Ending::Full },
             None => Outcome::Failed { cause: FailCause::NotFinite },
         };
-        self.finish(trial.id, outcome)
+        self.finish(id, outcome)
     }
 
     /// Ends a trial that has no value.
@@ -245,10 +249,9 @@ impl Study {
     /// # Errors
     ///
     /// If it cannot be stored.
-    #[allow(clippy::needless_pass_by_value, reason = "a trial that has ended cannot be used again")]
     pub fn tell_failed(&self, trial: Trial<'_>, message: impl Into<String>) -> Result<(), StudyError> {
         let cause = FailCause::Error { message: message.into() };
-        self.finish(trial.id, Outcome::Failed { cause })
+        self.finish(trial.end().0, Outcome::Failed { cause })
     }
 
     fn finish(&self, trial: TrialId, outcome: Outcome) -> Result<(), StudyError> {
@@ -304,188 +307,5 @@ impl Study {
     /// All that has happened.
     pub fn history(&self) -> History {
         self.ledger().history().clone()
-    }
-}
-
-/// A running trial of a [`Study`].
-pub struct Trial<'s> {
-    study: &'s Study,
-    id: TrialId,
-    stopped: Option<StopReason>,
-}
-
-impl Trial<'_> {
-    /// Its number.
-    pub fn id(&self) -> TrialId {
-        self.id
-    }
-
-    /// A number from a range: `trial.suggest_float("lr", 1e-5..=1e-1).log().get()?`.
-    pub fn suggest_float(&mut self, name: &str, range: std::ops::RangeInclusive<f64>) -> Suggest<'_, f64> {
-        self.suggest(name, Distribution::float(*range.start(), *range.end()))
-    }
-
-    /// A whole number from a range.
-    pub fn suggest_int(&mut self, name: &str, range: std::ops::RangeInclusive<i64>) -> Suggest<'_, i64> {
-        self.suggest(name, Distribution::int(*range.start(), *range.end()))
-    }
-
-    /// One of several options.
-    ///
-    /// # Errors
-    ///
-    /// As [`Suggest::get`].
-    pub fn suggest_choice<V: Into<Value> + Clone>(
-        &mut self,
-        name: &str,
-        options: &[V],
-    ) -> Result<V, StudyError> {
-        let values: Vec<Value> = options.iter().cloned().map(Into::into).collect();
-        let chosen = self.value(name, &Distribution::Choice { options: values.clone() })?;
-        let index = values.iter().position(|value| *value == chosen);
-        index.map(|index| options[index].clone()).ok_or_else(|| StudyError::Parameter {
-            name: name.to_owned(),
-            reason: "it is not one of the options".to_owned(),
-        })
-    }
-
-    fn suggest<T>(&mut self, name: &str, distribution: Distribution) -> Suggest<'_, T> {
-        Suggest {
-            study: self.study,
-            id: self.id,
-            name: name.to_owned(),
-            distribution,
-            value: std::marker::PhantomData,
-        }
-    }
-
-    fn value(&self, name: &str, distribution: &Distribution) -> Result<Value, StudyError> {
-        suggest_value(self.study, self.id, name, distribution)
-    }
-
-    /// Tells how the trial stands after `step` (from 1, rising), and hears whether to go on.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be stored, or steps do not rise.
-    pub fn report(&mut self, step: u64, value: f64) -> Result<Decision, StudyError> {
-        let mut ledger = self.study.ledger();
-        let report = Report { step, value, metrics: Metrics::default() };
-        ledger.append(Event::Reported { trial: self.id, report })?;
-        let view = ledger.history().view();
-        let Some(trial) = view.get_unfinished(self.id) else { return Ok(Decision::Continue) };
-        let mut rng =
-            Streams::new(ledger.study().definition.seed).at(Purpose::Pruner, (self.id.0 << 32) | step);
-        let decision = self.study.search.decide(&view, &trial, &mut rng);
-        if let Decision::Stop(reason) = &decision {
-            self.stopped = Some(reason.clone());
-        }
-        Ok(decision)
-    }
-}
-
-fn suggest_value(
-    study: &Study,
-    id: TrialId,
-    name: &str,
-    distribution: &Distribution,
-) -> Result<Value, StudyError> {
-    let mut ledger = study.ledger();
-    let wrong = |reason: String| StudyError::Parameter { name: name.to_owned(), reason };
-    if let Some(trial) = ledger.history().trial(id)
-        && let (Some(value), Some(before)) = (trial.params.get(name), trial.suggested.get(name))
-    {
-        // Asked for twice: the same answer, as long as it is the same question.
-        if before == distribution {
-            return Ok(value.clone());
-        }
-        return Err(wrong(format!("it was asked for with the range {before}, and now with {distribution}")));
-    }
-    distribution.check().map_err(|error| wrong(error.to_string()))?;
-    let parameter = Parameter::new(name, distribution.clone());
-    let seed = ledger.study().definition.seed;
-    // A stream of its own for each parameter of each trial.
-    let place = u64::from_str_radix(&luthier_core::fingerprint(name.as_bytes()), 16).unwrap_or(0);
-    let mut rng = Streams::new(seed ^ place).at(Purpose::Sampler, id.0);
-    let value = study.search.suggest(&ledger.history().view(), &parameter, &mut rng)?;
-    ledger.append(Event::ParamSuggested {
-        trial: id,
-        name: name.to_owned(),
-        distribution: distribution.clone(),
-        value: value.clone(),
-    })?;
-    Ok(value)
-}
-
-/// A parameter that is about to be chosen. [`Suggest::get`] chooses it.
-#[must_use = "a parameter is chosen by `get`"]
-pub struct Suggest<'t, T> {
-    study: &'t Study,
-    id: TrialId,
-    name: String,
-    distribution: Distribution,
-    value: std::marker::PhantomData<T>,
-}
-
-impl<T> Suggest<'_, T> {
-    /// Even on the logarithmic scale.
-    pub fn log(mut self) -> Self {
-        match &mut self.distribution {
-            Distribution::Float { log, .. } | Distribution::Int { log, .. } => *log = true,
-            Distribution::Choice { .. } => {}
-        }
-        self
-    }
-
-    fn choose(&self) -> Result<Value, StudyError> {
-        suggest_value(self.study, self.id, &self.name, &self.distribution)
-    }
-
-    fn wrong(&self, value: &Value) -> StudyError {
-        StudyError::Parameter {
-            name: self.name.clone(),
-            reason: format!("the search gave {value}, which is of another kind"),
-        }
-    }
-}
-
-impl Suggest<'_, f64> {
-    /// Only the low end and so many steps above it.
-    pub fn step(mut self, by: f64) -> Self {
-        if let Distribution::Float { step, .. } = &mut self.distribution {
-            *step = Some(by);
-        }
-        self
-    }
-
-    /// Chooses the value.
-    ///
-    /// # Errors
-    ///
-    /// If the range cannot be used, is not the one of an earlier question in this trial, or the choice
-    /// cannot be stored.
-    pub fn get(self) -> Result<f64, StudyError> {
-        let value = self.choose()?;
-        value.as_f64().ok_or_else(|| self.wrong(&value))
-    }
-}
-
-impl Suggest<'_, i64> {
-    /// Only the low end and so many steps above it.
-    pub fn step(mut self, by: i64) -> Self {
-        if let Distribution::Int { step, .. } = &mut self.distribution {
-            *step = by;
-        }
-        self
-    }
-
-    /// Chooses the value.
-    ///
-    /// # Errors
-    ///
-    /// As for numbers.
-    pub fn get(self) -> Result<i64, StudyError> {
-        let value = self.choose()?;
-        value.as_i64().ok_or_else(|| self.wrong(&value))
     }
 }

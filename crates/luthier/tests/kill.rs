@@ -25,7 +25,7 @@ source = {{ classification = {{ samples = 600, features = 6, informative = 4, re
 layers = [{{ dense = {{ int = [8, 32], log = true }}, activation = {{ choice = ["relu", "tanh"] }} }}]
 
 [train]
-epochs = 50
+epochs = 200
 batch_size = {{ choice = [16, 32] }}
 optimizer = {{ kind = "adam", learning_rate = {{ float = [1e-3, 1e-1], log = true }} }}
 

@@ -199,9 +199,11 @@ pub(crate) struct Prepared {
 impl Case {
     /// The case with its data; `folder` has the real data, if it is there.
     pub(crate) fn prepare(&self, folder: Option<&Path>) -> Result<Prepared> {
-        // A training that is measured by the clock has no end and is never validated.
-        let (epochs, every) = match self.at_once {
-            AtOnce::Trials(_) => ("10", "10"),
+        // A training that is measured by the clock has no end. It is never validated, unless its steps are so short
+        // that the outputs since the last validation, which are kept until the next, would fill the memory.
+        let (epochs, every) = match (self.at_once, self.data) {
+            (AtOnce::Trials(_), _) => ("10", "10"),
+            (_, Data::CaseStudy { .. }) => ("1_000_000_000", "100"),
             _ => ("1_000_000", "{ steps = 1_000_000_000_000 }"),
         };
         let text = format!(

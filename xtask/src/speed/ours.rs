@@ -111,8 +111,11 @@ fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> 
 /// Steps a second of a run.
 fn rate(run: &mut Run, seconds: f64) -> Result<f64> {
     let mut hook = Until { started: Instant::now(), limit: Duration::from_secs_f64(seconds), steps: 0 };
-    match run.advance(&mut hook)? {
-        Advance::Paused => Ok(hook.steps as f64 / hook.started.elapsed().as_secs_f64()),
-        other => bail!("a training without an end came to {other:?}"),
+    loop {
+        match run.advance(&mut hook)? {
+            Advance::Report(_) => {}
+            Advance::Paused => return Ok(hook.steps as f64 / hook.started.elapsed().as_secs_f64()),
+            other => bail!("a training without an end came to {other:?}"),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::inline_always, reason = "vector instructions end at calls")]
 
-use crate::columns::{GROUP, block, block_mut};
+use crate::columns::{GROUP, block, block_mut, sum_of_block};
 
 /// The mean and the sum of squares about it of channels from `at` on, written from `to` on.
 #[inline(always)]
@@ -15,20 +15,7 @@ pub(super) fn measured<const N: usize>(
     squares: &mut [f32],
 ) {
     let count = (x.len() / channels) as f32;
-    let mut total = [0.0; N];
-    for group in x.chunks(GROUP * channels) {
-        let mut sum = [0.0; N];
-        for row in group.chunks_exact(channels) {
-            let x: [f32; N] = block(row, at);
-            for lane in 0..N {
-                sum[lane] += x[lane];
-            }
-        }
-        for lane in 0..N {
-            total[lane] += sum[lane];
-        }
-    }
-    let rough = total.map(|it| it / count);
+    let rough = sum_of_block::<N>(x, channels, at).map(|it| it / count);
     let (mut total, mut total_of_squares) = ([0.0; N], [0.0; N]);
     for group in x.chunks(GROUP * channels) {
         let (mut sum, mut squares) = ([0.0_f32; N], [0.0_f32; N]);

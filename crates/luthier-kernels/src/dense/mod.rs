@@ -9,7 +9,7 @@ mod tests;
 use crate::columns;
 use crate::simd::vectorized;
 use crate::{parallel, scratch};
-use product::{DEPTH, LANES, Rows, Size, add_panel, widest_panel};
+use product::{DEPTH, LANES, Rows, Size, Start, add_panel, read, widest_panel};
 
 /// `y = x W + b` for each row of `[rows, inputs]`, with weights `[inputs, units]` and biases `[units]`.
 ///
@@ -120,21 +120,18 @@ fn with_panels(right: Right<'_>, [depth, columns]: [usize; 2], work: impl FnOnce
     });
 }
 
-/// The first `count` numbers of rows that are `stride` apart, as rows of `width` numbers with 0 at the end.
+/// The first `count` numbers of rows that are `stride` apart, as rows of `width` numbers, whose end is of no
+/// matter.
 fn copy(rows: &[f32], stride: usize, count: usize, target: &mut [f32], width: usize) {
     vectorized(
         #[inline(always)]
         || {
-            for (target, row) in target.chunks_exact_mut(width).zip(rows.chunks(stride)) {
-                let (vectors, rest) = row[..count].as_chunks::<LANES>();
+            for (number, (target, _)) in target.chunks_exact_mut(width).zip(rows.chunks(stride)).enumerate() {
+                let row = &rows[number * stride..];
                 let (targets, _) = target.as_chunks_mut::<LANES>();
-                for (target, vector) in targets.iter_mut().zip(vectors) {
-                    *target = *vector;
-                }
-                if !rest.is_empty() {
-                    let mut last = [0.0; LANES];
-                    last.iter_mut().zip(rest).for_each(|(last, &rest)| *last = rest);
-                    targets[vectors.len()] = last;
+                for (vector, target) in targets.iter_mut().enumerate() {
+                    let start = vector * LANES;
+                    *target = read(&row[start..], LANES.min(count - start));
                 }
             }
         },
@@ -183,7 +180,9 @@ fn product(
     bias: Option<&[f32]>,
 ) {
     let left = Rows { data: left, stride: depth };
-    let (panels, add) = (Panels::new(columns), bias.is_some());
+    let panels = Panels::new(columns);
+    let start_of =
+        |start: usize, count: usize| bias.map_or(Start::Zero, |bias| Start::Row(&bias[start..start + count]));
     let alone = rows * depth * columns < WORTH_A_TASK || rayon::current_num_threads() == 1;
     if let Right::Plain(data) = right
         && rows <= AT_ONCE
@@ -191,9 +190,8 @@ fn product(
     {
         let work = |number: usize, target: Rows<&mut [f32]>| {
             let (start, count) = panels.of(number);
-            start_with(bias.map(|bias| &bias[start..start + count]), target.data, target.stride);
-            let size = Size { rows, columns: count };
-            by_blocks(target, left, Rows { data: &data[start..], stride: columns }, size, add);
+            let right = Rows { data: &data[start..], stride: columns };
+            by_blocks(target, left, right, Size { rows, columns: count }, start_of(start, count));
         };
         if alone {
             for number in 0..panels.count() {
@@ -209,28 +207,27 @@ fn product(
         let at_once = (WORTH_A_TASK / (depth * columns).max(1)).next_multiple_of(ROWS).max(ROWS);
         let at_once = if alone { rows } else { at_once.min(AT_ONCE) };
         parallel::chunks(target, at_once * columns, |task, target| {
-            start_with(bias, target, columns);
             let rows = target.len() / columns;
             let left = Rows { data: &left.data[task * at_once * depth..], ..left };
             for number in 0..panels.count() {
                 let (start, count) = panels.of(number);
                 let target = Rows { data: &mut target[start..], stride: columns };
-                add_panel::<false>(target, left, right.panel(number), Size { rows, columns: count }, add);
+                let (size, start) = (Size { rows, columns: count }, start_of(start, count));
+                add_panel::<false>(target, left, right.panel(number), size, start);
             }
         });
     });
 }
 
-/// Writes the biases, if there are any, to the first numbers of each row.
-fn start_with(bias: Option<&[f32]>, rows: &mut [f32], stride: usize) {
-    if let Some(bias) = bias {
-        rows.chunks_mut(stride).for_each(|row| row[..bias.len()].copy_from_slice(bias));
-    }
-}
-
-/// `target = left · right`, or `+=`, where the rows of `right` are put in order while they are used.
+/// `target = start + left · right`, where the rows of `right` are put in order while they are used.
 #[expect(clippy::needless_pass_by_value, reason = "a slice and its stride go together")]
-fn by_blocks(target: Rows<&mut [f32]>, left: Rows<&[f32]>, right: Rows<&[f32]>, size: Size, add: bool) {
+fn by_blocks(
+    target: Rows<&mut [f32]>,
+    left: Rows<&[f32]>,
+    right: Rows<&[f32]>,
+    size: Size,
+    first: Start<'_>,
+) {
     let (depth, width) = (left.stride, size.columns.next_multiple_of(LANES));
     with_aligned(DEPTH * width, |block| {
         for start in (0..depth).step_by(DEPTH) {
@@ -238,7 +235,8 @@ fn by_blocks(target: Rows<&mut [f32]>, left: Rows<&[f32]>, right: Rows<&[f32]>, 
             copy(&right.data[start * right.stride..], right.stride, size.columns, block, width);
             let left = Rows { data: &left.data[start..], ..left };
             let target = Rows { data: &mut *target.data, ..target };
-            add_panel::<false>(target, left, block, size, add || start > 0);
+            let first = if start > 0 { Start::Target } else { first };
+            add_panel::<false>(target, left, block, size, first);
         }
     });
 }
@@ -314,7 +312,7 @@ impl Dense {
                         let (start, count) = right.panels.of(number);
                         let target = Rows { data: &mut target[start..], stride: padded };
                         let size = Size { rows: size, columns: count };
-                        add_panel::<false>(target, left, right.panel(number), size, false);
+                        add_panel::<false>(target, left, right.panel(number), size, Start::Zero);
                     }
                 });
             });
@@ -344,7 +342,7 @@ impl Dense {
                         left,
                         right.panel(number),
                         Size { rows: size, columns: count },
-                        false,
+                        Start::Zero,
                     );
                 }
             });

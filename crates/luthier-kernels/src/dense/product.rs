@@ -38,22 +38,32 @@ pub(super) struct Size {
     pub(super) columns: usize,
 }
 
-/// `target = left · right`, or `target += left · right` where `add` says so, for at most [`widest_panel`] vectors of columns; the rows of `right` are one behind
-/// the other and whole vectors, of which those of the target may be the first part. `TRANSPOSED` says that the rows of `left` are
-/// those of its transpose.
+/// What the sums of a product are added to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Start<'a> {
+    Zero,
+    /// What the target holds.
+    Target,
+    /// A number for each column.
+    Row(&'a [f32]),
+}
+
+/// `target = start + left · right` for at most [`widest_panel`] vectors of columns. The rows of `right` are one behind
+/// the other and whole vectors, of which those of the target may be the first part. `TRANSPOSED` says that the
+/// rows of `left` are those of its transpose.
 pub(super) fn add_panel<const TRANSPOSED: bool>(
     target: Rows<&mut [f32]>,
     left: Rows<&[f32]>,
     right: &[f32],
     size: Size,
-    add: bool,
+    start: Start<'_>,
 ) {
     match size.columns.div_ceil(LANES) {
         0 => {}
-        1 => panel::<1, TRANSPOSED>(target, left, right, size, add),
-        2 => panel::<2, TRANSPOSED>(target, left, right, size, add),
-        3 => panel::<3, TRANSPOSED>(target, left, right, size, add),
-        4 => panel::<4, TRANSPOSED>(target, left, right, size, add),
+        1 => panel::<1, TRANSPOSED>(target, left, right, size, start),
+        2 => panel::<2, TRANSPOSED>(target, left, right, size, start),
+        3 => panel::<3, TRANSPOSED>(target, left, right, size, start),
+        4 => panel::<4, TRANSPOSED>(target, left, right, size, start),
         _ => unreachable!("a panel has at most 4 vectors"),
     }
 }
@@ -63,31 +73,48 @@ fn panel<const V: usize, const TRANSPOSED: bool>(
     left: Rows<&[f32]>,
     right: &[f32],
     size: Size,
-    add: bool,
+    start: Start<'_>,
 ) {
     vectorized(
         #[inline(always)]
         || {
             let (right, _) = right.as_chunks::<LANES>();
             let (right, _) = right.as_chunks::<V>();
+            let mut vectors = [[0.0; LANES]; V];
+            if let Start::Row(row) = start {
+                for (number, vector) in vectors.iter_mut().enumerate() {
+                    *vector = read(&row[number * LANES..], LANES.min(row.len() - number * LANES));
+                }
+            }
+            let mut first = match start {
+                Start::Target => First::Target,
+                Start::Zero | Start::Row(_) => First::Vectors(vectors),
+            };
             for (number, right) in right.chunks(DEPTH).enumerate() {
-                let (start, add) = (number * DEPTH, add || number > 0);
+                let depth = number * DEPTH;
                 let mut row = 0;
                 while row < size.rows {
                     let target = Rows { data: &mut target.data[row * target.stride..], ..target };
                     let place =
-                        if TRANSPOSED { start * left.stride + row } else { row * left.stride + start };
+                        if TRANSPOSED { depth * left.stride + row } else { row * left.stride + depth };
                     let left = Rows { data: &left.data[place..], ..left };
                     row += match size.rows - row {
-                        1 => tile::<V, 1, TRANSPOSED>(target, left, right, size, add),
-                        2 | 3 => tile::<V, 2, TRANSPOSED>(target, left, right, size, add),
-                        4 | 5 | 8 => tile::<V, 4, TRANSPOSED>(target, left, right, size, add),
-                        _ => tile::<V, 6, TRANSPOSED>(target, left, right, size, add),
+                        1 => tile::<V, 1, TRANSPOSED>(target, left, right, size, &first),
+                        2 | 3 => tile::<V, 2, TRANSPOSED>(target, left, right, size, &first),
+                        4 | 5 | 8 => tile::<V, 4, TRANSPOSED>(target, left, right, size, &first),
+                        _ => tile::<V, 6, TRANSPOSED>(target, left, right, size, &first),
                     };
                 }
+                first = First::Target;
             }
         },
     );
+}
+
+/// [`Start`] as vectors.
+enum First<const V: usize> {
+    Vectors([Lanes; V]),
+    Target,
 }
 
 /// `sums + value · weights`. In a function of its own, as one array from others, so that the arrays become
@@ -108,7 +135,7 @@ fn tile<const V: usize, const R: usize, const TRANSPOSED: bool>(
     left: Rows<&[f32]>,
     right: &[[Lanes; V]],
     size: Size,
-    add: bool,
+    first: &First<V>,
 ) -> usize {
     // Behind this, the sums are in memory, so that they are registers before: what addresses some of them
     // by a variable would else have them in memory all the time.
@@ -116,16 +143,73 @@ fn tile<const V: usize, const R: usize, const TRANSPOSED: bool>(
     for (row, sums) in sums.iter().enumerate() {
         let target = &mut target.data[row * target.stride..][..size.columns];
         let (vectors, rest) = target.as_chunks_mut::<LANES>();
-        for (target, sums) in vectors.iter_mut().zip(sums) {
-            *target = if add { plus(*target, 1.0, sums) } else { *sums };
+        for (number, (target, sums)) in vectors.iter_mut().zip(sums).enumerate() {
+            *target = match first {
+                First::Vectors(first) => plus(first[number], 1.0, sums),
+                First::Target => plus(*target, 1.0, sums),
+            };
         }
         if !rest.is_empty() {
-            for (target, &sum) in rest.iter_mut().zip(&sums[vectors.len()]) {
-                *target = if add { *target + sum } else { sum };
-            }
+            let whole = vectors.len();
+            let first = match first {
+                First::Vectors(first) => first[whole],
+                First::Target => read(rest, rest.len()),
+            };
+            write_few(rest, &plus(first, 1.0, &sums[whole]));
         }
     }
     R
+}
+
+/// A vector whose first `count` numbers are those of `from`; what is behind them is of no matter.
+#[inline(always)]
+pub(super) fn read(from: &[f32], count: usize) -> Lanes {
+    // All at once where that is no further than the memory goes: parts that are put together have to be
+    // written before they can be read as a vector.
+    if let Some(whole) = from.first_chunk() {
+        return *whole;
+    }
+    let from = &from[..count];
+    let mut lanes = [0.0; LANES];
+    let mut place = 0;
+    // By parts of constant length, as copies of others are calls.
+    if from.len() & 8 != 0 {
+        lanes[..8].copy_from_slice(&from[..8]);
+        place = 8;
+    }
+    if from.len() & 4 != 0 {
+        lanes[place..place + 4].copy_from_slice(&from[place..place + 4]);
+        place += 4;
+    }
+    if from.len() & 2 != 0 {
+        lanes[place..place + 2].copy_from_slice(&from[place..place + 2]);
+        place += 2;
+    }
+    if from.len() & 1 != 0 {
+        lanes[place] = from[place];
+    }
+    lanes
+}
+
+/// The first numbers of a vector, less than all.
+#[inline(always)]
+fn write_few(to: &mut [f32], lanes: &Lanes) {
+    let mut place = 0;
+    if to.len() & 8 != 0 {
+        to[..8].copy_from_slice(&lanes[..8]);
+        place = 8;
+    }
+    if to.len() & 4 != 0 {
+        to[place..place + 4].copy_from_slice(&lanes[place..place + 4]);
+        place += 4;
+    }
+    if to.len() & 2 != 0 {
+        to[place..place + 2].copy_from_slice(&lanes[place..place + 2]);
+        place += 2;
+    }
+    if to.len() & 1 != 0 {
+        to[place] = lanes[place];
+    }
 }
 
 /// The sums of a tile. There are as many terms as `right` has rows.
@@ -145,12 +229,13 @@ fn sums<const V: usize, const R: usize, const TRANSPOSED: bool>(
             }
         }
     } else {
-        let rows: [&[f32]; R] = std::array::from_fn(
-            #[inline(always)]
-            |row| &left.data[row * left.stride..][..right.len()],
-        );
-        for (place, weights) in right.iter().enumerate() {
-            let weights = *weights;
+        let count = right.len();
+        let mut rows = [&left.data[..count]; R];
+        for (number, row) in rows.iter_mut().enumerate() {
+            *row = &left.data[number * left.stride..][..count];
+        }
+        for place in 0..count {
+            let weights = right[place];
             for row in 0..R {
                 for vector in 0..V {
                     sums[row][vector] = plus(sums[row][vector], rows[row][place], &weights[vector]);

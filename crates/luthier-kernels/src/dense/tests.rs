@@ -1,3 +1,5 @@
+//! Dense layers against sums in double precision.
+
 use super::*;
 
 fn numbers(len: usize, seed: usize) -> Vec<f32> {

@@ -1,3 +1,5 @@
+//! Pooling against loops over windows.
+
 use super::*;
 
 fn numbers(len: usize, seed: usize) -> Vec<f32> {

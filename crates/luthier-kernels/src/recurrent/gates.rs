@@ -2,41 +2,7 @@
 
 use super::product::{LANES, Lanes};
 use super::{Cell, SLOTS};
-
-/// Adding it rounds a number below 2²² to a whole one, which then is in the lowest bits.
-const ROUNDING: f32 = 12_582_912.0;
-
-/// `(exp(x) - 1) / 2^n` without the share of the whole `n`, and `2^n`, with `x = r + n ln 2`.
-#[inline(always)]
-fn reduced(x: f32) -> (f32, f32) {
-    let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUNDING);
-    let n = shifted - ROUNDING;
-    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, x));
-    let mut tail = 1.987_569_1e-4_f32;
-    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 0.5] {
-        tail = tail.mul_add(r, coefficient);
-    }
-    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
-    (tail.mul_add(r * r, r), power)
-}
-
-/// `σ(x) = 1 / (1 + exp(-x))`.
-#[inline(always)]
-fn sigmoid(x: f32) -> f32 {
-    let x = if x < -80.0 { -80.0 } else { x };
-    let x = if x > 80.0 { 80.0 } else { x };
-    let (below_one, power) = reduced(-x);
-    1.0 / (below_one.mul_add(power, power) + 1.0)
-}
-
-/// The hyperbolic tangent.
-#[inline(always)]
-fn tanh(x: f32) -> f32 {
-    let twice = 2.0 * x.abs();
-    let (below_one, power) = reduced(if twice > 20.0 { 20.0 } else { twice });
-    let e = below_one.mul_add(power, power - 1.0);
-    (e / (e + 2.0)).copysign(x)
-}
+use crate::math::{sigmoid, tanh};
 
 /// A gradient, or 0 where it is so small that its products soon were numbers that processors are slow with:
 /// over many steps gradients vanish.

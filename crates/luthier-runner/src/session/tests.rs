@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
 
+use std::time::Duration;
+
 use luthier_core::{
-    Abilities, Decision, Distribution, Ending, History, MemoryStorage, Metrics, Parameter, Rng,
-    SamplerAndPruner, StudyDefinition, TrialHandle, Unfinished, Value, View,
+    Abilities, Decision, Direction, Distribution, Ending, Evaluation, FailCause, History, MemoryStorage,
+    Metrics, Next, Outcome, Parameter, Rng, SamplerAndPruner, StudyDefinition, Trial, TrialHandle,
+    Unfinished, Value, View,
 };
 
 use super::*;
+use crate::model_name;
 
 /// Counts to ten: the value after step n is x + 1/n. Its checkpoint is the step; its model the number.
 struct Counting<F: Fn(&dyn TrialHandle, u64) + Send + Sync> {

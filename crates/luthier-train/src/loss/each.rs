@@ -15,17 +15,18 @@ pub(crate) struct Term {
 impl Term {
     /// The loss that many terms come to; NaN without any, and 0 where all have the weight 0.
     pub(crate) fn mean(terms: impl Iterator<Item = Self>) -> f64 {
-        let (mut sum, mut weight, mut count) = (0.0, 0.0, 0_u64);
+        let (mut all, mut count) = (Self::default(), 0_u64);
         for term in terms {
-            sum += term.sum;
-            weight += term.weight;
+            all.sum += term.sum;
+            all.weight += term.weight;
             count += 1;
         }
-        match (count, weight > 0.0) {
-            (0, _) => f64::NAN,
-            (_, true) => sum / weight,
-            (_, false) => sum,
-        }
+        if count == 0 { f64::NAN } else { all.value() }
+    }
+
+    /// The loss that a sum of terms comes to.
+    pub(crate) fn value(self) -> f64 {
+        if self.weight > 0.0 { self.sum / self.weight } else { self.sum }
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod each;
 mod gradient;
+mod softmax;
 mod weights;
 
 use luthier_core::config::bounds;

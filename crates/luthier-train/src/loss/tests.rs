@@ -122,6 +122,17 @@ fn the_slope_of_the_focal_loss_stays_finite_where_the_answer_is_sure() {
 }
 
 #[test]
+fn a_gradient_has_no_numbers_that_processors_are_slow_with() {
+    for kind in Loss::KINDS {
+        let loss = setting::<Loss>(&format!("{kind:?}")).bind(&[]);
+        for x in [-95.0_f32, 95.0] {
+            let (gradient, _) = loss.gradient(&[x, 0.0, 1.0, 0.5], &[1.0, 0.0], None);
+            assert!(!gradient.iter().any(|slope| slope.is_subnormal()), "{kind}: {gradient:?}");
+        }
+    }
+}
+
+#[test]
 fn an_output_that_is_not_finite_is_seen() {
     for kind in Loss::KINDS {
         let loss = setting::<Loss>(&format!("{kind:?}")).bind(&[]);
@@ -132,6 +143,8 @@ fn an_output_that_is_not_finite_is_seen() {
             let outputs = if classes { vec![0.5, bad, bad] } else { vec![bad] };
             let sum: f64 = loss.each(&outputs, &[1.0], None).map(|term| term.sum).sum();
             assert!(!sum.is_finite(), "{kind} of {bad}: {sum}");
+            let sum = loss.gradient(&outputs, &[1.0], None).1.sum;
+            assert!(!sum.is_finite(), "{kind} of {bad}, with its gradient: {sum}");
         }
     }
 }

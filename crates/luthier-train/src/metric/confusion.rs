@@ -25,12 +25,12 @@ impl ConfusionMatrix {
     /// The matrix of pairs of a true class and a predicted one. Pairs of classes without a name are not
     /// counted.
     pub fn new(classes: &[String], pairs: impl Iterator<Item = (usize, usize)>) -> Self {
-        let mut counts = vec![vec![0; classes.len()]; classes.len()];
-        for (label, called) in pairs {
-            if let Some(count) = counts.get_mut(label).and_then(|row| row.get_mut(called)) {
-                *count += 1;
-            }
+        let size = classes.len();
+        let mut flat = vec![0; size * size];
+        for (label, called) in pairs.filter(|(label, called)| *label < size && *called < size) {
+            flat[label * size + called] += 1;
         }
+        let counts = flat.chunks_exact(size.max(1)).map(<[u64]>::to_vec).collect();
         Self { classes: classes.to_vec(), counts }
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Predicted {
     pub(crate) targets: Vec<f32>,
     /// The second target of each example and the share of the first, where examples were mixed.
     pub(crate) mixed: Option<(Vec<f32>, Vec<f32>)>,
+    /// The sum of their losses, if it is known already.
+    pub(crate) loss: Option<Term>,
 }
 
 impl Predicted {
@@ -195,7 +197,8 @@ impl<'a> Answered<'a> {
             Metric::Loss => {
                 let mixed = self.predicted.mixed.as_ref();
                 let mixed = mixed.map(|(seconds, shares)| (&seconds[..], &shares[..]));
-                Term::mean(loss.each(outputs, targets, mixed))
+                let known = self.predicted.loss.map(Term::value);
+                known.unwrap_or_else(|| Term::mean(loss.each(outputs, targets, mixed)))
             }
             Metric::Rmse => rmse(outputs, targets) * scale(),
             Metric::Mae => mae(outputs, targets) * scale(),

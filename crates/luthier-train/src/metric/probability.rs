@@ -8,11 +8,12 @@ pub(crate) fn class_of(row: &[f32]) -> usize {
     if let [one] = row {
         return usize::from(*one > 0.0);
     }
-    let mut best = 0;
+    let (mut best, mut highest) = (0, row.first().copied().unwrap_or(f32::NAN));
     for (class, output) in row.iter().enumerate() {
-        if *output > row[best] {
-            best = class;
-        }
+        // Both by selection, as nobody can foresee a branch.
+        let higher = *output > highest;
+        best = if higher { class } else { best };
+        highest = if higher { *output } else { highest };
     }
     best
 }

@@ -33,7 +33,11 @@ fn preprocessor(case: &Value) -> Preprocessor {
 }
 
 fn predicted(case: &Value) -> Predicted {
-    Predicted { outputs: singles(&case["outputs"]), targets: singles(&case["targets"]), mixed: None }
+    Predicted {
+        outputs: singles(&case["outputs"]),
+        targets: singles(&case["targets"]),
+        ..Predicted::default()
+    }
 }
 
 fn assert_close(found: f64, expected: &Value, what: &str) {
@@ -85,7 +89,8 @@ fn every_metric_is_that_of_scikit_learn() {
 #[test]
 fn a_metric_without_a_value_is_left_out_with_its_reason() {
     let loss = Loss::for_targets(&Targets::Classes { labels: vec![], names: vec![], column: None }).bind(&[]);
-    let alone = Predicted { outputs: vec![0.3, -0.1, 2.0, 1.0], targets: vec![0.0, 0.0], mixed: None };
+    let alone =
+        Predicted { outputs: vec![0.3, -0.1, 2.0, 1.0], targets: vec![0.0, 0.0], ..Predicted::default() };
     let found = Measured::new(&alone, &loss, &classes(2));
     let names: Vec<&str> = found.undefined.iter().map(|undefined| undefined.metric.as_str()).collect();
     let ranked = ["auroc", "auroc_weighted", "average_precision", "average_precision_weighted"];
@@ -95,11 +100,11 @@ fn a_metric_without_a_value_is_left_out_with_its_reason() {
     let none = Measured::new(&Predicted::default(), &loss, &classes(2));
     assert!(none.metrics.is_empty() && none.undefined.iter().all(|u| u.reason == "there are no rows"));
 
-    let diverged = Predicted { outputs: vec![f32::NAN; 4], targets: vec![0.0, 1.0], mixed: None };
+    let diverged = Predicted { outputs: vec![f32::NAN; 4], targets: vec![0.0, 1.0], ..Predicted::default() };
     let found = Measured::new(&diverged, &loss, &classes(2));
     assert!(found.undefined.iter().any(|u| u.metric == "auroc" && u.reason.contains("not finite")));
 
-    let one = Predicted { outputs: vec![1.0], targets: vec![2.0], mixed: None };
+    let one = Predicted { outputs: vec![1.0], targets: vec![2.0], ..Predicted::default() };
     let number = preprocessor(&serde_json::json!({ "mean": 0.0, "std": 1.0 }));
     let found = Measured::new(&one, &Loss::Mse.bind(&[]), &number);
     assert_eq!(found.undefined.len(), 1, "{:?}", found.undefined);
@@ -111,7 +116,7 @@ fn a_mixed_example_is_of_the_class_with_the_larger_share() {
     let loss: Loss = setting("\"cross_entropy\"");
     let outputs = vec![2.0, 0.0, 2.0, 0.0];
     let mixed = Some((vec![1.0, 1.0], vec![0.75, 0.25]));
-    let predicted = Predicted { outputs, targets: vec![0.0, 0.0], mixed };
+    let predicted = Predicted { outputs, targets: vec![0.0, 0.0], mixed, loss: None };
     let mut found = Metrics::default();
     let set = MetricSet::new(Task::Classification, []);
     set.measure("train_", &predicted, &loss.bind(&[]), &classes(2), &mut found);

@@ -292,7 +292,7 @@ impl Network {
 
     /// What comes out of the last of `stages` for what goes into the first of them.
     pub(crate) fn forward_stages(&self, signal: Signal, stages: Range<usize>, pass: &mut Pass<'_>) -> Signal {
-        pass.frozen = Arc::clone(&self.frozen);
+        pass.frozen = Some(Arc::clone(&self.frozen));
         let at_rest = if self.frozen.is_empty() { 0 } else { self.frozen_stages() };
         let mut signal = signal;
         for place in stages {

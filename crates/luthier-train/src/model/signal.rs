@@ -96,8 +96,8 @@ pub struct Pass<'a> {
     /// Running statistics after this pass: the place in [`Network::parameters`](super::Network::parameters)
     /// and the new value.
     pub(crate) running: Vec<(usize, Tensor<1>)>,
-    /// Which parameters are frozen, by their place; empty if none is.
-    pub(super) frozen: Arc<[bool]>,
+    /// Which parameters are frozen, by their place; nothing, or empty, if none is.
+    pub(super) frozen: Option<Arc<[bool]>>,
     /// Whether the stage that is at work acts as in evaluation.
     pub(super) quiet: bool,
 }
@@ -105,13 +105,13 @@ pub struct Pass<'a> {
 impl Pass<'_> {
     /// A pass that drops nothing and normalises by running statistics.
     pub(crate) fn evaluation() -> Pass<'static> {
-        Pass { rng: None, dropout: 0.0, running: Vec::new(), frozen: Arc::default(), quiet: false }
+        Pass { rng: None, dropout: 0.0, running: Vec::new(), frozen: None, quiet: false }
     }
 
     /// A pass of training. Dropout draws from `rng`, its rates multiplied by `dropout` (1 leaves them)
     /// and cut at 0.95; normalisation measures the batch.
     pub(crate) fn training(rng: &mut Rng, dropout: f64) -> Pass<'_> {
-        Pass { rng: Some(rng), dropout, running: Vec::new(), frozen: Arc::default(), quiet: false }
+        Pass { rng: Some(rng), dropout, running: Vec::new(), frozen: None, quiet: false }
     }
 
     /// `tensor` with units dropped at this rate while training (Srivastava et al. 2014): for models of the
@@ -128,7 +128,7 @@ impl Pass<'_> {
 
     /// Whether the parameter at this place is frozen.
     pub(super) fn is_frozen(&self, parameter: usize) -> bool {
-        self.frozen.get(parameter).copied().unwrap_or(false)
+        self.frozen.as_ref().is_some_and(|frozen| frozen.get(parameter) == Some(&true))
     }
 
     /// The rate that holds in this pass for units with this `rate`, and where to draw from. `None` if

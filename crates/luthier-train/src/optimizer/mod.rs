@@ -31,7 +31,7 @@ use crate::model::host;
 
 use parameter::Parameter;
 use prodigy::{Distance, Part};
-use rule::{Decay, Memory, Now, Place, Rule, Slot};
+use rule::{Decay, HostPart, Memory, Now, Place, Rule, Slot};
 
 pub use adadelta::AdadeltaConfig;
 pub use adagrad::AdagradConfig;
@@ -272,6 +272,7 @@ impl Optimizer {
         let Method::Each(rule) = &self.method else {
             return self.step_by_tensors(settings, weights, gradients);
         };
+        let mut parts = Vec::with_capacity(weights.len());
         let places = self.places.iter().zip(&mut self.memories);
         for (index, ((weights, gradient), (place, memory))) in
             weights.iter_mut().zip(gradients).zip(places).enumerate()
@@ -285,8 +286,9 @@ impl Optimizer {
             let decays = self.decay_on == DecayOn::All || place.parameter.is_weight();
             let decay = if decays { settings.weight_decay } else { 0.0 };
             let now = now(&**rule, settings.learning_rate * factor, (decay, self.decoupled), memory, place);
-            rule.on_host(&now, &mut memory.slots, weights, gradient);
+            parts.push(HostPart { now, memory: &mut memory.slots, weights, gradient });
         }
+        rule.on_host(parts);
     }
 
     /// [`Optimizer::step_on_host`] by [`Optimizer::step`], for what has sums over all parameters.

@@ -26,8 +26,7 @@ use super::adam::Adam;
 use super::gradients::sum;
 use super::number::follow;
 use super::parameter::{Matrix, Role};
-use super::rule::{Now, Place, Rule, Slot};
-use super::values::Values;
+use super::rule::{HostPart, Now, Place, Rule, Slot};
 
 luthier_core::settings! {
     /// Muon.
@@ -157,10 +156,12 @@ impl Rule for MuonConfig {
         weights - step.mul_scalar(now.rate * self.adjusted(matrix))
     }
 
-    fn on_host(&self, now: &Now<'_>, memory: &mut Values, weights: &mut [f32], gradient: &[f32]) {
-        match self.matrix(now.place) {
-            Some(_) => self.by_tensors(now, memory, weights, gradient),
-            None => self.adamw().on_host(now, memory, weights, gradient),
+    fn on_host(&self, parts: Vec<HostPart<'_>>) {
+        let is_matrix = |part: &HostPart<'_>| self.matrix(part.now.place).is_some();
+        let (matrices, rest): (Vec<_>, Vec<_>) = parts.into_iter().partition(is_matrix);
+        self.adamw().on_host(rest);
+        for part in matrices {
+            self.by_tensors(part);
         }
     }
 }

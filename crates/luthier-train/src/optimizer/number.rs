@@ -61,6 +61,18 @@ impl<S: Simd> Wide<S> {
         }
     }
 
+    /// The numbers, with 0 in the place of those that are smaller than 2^-100.
+    ///
+    /// What shrinks by a factor in each step, as the moments of a weight without gradients do, else ends at
+    /// numbers so small that processors take a hundred times as long for them, and stays there.
+    #[inline(always)]
+    pub(super) fn flushed(self) -> Self {
+        const LEAST: f32 = 1.0 / (1_u128 << 100) as f32;
+        let (simd, zero) = (self.simd, self.all(0.0));
+        let is_tiny = simd.less_than_f32s(simd.abs_f32s(self.numbers), self.all(LEAST));
+        self.with(simd.select_f32s(is_tiny, zero, self.numbers))
+    }
+
     #[inline(always)]
     fn all(self, number: f32) -> S::f32s {
         self.simd.splat_f32s(number)

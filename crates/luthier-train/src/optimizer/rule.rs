@@ -37,17 +37,26 @@ pub(super) trait Rule: Send + Sync {
         gradient: Tensor<1>,
     ) -> Tensor<1>;
 
-    /// Takes a step along `gradient`, weight decay included.
-    fn on_host(&self, now: &Now<'_>, memory: &mut Values, weights: &mut [f32], gradient: &[f32]);
+    /// Takes a step of all parameters, weight decay included.
+    fn on_host(&self, parts: Vec<HostPart<'_>>);
 
-    /// [`Rule::on_host`] by [`Rule::on_device`].
-    fn by_tensors(&self, now: &Now<'_>, memory: &mut Values, weights: &mut [f32], gradient: &[f32]) {
+    /// [`Rule::on_host`] of one parameter by [`Rule::on_device`].
+    fn by_tensors(&self, part: HostPart<'_>) {
+        let HostPart { now, memory, weights, gradient } = part;
         let device = Device::flex();
         let tensor = |values: &[f32]| Tensor::from_data(values, &device);
         let (old, gradient) = now.decay.apply(tensor(weights), tensor(gradient));
-        let new = self.on_device(now, memory.on_device(&device), old, gradient);
+        let new = self.on_device(&now, memory.on_device(&device), old, gradient);
         weights.copy_from_slice(&host(new));
     }
+}
+
+/// A parameter on the host in a step along its gradient.
+pub(super) struct HostPart<'a> {
+    pub now: Now<'a>,
+    pub memory: &'a mut Values,
+    pub weights: &'a mut [f32],
+    pub gradient: &'a [f32],
 }
 
 /// A rule that treats all numbers of a tensor alike.
@@ -63,7 +72,7 @@ pub(super) trait ElementRule: Send + Sync {
         1.0
     }
 
-    /// What the step at `now` has in common for all weights.
+    /// What the step at `now` has in common for all weights, wherever they are.
     fn prepare(&self, now: &Now<'_>) -> Self::Step;
 
     /// The weight after a step along `gradient`. Mark it `#[inline(always)]`.
@@ -89,13 +98,19 @@ impl<R: ElementRule> Rule for R {
         R::element(&self.prepare(now), memory, weights, gradient)
     }
 
-    fn on_host(&self, now: &Now<'_>, memory: &mut Values, weights: &mut [f32], gradient: &[f32]) {
-        let step = (self.prepare(now), now.decay);
-        match memory.on_host() {
-            [] => each::<R, 0>(&step, [], weights, gradient),
-            [a] => each::<R, 1>(&step, [a], weights, gradient),
-            [a, b] => each::<R, 2>(&step, [a, b], weights, gradient),
-            [a, b, c, ..] => each::<R, 3>(&step, [a, b, c], weights, gradient),
+    fn on_host(&self, parts: Vec<HostPart<'_>>) {
+        let mut last: Option<(Now<'_>, R::Step)> = None;
+        for HostPart { now, memory, weights, gradient } in parts {
+            let known = last.filter(|(last, _)| last.is_like(&now));
+            let prepared = known.map_or_else(|| self.prepare(&now), |(_, prepared)| prepared);
+            last = Some((now, prepared));
+            let step = (prepared, now.decay);
+            match memory.on_host() {
+                [] => each::<R, 0>(step, [], weights, gradient),
+                [a] => each::<R, 1>(step, [a], weights, gradient),
+                [a, b] => each::<R, 2>(step, [a, b], weights, gradient),
+                [a, b, c, ..] => each::<R, 3>(step, [a, b, c], weights, gradient),
+            }
         }
     }
 }
@@ -105,7 +120,7 @@ const CHUNK: usize = 1 << 16;
 
 /// A step for each weight, in one pass over memory.
 fn each<R: ElementRule, const SLOTS: usize>(
-    step: &(R::Step, Decay),
+    step: (R::Step, Decay),
     slots: [&mut [f32]; SLOTS],
     weights: &mut [f32],
     gradient: &[f32],
@@ -132,7 +147,7 @@ fn each<R: ElementRule, const SLOTS: usize>(
 
 /// A step of some weights, for vectors of whatever width.
 struct Each<'a, R: ElementRule, const SLOTS: usize> {
-    step: &'a (R::Step, Decay),
+    step: (R::Step, Decay),
     slots: [&'a mut [f32]; SLOTS],
     weights: &'a mut [f32],
     gradient: &'a [f32],
@@ -150,9 +165,9 @@ impl<R: ElementRule, const SLOTS: usize> WithSimd for Each<'_, R, SLOTS> {
                 std::array::from_fn(|slot| Wide::load(simd, &slots[slot][start..end]));
             let weight = Wide::load(simd, &weights[start..end]);
             let (weight, gradient) = decay.apply(weight, Wide::load(simd, &gradient[start..end]));
-            R::element(step, &mut kept, weight, gradient).store(&mut weights[start..end]);
+            R::element(&step, &mut kept, weight, gradient).store(&mut weights[start..end]);
             for (kept, slot) in kept.into_iter().zip(&mut slots) {
-                kept.store(&mut slot[start..end]);
+                kept.flushed().store(&mut slot[start..end]);
             }
         }
     }
@@ -218,6 +233,14 @@ pub(super) struct Now<'a> {
     pub product: f64,
     /// Which parameter it is.
     pub place: &'a Place,
+}
+
+impl Now<'_> {
+    /// Whether rate and time are the same.
+    fn is_like(&self, other: &Self) -> bool {
+        let name = |now: &Self| (now.rate.to_bits(), now.product.to_bits(), now.time);
+        name(self) == name(other)
+    }
 }
 
 /// What a rule keeps for one parameter.

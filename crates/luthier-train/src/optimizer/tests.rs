@@ -177,6 +177,24 @@ fn a_step_on_the_host_does_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
+fn what_is_remembered_of_a_weight_without_gradients_becomes_nothing() {
+    for config in ["{ kind = \"adam\", beta2 = 0.9 }", "{ kind = \"sgd\", momentum = 0.9 }", "\"lion\""] {
+        let config: OptimizerConfig = setting(config);
+        let parameters = [parameter("0.weight", &[7, 3])];
+        let mut optimizer = config.init(&parameters);
+        let mut weights = vec![host(start(0, &parameters[0]))];
+        let settings = StepSettings { learning_rate: 0.1, weight_decay: 0.0, rates: None };
+        optimizer.step_on_host(&settings, &mut weights, &[host(gradient(0, &parameters[0], 1))]);
+        for _ in 0..10_000 {
+            optimizer.step_on_host(&settings, &mut weights, &[vec![0.0; 21]]);
+        }
+        for (name, values) in optimizer.state().tensors {
+            assert!(values.iter().all(|value| *value == 0.0), "{name}: {values:?}");
+        }
+    }
+}
+
+#[test]
 fn a_state_that_is_taken_up_goes_on_to_the_same_bits() {
     for kind in OptimizerConfig::KINDS {
         let config = match *kind {

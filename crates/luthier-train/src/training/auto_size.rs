@@ -53,7 +53,7 @@ impl<M: Model> Run<M> {
     fn try_step(&mut self, rows: &[usize]) -> Result<(), DataError> {
         let data = Arc::clone(&self.setup.data);
         let streams = Streams::new(self.setup.seed);
-        let batch = data.training_batch(rows, 1.0, &mut streams.at(Purpose::Augment, 0))?;
+        let batch = data.training_batch(rows, 1.0, streams, 0)?;
         let examples = if let Some(features) = &self.work.features {
             let (inputs, targets) = (features.rows(rows), data.targets(rows));
             Examples { inputs, shape: features.shape, targets, mixed: None }

@@ -27,7 +27,7 @@ use crate::stopping::Stopper;
 use crate::trainable::Model;
 use crate::weights_file::{to_bytes, weights_of};
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const HEADER: &str = "luthier_checkpoint";
 
 /// Why a checkpoint cannot be taken up.
@@ -198,7 +198,7 @@ impl<M: Model> Run<M> {
             let averages = averages.iter().cloned();
             tensors.extend(averages.map(|(name, values)| flat(format!("average.{name}"), values)));
         }
-        let Predicted { outputs, targets, mixed } = state.segment.predicted.clone();
+        let Predicted { outputs, targets, mixed, .. } = state.segment.predicted.clone();
         let (seconds, shares) = mixed.unwrap_or_default();
         for (name, values) in
             [("outputs", outputs), ("targets", targets), ("mixed.targets", seconds), ("mixed.shares", shares)]
@@ -342,7 +342,8 @@ impl<M: Model> Run<M> {
         let [outputs, targets, seconds, shares] =
             ["outputs", "targets", "mixed.targets", "mixed.shares"].map(|name| checkpoint.values(name));
         let mixed = (!seconds.is_empty()).then_some((seconds, shares));
-        state.segment = Segment { predicted: Predicted { outputs, targets, mixed }, at: header.segment };
+        let predicted = Predicted { outputs, targets, mixed, ..Predicted::default() };
+        state.segment = Segment { predicted, at: header.segment };
         state.ending.clone_from(&header.ending);
         state.seconds = header.seconds;
         Ok(run)

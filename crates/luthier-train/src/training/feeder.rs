@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use luthier_core::{Purpose, Streams};
+use luthier_core::Streams;
 
 use crate::batch::Batch;
 use crate::data::DataError;
@@ -27,19 +27,24 @@ impl Feeder {
         let ahead = data.takes_time().then(|| {
             let data = Arc::clone(&data);
             // Without a thread, batches are made when they are needed.
-            Prefetch::new(DEPTH, 1, move |request| make(&data, seed, request)).ok()
+            let make =
+                move |Request { step, rows, strength }: &Request| make(&data, seed, *step, rows, *strength);
+            Prefetch::new(DEPTH, 1, make).ok()
         });
         Self { data, seed, ahead: ahead.flatten(), asked: VecDeque::new() }
     }
 
-    /// The batch of `request`. `next` are the requests that will probably follow.
+    /// The batch of `rows` for the pass of this number. `next` are the rows that will probably follow, in as many
+    /// at a time.
     pub(super) fn batch(
         &mut self,
-        request: Request,
-        next: impl Iterator<Item = Request>,
+        pass: u64,
+        rows: &[usize],
+        strength: f64,
+        next: &[usize],
     ) -> Result<Batch, DataError> {
-        let Some(ahead) = &mut self.ahead else { return make(&self.data, self.seed, &request) };
-        let needed = request.clone();
+        let Some(ahead) = &mut self.ahead else { return make(&self.data, self.seed, pass, rows, strength) };
+        let request = Request { step: pass, rows: rows.to_vec(), strength };
         // What was asked for and is not needed, because the size of steps has changed, say.
         while self.asked.front().is_some_and(|asked| *asked != request) {
             self.asked.pop_front();
@@ -49,21 +54,21 @@ impl Feeder {
             ahead.request(request.clone());
             self.asked.push_back(request);
         }
-        for request in next {
+        for (rows, step) in next.chunks(rows.len()).zip(pass + 1..) {
             if self.asked.len() > DEPTH {
                 break;
             }
+            let request = Request { step, rows: rows.to_vec(), strength };
             if !self.asked.contains(&request) {
                 ahead.request(request.clone());
                 self.asked.push_back(request);
             }
         }
         self.asked.pop_front();
-        ahead.next().unwrap_or_else(|| make(&self.data, self.seed, &needed))
+        ahead.next().unwrap_or_else(|| make(&self.data, self.seed, pass, rows, strength))
     }
 }
 
-fn make(data: &Prepared, seed: u64, request: &Request) -> Result<Batch, DataError> {
-    let mut rng = Streams::new(seed).at(Purpose::Augment, request.step);
-    data.training_batch(&request.rows, request.strength, &mut rng)
+fn make(data: &Prepared, seed: u64, pass: u64, rows: &[usize], strength: f64) -> Result<Batch, DataError> {
+    data.training_batch(rows, strength, Streams::new(seed), pass)
 }

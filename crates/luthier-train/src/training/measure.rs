@@ -10,6 +10,7 @@ use super::best::{Best, BestAt};
 use super::{Advance, Hook, Report, Run};
 use crate::batch::Batch;
 use crate::data::DataError;
+use crate::loss::Term;
 use crate::metric::Predicted;
 use crate::model::plan::Plan;
 use crate::model::{Pass, Signal, host};
@@ -41,6 +42,12 @@ pub(super) struct SegmentAt {
     pub(super) learning_rate: f64,
     /// The last step's, in examples.
     pub(super) batch_size: usize,
+    /// The sum of the losses of all steps.
+    #[serde(with = "luthier_core::number")]
+    pub(super) loss: f64,
+    /// The sum of what they weigh.
+    #[serde(with = "luthier_core::number")]
+    pub(super) loss_weight: f64,
     /// The last step's norm of all gradients together, before clipping.
     #[serde(with = "luthier_core::number")]
     pub(super) gradient_norm: f64,
@@ -75,7 +82,8 @@ impl<M: Model> Run<M> {
         let seconds = started.elapsed().as_secs_f64();
         self.work.seconds_per_example = seconds / rows.len().max(1) as f64;
 
-        let Segment { predicted, at } = std::mem::take(&mut self.state.segment);
+        let Segment { mut predicted, at } = std::mem::take(&mut self.state.segment);
+        predicted.loss = Some(Term { sum: at.loss, weight: at.loss_weight });
         self.state.seconds += at.seconds + seconds;
         let mut metrics = self.work.costs.clone();
         let (set, loss, preprocessor) = (&self.work.metrics, &self.work.loss, data.preprocessor());

@@ -4,6 +4,7 @@
 mod auto_size;
 mod best;
 mod checkpoint;
+mod features;
 mod feeder;
 mod gradients;
 mod hook;
@@ -16,7 +17,6 @@ mod step;
 use std::sync::Arc;
 use std::time::Duration;
 
-use burn::tensor::Device;
 use luthier_core::{Direction, Ending, Metrics, Purpose, Streams};
 
 use crate::batch_size::BatchSizer;
@@ -24,19 +24,18 @@ use crate::data::DataError;
 use crate::loss::BoundLoss;
 use crate::metric::{MetricName, MetricSet};
 use crate::model::plan::Plan;
-use crate::model::{Network, Parameter, Signal, host};
+use crate::model::{Network, Parameter};
 use crate::optimizer::gradients::read_weights;
 use crate::optimizer::{Ema, Optimizer};
 use crate::penalty::{MaxNorm, Penalties};
-use crate::prepared::Prepared;
 use crate::schedule::{Reactions, Reading};
-use crate::shape::Shape;
 use crate::stopping::{Standing, Stopper, Verdict};
 use crate::trainable::Model;
 
 use best::Best;
+use features::Features;
 use feeder::Feeder;
-use measure::{Segment, evaluation_batch};
+use measure::Segment;
 use step::Stepped;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
@@ -85,7 +84,7 @@ struct Work {
     costs: Metrics,
     /// The epoch for which the next two hold.
     epoch: Option<u64>,
-    order: Vec<usize>,
+    order: Arc<Vec<usize>>,
     frozen: Vec<bool>,
     /// A factor on the learning rate of each parameter, where there are any.
     rates: Option<Vec<f64>>,
@@ -97,13 +96,6 @@ struct Work {
     seconds_per_example: f64,
     /// What a person should know.
     notice: Option<String>,
-}
-
-/// What the frozen beginning of a model gives for each row, computed once.
-struct Features {
-    shape: Shape,
-    /// Row after row.
-    values: Vec<f32>,
 }
 
 /// What [`Run::advance`] came to.
@@ -180,7 +172,7 @@ impl<M: Model> Run<M> {
             metrics,
             costs,
             epoch: None,
-            order: Vec::new(),
+            order: Arc::default(),
             frozen: vec![false; found.len()],
             rates: rates.iter().any(|rate| *rate != 1.0).then_some(rates),
             features: None,
@@ -237,8 +229,9 @@ impl<M: Model> Run<M> {
             return Ok(());
         }
         let data = Arc::clone(&self.setup.data);
-        self.work.order.clone_from(&data.split().train);
-        Streams::new(self.setup.seed).at(Purpose::Order, epoch).shuffle(&mut self.work.order);
+        let order = Arc::make_mut(&mut self.work.order);
+        order.clone_from(&data.split().train);
+        Streams::new(self.setup.seed).at(Purpose::Order, epoch).shuffle(order);
         let transfer = self.setup.config.model.transfer();
         let frozen = transfer.frozen_at(epoch, &self.state.model.parameters());
         let changed = frozen != self.work.frozen;
@@ -377,36 +370,4 @@ fn reading(metrics: &Metrics, name: &str, objective: (MetricName, Direction)) ->
         None => Direction::Minimize,
     };
     Some(Reading { value, direction })
-}
-
-/// Features are kept if they take no more memory than this; else they are computed again and again.
-const MOST_FEATURES: usize = 2 << 30;
-
-impl Features {
-    /// Those of all rows of training and validation, if the model has any and the data is always the same.
-    fn of<M: Model>(model: &M, data: &Prepared, device: &Device) -> Result<Option<Self>, DataError> {
-        let Some(shape) = model.features().filter(|_| !data.augments()) else { return Ok(None) };
-        let rows = data.dataset().len();
-        if rows * shape.size() * 4 > MOST_FEATURES {
-            return Ok(None);
-        }
-        let mut values = vec![0.0; rows * shape.size()];
-        for part in [&data.split().train, &data.split().validation] {
-            for rows in part.chunks(evaluation_batch(data.shape())) {
-                let batch = data.batch(rows)?;
-                let signal = Signal::new(batch.inputs, rows.len(), data.shape(), device);
-                let found = host(model.forward_features(signal).flat());
-                for (row, features) in rows.iter().zip(found.chunks_exact(shape.size())) {
-                    values[row * shape.size()..(row + 1) * shape.size()].copy_from_slice(features);
-                }
-            }
-        }
-        Ok(Some(Self { shape, values }))
-    }
-
-    /// Those of `rows`.
-    fn rows(&self, rows: &[usize]) -> Vec<f32> {
-        let size = self.shape.size();
-        rows.iter().flat_map(|row| &self.values[row * size..(row + 1) * size]).copied().collect()
-    }
 }

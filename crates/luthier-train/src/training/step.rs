@@ -12,13 +12,13 @@ use super::{Hook, Run};
 use crate::batch::Batch;
 use crate::batch_size::GradientNorms;
 use crate::data::DataError;
+use crate::loss::Term;
 use crate::metric::Predicted;
 use crate::optimizer::StepSettings;
 use crate::optimizer::gradients::{
     clip, clip_on_host, norm, norm_on_host, read_weights, update_to_weight, update_to_weight_on_host,
     write_weights,
 };
-use crate::prefetch::Request;
 use crate::schedule::{Bases, Progress, Values};
 use crate::trainable::Model;
 
@@ -68,7 +68,8 @@ impl<M: Model> Run<M> {
         let examples = data.split().train.len();
         let size = values.batch_size.clamp(1, examples);
         let first = self.state.at.example as usize;
-        let rows = self.work.order[first..(first + size * train.accumulate).min(examples)].to_vec();
+        let order = Arc::clone(&self.work.order);
+        let rows = &order[first..(first + size * train.accumulate).min(examples)];
         // Two parts give norms at two sizes, from which the noise of gradients is estimated.
         let part = if noise { size.div_ceil(2) } else { size };
 
@@ -76,12 +77,11 @@ impl<M: Model> Run<M> {
         let (mut loss, mut weight, mut squares) = (0.0, 0.0, 0.0);
         for (number, rows_of_part) in rows.chunks(part).enumerate() {
             let next = (first + (number + 1) * part).min(examples);
-            let next = self.work.order[next..examples.min(next + 3 * part)].to_vec();
             let share = rows_of_part.len() as f64 / rows.len() as f64;
-            let Some((found, sum, of)) = self.gradients(rows_of_part, &next, &values)? else {
+            let Some((found, term)) = self.gradients(rows_of_part, &order[next..], &values)? else {
                 return Ok(Stepped::NotFinite);
             };
-            (loss, weight) = (loss + sum, weight + of);
+            (loss, weight) = (loss + term.sum, weight + term.weight);
             if noise {
                 squares += found.norm().powi(2);
             }
@@ -95,30 +95,29 @@ impl<M: Model> Run<M> {
             self.state.sizer.observe_gradient(&self.setup.config.train.batch_size, &norms);
         }
         self.update(&values, gradients, rows.len());
-        self.state.segment.at.seconds += started.elapsed().as_secs_f64();
+        let at = &mut self.state.segment.at;
+        (at.loss, at.loss_weight) = (at.loss + loss, at.loss_weight + weight);
+        at.seconds += started.elapsed().as_secs_f64();
         hook.after_step(&self.state.at, if weight > 0.0 { loss / weight } else { loss });
         Ok(Stepped::Taken)
     }
 
-    /// The gradients on `rows` with the sum of the losses and of their weights; nothing if it is no number.
+    /// The gradients on `rows` with the sum of the losses; nothing if it is no number. `next` are the rows
+    /// behind them in the epoch.
     fn gradients(
         &mut self,
         rows: &[usize],
         next: &[usize],
         values: &Values,
-    ) -> Result<Option<(Gradients, f64, f64)>, DataError> {
+    ) -> Result<Option<(Gradients, Term)>, DataError> {
         let data = Arc::clone(&self.setup.data);
         let pass_number = self.state.at.pass;
         let examples = if let Some(features) = &self.work.features {
             let (inputs, targets) = (features.rows(rows), data.targets(rows));
             Examples { inputs, shape: features.shape, targets, mixed: None }
         } else {
-            let strength = values.augmentation;
-            let request = Request { step: pass_number, rows: rows.to_vec(), strength };
-            // The same size, further on in the epoch.
-            let next = next.chunks(rows.len()).zip(pass_number + 1..);
-            let next = next.map(|(rows, step)| Request { step, rows: rows.to_vec(), strength });
-            let Batch { inputs, targets, mixed } = self.work.feeder.batch(request, next)?;
+            let batch = self.work.feeder.batch(pass_number, rows, values.augmentation, next)?;
+            let Batch { inputs, targets, mixed } = batch;
             Examples { inputs, shape: data.shape(), targets, mixed }
         };
         let mut rng = Streams::new(self.setup.seed).at(Purpose::Dropout, pass_number);
@@ -130,9 +129,10 @@ impl<M: Model> Run<M> {
             outputs,
             targets,
             mixed: mixed.map(|mixed| (mixed.targets, mixed.share)),
+            loss: None,
         });
         self.state.at.pass += 1;
-        Ok(Some((gradients, loss.sum, loss.weight)))
+        Ok(Some((gradients, loss)))
     }
 
     /// Follows the gradients of a step on `rows` examples.

@@ -224,11 +224,11 @@ fn forged(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
 #[test]
 fn a_checkpoint_of_another_program_is_refused() {
     let bytes = bytes_of(&after(2));
-    let error = resume_error(mlp(5), &forged(&bytes, r#"\"version\":2"#, r#"\"version\":9"#));
+    let error = resume_error(mlp(5), &forged(&bytes, r#"\"version\":3"#, r#"\"version\":9"#));
     assert!(matches!(error, CheckpointError::Version(9)), "{error:?}");
     assert_eq!(
         error.to_string(),
-        "the checkpoint has version 9, expected 2: go on with the program that wrote it"
+        "the checkpoint has version 9, expected 3: go on with the program that wrote it"
     );
     for (from, to) in [
         ("luthier_checkpoint", "luthier_chickpoint"),

@@ -1,6 +1,7 @@
 //! Templates: names of parameters, filling in, and what is wrong with ranges.
 
 use super::*;
+use crate::Distribution;
 use crate::{Purpose, Streams};
 
 const FILE: &str = r#"

@@ -2,7 +2,7 @@
 
 use crate::model::Signal;
 use crate::model::builder::{Builder, Outline};
-use crate::model::plan::{GlobalPoolKernel, OverSteps, Planner};
+use crate::model::plan::{OverSteps, Planner, PoolKernel};
 use crate::model::signal::filled;
 use crate::model::stage::Operation;
 use crate::shape::Shape;
@@ -64,8 +64,8 @@ impl GlobalPool {
         let max = self == Self::Max;
         match planner.shape() {
             Shape::Image { channels, height, width } => {
-                let kernel = GlobalPoolKernel::new(height * width, channels, max);
-                planner.push(kernel, Shape::Image { channels, height: 1, width: 1 })
+                let pool = luthier_kernels::GlobalPool { places: height * width, channels };
+                planner.push(PoolKernel::new(pool, max), Shape::Image { channels, height: 1, width: 1 })
             }
             Shape::Sequence { features, .. } => {
                 planner.push(OverSteps::new(features, max), Shape::Flat(features))

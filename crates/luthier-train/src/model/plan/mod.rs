@@ -35,7 +35,7 @@ pub(super) use compile::{Planner, planned};
 pub(super) use conv::ConvKernel;
 pub(super) use dense::DenseKernel;
 pub(super) use norm::NormKernel;
-pub(super) use pool::{AdaptivePoolKernel, GlobalPoolKernel, PoolKernel};
+pub(super) use pool::{AdaptivePoolKernel, PoolKernel};
 pub(super) use residual::ResidualKernel;
 pub(super) use sequence::{EmbeddingKernel, OverSteps, RecurrentKernel, states};
 

@@ -57,6 +57,19 @@ impl Buffers {
         buffer
     }
 
+    /// Turns `dy` into as many numbers as `work` writes, and takes its memory back.
+    pub(crate) fn turn(
+        &mut self,
+        dy: Vec<f32>,
+        len: usize,
+        work: impl FnOnce(&[f32], &mut [f32]),
+    ) -> Vec<f32> {
+        let mut dx = self.take(len);
+        work(&dy, &mut dx);
+        self.give(dy);
+        dx
+    }
+
     /// Takes memory back.
     pub(crate) fn give(&mut self, buffer: Vec<f32>) {
         if buffer.capacity() > 0 {

@@ -4,28 +4,70 @@ use luthier_kernels::{GlobalPool, Pool2d};
 
 use super::node::{Backward, Forward, Kernel};
 
-/// The maximum or the mean over windows.
-pub(in crate::model) struct PoolKernel {
-    pool: Pool2d,
-    max: bool,
-    winners: Vec<u16>,
+/// Maxima and means of something.
+pub(in crate::model) trait Pooling: Send {
+    /// Where a maximum was found.
+    type Winner: Default + Clone + Send;
+
+    fn name(&self, what: &str) -> String;
+    fn max_forward(&self, batch: usize, x: &[f32], y: &mut [f32], winners: &mut [Self::Winner]);
+    fn max_backward(&self, batch: usize, winners: &[Self::Winner], dy: &[f32], dx: &mut [f32]);
+    fn mean_forward(&self, batch: usize, x: &[f32], y: &mut [f32]);
+    fn mean_backward(&self, batch: usize, dy: &[f32], dx: &mut [f32]);
 }
 
-impl PoolKernel {
-    pub(in crate::model) fn new(pool: Pool2d, max: bool) -> Self {
+macro_rules! pooling {
+    ($pool:ty, $winner:ty, |$self:ident, $what:ident| $name:expr) => {
+        impl Pooling for $pool {
+            type Winner = $winner;
+
+            fn name(&$self, $what: &str) -> String {
+                $name
+            }
+
+            fn max_forward(&self, batch: usize, x: &[f32], y: &mut [f32], winners: &mut [$winner]) {
+                self.max_forward(batch, x, y, winners);
+            }
+
+            fn max_backward(&self, batch: usize, winners: &[$winner], dy: &[f32], dx: &mut [f32]) {
+                self.max_backward(batch, winners, dy, dx);
+            }
+
+            fn mean_forward(&self, batch: usize, x: &[f32], y: &mut [f32]) {
+                self.mean_forward(batch, x, y);
+            }
+
+            fn mean_backward(&self, batch: usize, dy: &[f32], dx: &mut [f32]) {
+                self.mean_backward(batch, dy, dx);
+            }
+        }
+    };
+}
+
+pooling!(Pool2d, u16, |self, what| format!("{what} pool {}x{}", self.size[0], self.size[1]));
+pooling!(GlobalPool, u32, |self, what| format!("global {what} pool"));
+
+/// The maximum or the mean over windows, or over everything.
+pub(in crate::model) struct PoolKernel<P: Pooling> {
+    pool: P,
+    max: bool,
+    winners: Vec<P::Winner>,
+}
+
+impl<P: Pooling> PoolKernel<P> {
+    pub(in crate::model) fn new(pool: P, max: bool) -> Self {
         Self { pool, max, winners: Vec::new() }
     }
 }
 
-impl Kernel for PoolKernel {
+impl<P: Pooling> Kernel for PoolKernel<P> {
     fn name(&self) -> String {
-        let [height, width] = self.pool.size;
-        format!("{} pool {height}x{width}", if self.max { "max" } else { "mean" })
+        self.pool.name(if self.max { "max" } else { "mean" })
     }
 
     fn forward(&mut self, run: &mut Forward<'_, '_, '_>, x: &[f32], y: &mut [f32]) {
         if self.max {
-            self.winners.resize(y.len(), 0);
+            self.winners.resize(y.len(), P::Winner::default());
             self.pool.max_forward(run.batch, x, y, &mut self.winners);
         } else {
             self.pool.mean_forward(run.batch, x, y);
@@ -39,59 +81,14 @@ impl Kernel for PoolKernel {
         dy: Vec<f32>,
         _: bool,
     ) -> Vec<f32> {
-        let mut dx = run.buffers.take(x.len());
-        if self.max {
-            self.pool.max_backward(run.batch, &self.winners, &dy, &mut dx);
-        } else {
-            self.pool.mean_backward(run.batch, &dy, &mut dx);
-        }
-        run.buffers.give(dy);
-        dx
-    }
-}
-
-/// The maximum or the mean of each channel.
-pub(in crate::model) struct GlobalPoolKernel {
-    pool: GlobalPool,
-    max: bool,
-    winners: Vec<u32>,
-}
-
-impl GlobalPoolKernel {
-    pub(in crate::model) fn new(places: usize, channels: usize, max: bool) -> Self {
-        Self { pool: GlobalPool { places, channels }, max, winners: Vec::new() }
-    }
-}
-
-impl Kernel for GlobalPoolKernel {
-    fn name(&self) -> String {
-        format!("global {} pool", if self.max { "max" } else { "mean" })
-    }
-
-    fn forward(&mut self, run: &mut Forward<'_, '_, '_>, x: &[f32], y: &mut [f32]) {
-        if self.max {
-            self.winners.resize(y.len(), 0);
-            self.pool.max_forward(run.batch, x, y, &mut self.winners);
-        } else {
-            self.pool.mean_forward(run.batch, x, y);
-        }
-    }
-
-    fn backward(
-        &mut self,
-        run: &mut Backward<'_>,
-        (x, _): (&[f32], &[f32]),
-        dy: Vec<f32>,
-        _: bool,
-    ) -> Vec<f32> {
-        let mut dx = run.buffers.take(x.len());
-        if self.max {
-            self.pool.max_backward(run.batch, &self.winners, &dy, &mut dx);
-        } else {
-            self.pool.mean_backward(run.batch, &dy, &mut dx);
-        }
-        run.buffers.give(dy);
-        dx
+        let batch = run.batch;
+        run.buffers.turn(dy, x.len(), |dy, dx| {
+            if self.max {
+                self.pool.max_backward(batch, &self.winners, dy, dx);
+            } else {
+                self.pool.mean_backward(batch, dy, dx);
+            }
+        })
     }
 }
 
@@ -160,9 +157,6 @@ impl Kernel for AdaptivePoolKernel {
         dy: Vec<f32>,
         _: bool,
     ) -> Vec<f32> {
-        let mut dx = run.buffers.take(x.len());
-        self.add(&dy, &mut dx, true);
-        run.buffers.give(dy);
-        dx
+        run.buffers.turn(dy, x.len(), |dy, dx| self.add(dy, dx, true))
     }
 }

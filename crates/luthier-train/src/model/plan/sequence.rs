@@ -221,27 +221,26 @@ impl Kernel for OverSteps {
         _: bool,
     ) -> Vec<f32> {
         let (features, steps) = (self.features, run.steps);
-        let mut dx = run.buffers.take(x.len());
-        dx.fill(0.0);
-        let sequences = dx.chunks_exact_mut((features * steps.length).max(1));
-        let gradients = dy.chunks_exact(features).zip(self.winners.chunks_exact(features));
-        for (sequence, (dx, (dy, winners))) in sequences.zip(gradients).enumerate() {
-            if self.max {
-                for (feature, (dy, winner)) in dy.iter().zip(winners).enumerate() {
-                    if let Some(step) = winner {
-                        dx[*step as usize * features + feature] = *dy;
+        run.buffers.turn(dy, x.len(), |dy, dx| {
+            dx.fill(0.0);
+            let sequences = dx.chunks_exact_mut((features * steps.length).max(1));
+            let gradients = dy.chunks_exact(features).zip(self.winners.chunks_exact(features));
+            for (sequence, (dx, (dy, winners))) in sequences.zip(gradients).enumerate() {
+                if self.max {
+                    for (feature, (dy, winner)) in dy.iter().zip(winners).enumerate() {
+                        if let Some(step) = winner {
+                            dx[*step as usize * features + feature] = *dy;
+                        }
                     }
+                    continue;
                 }
-                continue;
+                let share = 1.0 / real_steps(steps, sequence).count().max(1) as f32;
+                for step in real_steps(steps, sequence) {
+                    let dx = &mut dx[step * features..][..features];
+                    dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = dy * share);
+                }
             }
-            let share = 1.0 / real_steps(steps, sequence).count().max(1) as f32;
-            for step in real_steps(steps, sequence) {
-                let dx = &mut dx[step * features..][..features];
-                dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = dy * share);
-            }
-        }
-        run.buffers.give(dy);
-        dx
+        })
     }
 }
 

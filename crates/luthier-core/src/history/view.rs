@@ -1,0 +1,105 @@
+//! What an algorithm sees of a history.
+
+use super::Trial;
+use crate::{Distribution, Outcome, Params, Stop, TrialId};
+
+/// What an algorithm sees of a study: trials by number, with losses to be minimised.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    pub(super) trials: &'a [Trial],
+}
+
+impl<'a> View<'a> {
+    /// Number of trials, of every state.
+    pub fn len(&self) -> usize {
+        self.trials.len()
+    }
+
+    /// Whether there is no trial yet.
+    pub fn is_empty(&self) -> bool {
+        self.trials.is_empty()
+    }
+
+    /// The trials that have ended, by number.
+    pub fn finished(&self) -> impl Iterator<Item = FinishedTrial<'a>> + use<'a> {
+        self.trials.iter().filter_map(|trial| Some(FinishedTrial { trial, outcome: trial.outcome.as_ref()? }))
+    }
+
+    /// The trials that have not ended, by number: running ones and paused ones.
+    pub fn unfinished(&self) -> impl Iterator<Item = Unfinished<'a>> + use<'a> {
+        self.trials.iter().filter(|trial| trial.outcome.is_none()).map(|trial| Unfinished { trial })
+    }
+
+    /// The unfinished trial of this number.
+    pub fn get_unfinished(&self, id: TrialId) -> Option<Unfinished<'a>> {
+        let trial = self.trials.get(id.0 as usize)?;
+        trial.outcome.is_none().then_some(Unfinished { trial })
+    }
+}
+
+/// A trial that has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct FinishedTrial<'a> {
+    trial: &'a Trial,
+    outcome: &'a Outcome,
+}
+
+impl<'a> FinishedTrial<'a> {
+    /// Its number.
+    pub fn id(&self) -> TrialId {
+        self.trial.id
+    }
+
+    /// Its parameters.
+    pub fn params(&self) -> &'a Params {
+        &self.trial.params
+    }
+
+    /// How it ended.
+    pub fn outcome(&self) -> &'a Outcome {
+        self.outcome
+    }
+
+    /// The loss that counts, of a complete trial.
+    pub fn loss(&self) -> Option<f64> {
+        self.outcome.value().map(|value| self.trial.direction.loss(value))
+    }
+
+    /// The losses of its reports: `(step, loss)`, steps rising. They may be NaN.
+    pub fn losses(&self) -> &'a [(u64, f64)] {
+        &self.trial.losses
+    }
+
+    /// The range under which the parameter was asked for, in a study that finds its space as it goes.
+    pub fn suggested(&self, name: &str) -> Option<&'a Distribution> {
+        self.trial.suggested.get(name)
+    }
+}
+
+/// A trial that has not ended: it runs, or is paused.
+#[derive(Debug, Clone, Copy)]
+pub struct Unfinished<'a> {
+    trial: &'a Trial,
+}
+
+impl<'a> Unfinished<'a> {
+    /// Its number.
+    pub fn id(&self) -> TrialId {
+        self.trial.id
+    }
+
+    /// Its parameters.
+    pub fn params(&self) -> &'a Params {
+        &self.trial.params
+    }
+
+    /// The losses of its reports: `(step, loss)`, steps rising. They may be NaN.
+    pub fn losses(&self) -> &'a [(u64, f64)] {
+        &self.trial.losses
+    }
+
+    /// What set it aside, if it is not running.
+    pub fn paused(&self) -> Option<Stop> {
+        self.trial.paused
+    }
+}

@@ -1,0 +1,201 @@
+//! A trial of a study from Rust: its parameters, one by one, and its reports.
+
+use luthier_core::{
+    Decision, Distribution, Event, Metrics, Parameter, Purpose, Report, StopReason, Streams, TrialId, Value,
+};
+
+use super::{Study, StudyError};
+
+/// A running trial of a [`Study`].
+pub struct Trial<'s> {
+    study: &'s Study,
+    id: TrialId,
+    stopped: Option<StopReason>,
+}
+
+impl<'s> Trial<'s> {
+    pub(super) fn new(study: &'s Study, id: TrialId) -> Self {
+        Self { study, id, stopped: None }
+    }
+
+    /// Its number, and why it was told to stop, if it was.
+    pub(super) fn end(self) -> (TrialId, Option<StopReason>) {
+        (self.id, self.stopped)
+    }
+}
+
+impl Trial<'_> {
+    /// Its number.
+    pub fn id(&self) -> TrialId {
+        self.id
+    }
+
+    /// A number from a range: `trial.suggest_float("lr", 1e-5..=1e-1).log().get()?`.
+    pub fn suggest_float(&mut self, name: &str, range: std::ops::RangeInclusive<f64>) -> Suggest<'_, f64> {
+        self.suggest(name, Distribution::float(*range.start(), *range.end()))
+    }
+
+    /// A whole number from a range.
+    pub fn suggest_int(&mut self, name: &str, range: std::ops::RangeInclusive<i64>) -> Suggest<'_, i64> {
+        self.suggest(name, Distribution::int(*range.start(), *range.end()))
+    }
+
+    /// One of several options.
+    ///
+    /// # Errors
+    ///
+    /// As [`Suggest::get`].
+    pub fn suggest_choice<V: Into<Value> + Clone>(
+        &mut self,
+        name: &str,
+        options: &[V],
+    ) -> Result<V, StudyError> {
+        let values: Vec<Value> = options.iter().cloned().map(Into::into).collect();
+        let chosen = self.value(name, &Distribution::Choice { options: values.clone() })?;
+        let index = values.iter().position(|value| *value == chosen);
+        index.map(|index| options[index].clone()).ok_or_else(|| StudyError::Parameter {
+            name: name.to_owned(),
+            reason: "it is not one of the options".to_owned(),
+        })
+    }
+
+    fn suggest<T>(&mut self, name: &str, distribution: Distribution) -> Suggest<'_, T> {
+        Suggest {
+            study: self.study,
+            id: self.id,
+            name: name.to_owned(),
+            distribution,
+            value: std::marker::PhantomData,
+        }
+    }
+
+    fn value(&self, name: &str, distribution: &Distribution) -> Result<Value, StudyError> {
+        suggest_value(self.study, self.id, name, distribution)
+    }
+
+    /// Tells how the trial stands after `step` (from 1, rising), and hears whether to go on.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be stored, or steps do not rise.
+    pub fn report(&mut self, step: u64, value: f64) -> Result<Decision, StudyError> {
+        let mut ledger = self.study.ledger();
+        let report = Report { step, value, metrics: Metrics::default() };
+        ledger.append(Event::Reported { trial: self.id, report })?;
+        let view = ledger.history().view();
+        let Some(trial) = view.get_unfinished(self.id) else { return Ok(Decision::Continue) };
+        let mut rng =
+            Streams::new(ledger.study().definition.seed).at(Purpose::Pruner, (self.id.0 << 32) | step);
+        let decision = self.study.search.decide(&view, &trial, &mut rng);
+        if let Decision::Stop(reason) = &decision {
+            self.stopped = Some(reason.clone());
+        }
+        Ok(decision)
+    }
+}
+
+fn suggest_value(
+    study: &Study,
+    id: TrialId,
+    name: &str,
+    distribution: &Distribution,
+) -> Result<Value, StudyError> {
+    let mut ledger = study.ledger();
+    let wrong = |reason: String| StudyError::Parameter { name: name.to_owned(), reason };
+    if let Some(trial) = ledger.history().trial(id)
+        && let (Some(value), Some(before)) = (trial.params.get(name), trial.suggested.get(name))
+    {
+        // Asked for twice: the same answer, as long as it is the same question.
+        if before == distribution {
+            return Ok(value.clone());
+        }
+        return Err(wrong(format!("it was asked for with the range {before}, and now with {distribution}")));
+    }
+    distribution.check().map_err(|error| wrong(error.to_string()))?;
+    let parameter = Parameter::new(name, distribution.clone());
+    let seed = ledger.study().definition.seed;
+    // A stream of its own for each parameter of each trial.
+    let place = u64::from_str_radix(&luthier_core::fingerprint(name.as_bytes()), 16).unwrap_or(0);
+    let mut rng = Streams::new(seed ^ place).at(Purpose::Sampler, id.0);
+    let value = study.search.suggest(&ledger.history().view(), &parameter, &mut rng)?;
+    ledger.append(Event::ParamSuggested {
+        trial: id,
+        name: name.to_owned(),
+        distribution: distribution.clone(),
+        value: value.clone(),
+    })?;
+    Ok(value)
+}
+
+/// A parameter that is about to be chosen. [`Suggest::get`] chooses it.
+#[must_use = "a parameter is chosen by `get`"]
+pub struct Suggest<'t, T> {
+    study: &'t Study,
+    id: TrialId,
+    name: String,
+    distribution: Distribution,
+    value: std::marker::PhantomData<T>,
+}
+
+impl<T> Suggest<'_, T> {
+    /// Even on the logarithmic scale.
+    pub fn log(mut self) -> Self {
+        match &mut self.distribution {
+            Distribution::Float { log, .. } | Distribution::Int { log, .. } => *log = true,
+            Distribution::Choice { .. } => {}
+        }
+        self
+    }
+
+    fn choose(&self) -> Result<Value, StudyError> {
+        suggest_value(self.study, self.id, &self.name, &self.distribution)
+    }
+
+    fn wrong(&self, value: &Value) -> StudyError {
+        StudyError::Parameter {
+            name: self.name.clone(),
+            reason: format!("the search gave {value}, which is of another kind"),
+        }
+    }
+}
+
+impl Suggest<'_, f64> {
+    /// Only the low end and so many steps above it.
+    pub fn step(mut self, by: f64) -> Self {
+        if let Distribution::Float { step, .. } = &mut self.distribution {
+            *step = Some(by);
+        }
+        self
+    }
+
+    /// Chooses the value.
+    ///
+    /// # Errors
+    ///
+    /// If the range cannot be used, is not the one of an earlier question in this trial, or the choice
+    /// cannot be stored.
+    pub fn get(self) -> Result<f64, StudyError> {
+        let value = self.choose()?;
+        value.as_f64().ok_or_else(|| self.wrong(&value))
+    }
+}
+
+impl Suggest<'_, i64> {
+    /// Only the low end and so many steps above it.
+    pub fn step(mut self, by: i64) -> Self {
+        if let Distribution::Int { step, .. } = &mut self.distribution {
+            *step = by;
+        }
+        self
+    }
+
+    /// Chooses the value.
+    ///
+    /// # Errors
+    ///
+    /// As for numbers.
+    pub fn get(self) -> Result<i64, StudyError> {
+        let value = self.choose()?;
+        value.as_i64().ok_or_else(|| self.wrong(&value))
+    }
+}

@@ -1,0 +1,98 @@
+//! What is read of a study file beside its sections: its identity, what is set in it, and its names.
+
+use luthier_core::config::{Decode, Kind, Node, Problem, Problems, Template, nearest};
+use luthier_train::{Metric, MetricName};
+
+use super::StudyFile;
+
+/// A study file without what may change while a study goes on.
+pub(super) fn identity(root: &Node) -> String {
+    let mut root = root.clone();
+    if let Kind::Table(sections) = &mut root.kind {
+        for (section, keys) in
+            [("search", &["trials", "timeout", "parallel"][..]), ("study", &["target"][..])]
+        {
+            if let Some(Kind::Table(table)) = sections.get_mut(section).map(|section| &mut section.kind) {
+                table.retain(|key, _| !keys.contains(&key.as_str()));
+            }
+        }
+    }
+    root.to_toml()
+}
+
+/// The lines by which a stored study file and this one differ, limits apart: `- old` and `+ new`. Empty
+/// if they agree.
+pub fn difference(stored: &str, now: &StudyFile) -> Vec<String> {
+    let stored = Node::parse(stored, "stored").map_or_else(|_| stored.to_owned(), |root| identity(&root));
+    let now = now.identity();
+    let missing = |lines: &str, from: &str, mark: char| -> Vec<String> {
+        let there: Vec<&str> = from.lines().collect();
+        lines.lines().filter(|line| !there.contains(line)).map(|line| format!("{mark} {line}")).collect()
+    };
+    if stored == now {
+        return Vec::new();
+    }
+    let mut lines = missing(&stored, &now, '-');
+    lines.extend(missing(&now, &stored, '+'));
+    if lines.is_empty() {
+        lines.push("the same lines in another order".to_owned());
+    }
+    lines
+}
+
+pub(super) fn apply_sets(root: &mut Node, sets: &[String]) -> Result<(), Problems> {
+    let mut problems = Problems::new("--set");
+    for set in sets {
+        match set.split_once('=') {
+            Some((path, value)) => {
+                if let Err(reason) = root.set(path.trim(), Node::parse_value(value.trim())) {
+                    problems.add(0, path, "a path in the study file", reason);
+                }
+            }
+            None => problems.add(0, set, "PATH=VALUE", "no `=`"),
+        }
+    }
+    problems.or(Some(()))
+}
+
+/// Checks the keys that name something (no range may stand there), and finds the objective.
+pub(super) fn check_names(root: &Node, template: &Template, problems: &mut Problems) -> Option<MetricName> {
+    let node = |section: &str, key: &str| root.get(section).and_then(|section| section.get(key));
+    let line = |section: &str, key: &str| node(section, key).map_or(0, |node| node.line);
+    let mut one_of = |section: &str, key: &str, known: &[&str]| {
+        let Some(found) = node(section, key).and_then(Node::as_str) else { return };
+        if !known.contains(&found) {
+            problems.push(Problem {
+                line: Some(line(section, key)).filter(|line| *line > 0),
+                path: format!("{section}.{key}"),
+                expected: format!("one of {}", known.join(", ")),
+                found: format!("{found:?}"),
+                help: nearest(found, known.iter().copied()).map(|near| format!("did you mean {near:?}?")),
+            });
+        }
+    };
+    one_of("study", "direction", &["minimize", "maximize"]);
+    let samplers: Vec<&str> = luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect();
+    one_of("search", "sampler", &samplers);
+    let pruners: Vec<&str> = luthier_search::PRUNERS.iter().map(|entry| entry.name).collect();
+    one_of("search", "pruner", &pruners);
+    if node("study", "name").and_then(Node::as_str).is_some_and(|name| name.trim().is_empty()) {
+        problems.add(line("study", "name"), "study.name", "a name", "empty text");
+    }
+    let objective = MetricName::decode(node("study", "objective")?, "study.objective", problems);
+    let of_loss = |name: &str| {
+        name.strip_prefix("train.loss").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let searched_loss = template.space().iter().find(|param| of_loss(&param.name));
+    if objective.is_some_and(|objective| objective.metric == Metric::Loss)
+        && let Some(param) = searched_loss
+    {
+        problems.add(
+            template.line(&param.name).unwrap_or(0),
+            &param.name,
+            "one loss: the objective is that loss, and different losses cannot be compared",
+            "a range",
+        );
+    }
+    objective
+}
