@@ -9,7 +9,8 @@ use indexmap::IndexMap;
 use thiserror::Error;
 
 use crate::{
-    Direction, Distribution, Event, Metrics, Outcome, Params, Recorded, Report, Revision, Stop, TrialId,
+    Direction, Distribution, Event, Metrics, Outcome, Params, Recorded, Report, Revision, Stop,
+    StudyDefinition, TrialId,
 };
 
 pub use view::{FinishedTrial, Unfinished, View};
@@ -106,6 +107,7 @@ pub struct History {
     revision: Revision,
     trials: Vec<Trial>,
     session: Option<SessionRecord>,
+    steps: Option<u64>,
 }
 
 /// What a session of work said of itself when it began.
@@ -122,7 +124,18 @@ pub struct SessionRecord {
 impl History {
     /// The empty history.
     pub fn new(direction: Direction) -> Self {
-        Self { direction, revision: 0, trials: Vec::new(), session: None }
+        Self { direction, revision: 0, trials: Vec::new(), session: None, steps: None }
+    }
+
+    /// The same, of trials with so many reports each.
+    #[must_use]
+    pub fn with_steps(self, steps: Option<u64>) -> Self {
+        Self { steps, ..self }
+    }
+
+    /// The empty history of a study.
+    pub fn of(definition: &StudyDefinition) -> Self {
+        Self { steps: definition.steps, ..Self::new(definition.direction) }
     }
 
     /// The history of these events, from the first.
@@ -246,7 +259,7 @@ impl History {
 
     /// What an algorithm sees.
     pub fn view(&self) -> View<'_> {
-        View { trials: &self.trials }
+        View { trials: &self.trials, steps: self.steps, closed: false }
     }
 }
 

@@ -52,6 +52,17 @@ pub enum StopReason {
         #[serde(with = "crate::trial::number")]
         threshold: f64,
     },
+    /// It is not among the best trials that have reached a rung of successive halving.
+    BehindRung {
+        /// The step of the rung.
+        step: u64,
+        /// Its rank there, from 1.
+        rank: u64,
+        /// How many of them go on.
+        kept: u64,
+        /// How many have reached the rung, this one included.
+        of: u64,
+    },
     /// The user's own program asked for it.
     Requested,
 }
@@ -64,6 +75,9 @@ impl fmt::Display for StopReason {
             }
             Self::BehindPercentile { step, percentile, .. } => {
                 write!(f, "behind the {percentile}th percentile at step {step}")
+            }
+            Self::BehindRung { step, rank, kept, of } => {
+                write!(f, "behind the rung at step {step}: number {rank} of {of}, of which {kept} go on")
             }
             Self::Requested => write!(f, "stopped on request"),
         }
@@ -174,6 +188,7 @@ impl Search for SamplerAndPruner {
             Budget::Until(step) => Some(step),
         };
         Ok(match self.pruner.admit(view) {
+            Admission::New(_) if view.is_closed() => Next::Done,
             Admission::New(budget) => {
                 Next::New { params: self.sampler.propose(view, space, rng)?, until: step(budget) }
             }

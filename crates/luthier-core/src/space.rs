@@ -10,12 +10,12 @@ use crate::{Distribution, DistributionError, Params, Rng, Value};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
-    /// Only where the parameter has this value.
-    Equals {
+    /// Only where the parameter has one of these values.
+    In {
         /// Name of the other parameter.
         param: String,
-        /// The value that it must have.
-        value: Value,
+        /// The values under which this one exists.
+        values: Vec<Value>,
     },
     /// Only where the whole-number parameter is at least this.
     AtLeast {
@@ -27,16 +27,21 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// Only where `param` has this value.
+    pub fn equals(param: impl Into<String>, value: impl Into<Value>) -> Self {
+        Self::In { param: param.into(), values: vec![value.into()] }
+    }
+
     /// The parameter that the condition looks at.
     pub fn param(&self) -> &str {
         match self {
-            Self::Equals { param, .. } | Self::AtLeast { param, .. } => param,
+            Self::In { param, .. } | Self::AtLeast { param, .. } => param,
         }
     }
 
     fn holds(&self, params: &Params) -> bool {
         match self {
-            Self::Equals { param, value } => params.get(param) == Some(value),
+            Self::In { param, values } => params.get(param).is_some_and(|found| values.contains(found)),
             Self::AtLeast { param, value } => {
                 params.get(param).and_then(Value::as_i64).is_some_and(|found| found >= *value)
             }
@@ -118,7 +123,7 @@ impl Space {
     /// let space = Space::new([
     ///     Parameter::new("optimizer", Distribution::choice(["adam", "sgd"])),
     ///     Parameter::new("momentum", Distribution::float(0.0, 0.99))
-    ///         .when(Condition::Equals { param: "optimizer".into(), value: "sgd".into() }),
+    ///         .when(Condition::equals("optimizer", "sgd")),
     /// ])?;
     /// assert_eq!(space.len(), 2);
     /// # Ok::<(), luthier_core::SpaceError>(())
@@ -234,9 +239,15 @@ impl Space {
                 fixed.extend(self.enabling(parent));
             }
             match condition {
-                Condition::Equals { param, value } => fixed.insert(param.clone(), value.clone()),
-                Condition::AtLeast { param, value } => fixed.insert(param.clone(), Value::Int(*value)),
-            };
+                Condition::In { param, values } => {
+                    if let Some(value) = values.first() {
+                        fixed.insert(param.clone(), value.clone());
+                    }
+                }
+                Condition::AtLeast { param, value } => {
+                    fixed.insert(param.clone(), Value::Int(*value));
+                }
+            }
         }
         fixed
     }

@@ -102,7 +102,7 @@ impl Ledger {
 ///
 /// If it cannot be read.
 pub fn read_history(storage: &dyn Storage, study: &Study) -> Result<History, LedgerError> {
-    let mut history = History::new(study.definition.direction);
+    let mut history = History::of(&study.definition);
     for recorded in storage.read(study.id, 0)? {
         apply(&mut history, &recorded, study)?;
     }

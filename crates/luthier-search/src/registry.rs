@@ -4,7 +4,7 @@ use std::fmt;
 
 use luthier_core::{Pruner, Sampler};
 
-use crate::pruner::{NoPruner, Percentile};
+use crate::pruner::{Asha, NoPruner, Percentile};
 use crate::sampler::{Random, Tpe};
 
 /// An algorithm with its name.
@@ -50,6 +50,16 @@ pub const PRUNERS: &[Entry<dyn Pruner>] = &[
         name: "median",
         about: "stops a trial whose best value so far is behind the median of complete trials at that step",
         create: || Box::new(Percentile::median()),
+    },
+    Entry {
+        name: "asha",
+        about: "pauses trials after 1, 3, 9, … steps and lets the best third of each rung go on (ASHA)",
+        create: || Box::new(Asha::promoting()),
+    },
+    Entry {
+        name: "asha_stop",
+        about: "stops trials that are not in the best third at 1, 3, 9, … steps (ASHA)",
+        create: || Box::new(Asha::stopping()),
     },
 ];
 

@@ -20,7 +20,10 @@ fn pruners() {
 #[test]
 fn names_find_their_algorithm() {
     assert_eq!(SAMPLERS.iter().map(|entry| entry.name).collect::<Vec<_>>(), ["random", "tpe"]);
-    assert_eq!(PRUNERS.iter().map(|entry| entry.name).collect::<Vec<_>>(), ["none", "median"]);
+    assert_eq!(
+        PRUNERS.iter().map(|entry| entry.name).collect::<Vec<_>>(),
+        ["none", "median", "asha", "asha_stop"]
+    );
     assert!(luthier_search::sampler("median").is_none());
     assert!(luthier_search::pruner("median").is_some_and(|pruner| pruner.decides()));
 }

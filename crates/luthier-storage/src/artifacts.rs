@@ -191,7 +191,7 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && name.chars().all(allowed)
 }
 
-fn check_name(folder: &Path, name: &str) -> Result<(), StorageError> {
+pub(crate) fn check_name(place: &Path, name: &str) -> Result<(), StorageError> {
     if is_name(name) {
         return Ok(());
     }
@@ -200,7 +200,7 @@ fn check_name(folder: &Path, name: &str) -> Result<(), StorageError> {
          start",
         name.escape_debug()
     );
-    Err(errors::unusable(folder, what))
+    Err(errors::unusable(place, what))
 }
 
 #[cfg(test)]

@@ -26,6 +26,15 @@ pub(crate) fn read_only(place: &Path, cause: &dyn std::error::Error) -> StorageE
     unusable(place, what)
 }
 
+/// What a storage would not be able to read back.
+pub(crate) fn unwritable(place: &str, source: serde_json::Error) -> StorageError {
+    StorageError::Backend {
+        what: "cannot keep what could not be read back (is a number in it not finite?)".to_owned(),
+        place: place.to_owned(),
+        source: Box::new(source),
+    }
+}
+
 /// A call of the file system that failed.
 pub(crate) fn io(what: impl Into<String>, place: &Path, source: std::io::Error) -> StorageError {
     StorageError::Backend { what: what.into(), place: place.display().to_string(), source: Box::new(source) }

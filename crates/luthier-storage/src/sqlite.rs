@@ -320,11 +320,7 @@ impl SqliteStorage {
     }
 
     fn unwritable(&self, source: serde_json::Error) -> StorageError {
-        StorageError::Backend {
-            what: "cannot keep what could not be read back (is a number in it not finite?)".to_owned(),
-            place: self.path.display().to_string(),
-            source: Box::new(source),
-        }
+        errors::unwritable(&self.path.display().to_string(), source)
     }
 }
 

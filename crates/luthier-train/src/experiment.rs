@@ -16,7 +16,7 @@ use crate::metric::{MetricName, MetricSet, Part, class_counts};
 use crate::model::{Network, StageSummary, kernels, summarize};
 use crate::prepared::Prepared;
 use crate::pretrained::{Library, Transfer};
-use crate::settings::TrainingConfig;
+use crate::settings::{Every, TrainingConfig};
 use crate::trainable::Model;
 use crate::trained_model::TrainedModel;
 use crate::training::{Blueprint, Build, Run, Setup};
@@ -118,6 +118,24 @@ impl<M: Model> Experiment<M> {
     /// The number of trainings that a trial consists of: 1, or that of the folds.
     pub fn folds(&self) -> usize {
         self.splits.len()
+    }
+
+    /// The reports of a trial that runs its whole length: epochs, or folds. Nothing where that differs from trial
+    /// to trial, or depends on the size of batches.
+    pub fn reports(&self) -> Option<u64> {
+        if self.folds() > 1 {
+            return Some(self.folds() as u64);
+        }
+        let of = |params: &Params| {
+            let config = TrainingConfig::read(&self.template.fill(params).ok()?, "").ok()?;
+            match config.train.validate_every {
+                Every::Epochs(every) => Some((config.train.epochs as f64 / every).ceil() as u64),
+                Every::Steps(_) => None,
+            }
+        };
+        let corners = self.space().corners();
+        let first = of(corners.first()?)?;
+        corners.iter().all(|corner| of(corner) == Some(first)).then_some(first)
     }
 
     /// The file with its ranges filled in and the seed of the trial: what repeats the trial.

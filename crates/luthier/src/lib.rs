@@ -1,9 +1,11 @@
 #![doc = include_str!("../../../README.md")]
 
+mod ask_tell;
 pub mod reference;
 mod study;
 mod study_file;
 
+pub use ask_tell::{AskTell, AskTellError};
 pub use luthier_core as core;
 pub use luthier_core::{Decision, Direction, StopReason, TrialId, Value};
 pub use luthier_runner as runner;

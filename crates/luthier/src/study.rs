@@ -147,6 +147,7 @@ impl StudyBuilder {
             objective: "value".to_owned(),
             direction: self.direction,
             seed: self.seed,
+            steps: None,
             file: None,
             data: None,
             program: crate::PROGRAM.to_owned(),

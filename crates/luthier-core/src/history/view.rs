@@ -7,6 +7,8 @@ use crate::{Distribution, Outcome, Params, Stop, TrialId};
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     pub(super) trials: &'a [Trial],
+    pub(super) steps: Option<u64>,
+    pub(super) closed: bool,
 }
 
 impl<'a> View<'a> {
@@ -18,6 +20,22 @@ impl<'a> View<'a> {
     /// Whether there is no trial yet.
     pub fn is_empty(&self) -> bool {
         self.trials.is_empty()
+    }
+
+    /// The reports of a trial that runs its whole length, where that is known and the same for all.
+    pub fn steps(&self) -> Option<u64> {
+        self.steps
+    }
+
+    /// Whether no new trial may begin: only paused ones may go on.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The view of who may begin no new trial, if `closed` says so.
+    #[must_use]
+    pub fn closing(self, closed: bool) -> Self {
+        Self { closed, ..self }
     }
 
     /// The trials that have ended, by number.

@@ -20,7 +20,7 @@ pub fn conditional_space() -> Space {
         Parameter::new("optimizer", Distribution::choice(["adam", "sgd"])),
         Parameter::new("rate", Distribution::log_float(1e-5, 1e-1)),
         Parameter::new("momentum", Distribution::float(0.0, 0.99))
-            .when(Condition::Equals { param: "optimizer".into(), value: "sgd".into() }),
+            .when(Condition::equals("optimizer", "sgd")),
         Parameter::new("layers", Distribution::int(1, 3)),
         Parameter::new("units1", Distribution::log_int(8, 256)),
         Parameter::new("units2", Distribution::log_int(8, 256))

@@ -11,6 +11,7 @@ fn definition(name: &str) -> StudyDefinition {
         objective: "val_accuracy".to_owned(),
         direction: Direction::Maximize,
         seed: u64::MAX >> 1,
+        steps: None,
         file: Some("[study]\nname = \"ü\"\n".to_owned()),
         data: None,
         program: "luthier 0".to_owned(),

@@ -68,6 +68,7 @@ fn open(storage: &Arc<dyn Storage>) -> Ledger {
             objective: "value".into(),
             direction: Direction::Minimize,
             seed: 4,
+            steps: None,
             file: None,
             data: None,
             program: "test".into(),
@@ -338,4 +339,25 @@ fn an_objective_that_cannot_work_ends_the_study_and_blames_no_trial() {
         run(&storage, &search("none"), &objective, limits(3, 2), &Interrupt::default()).unwrap();
     assert_eq!((stop, history.trials().len()), (Stop::Finished, 3));
     assert!(history.trials().iter().all(|trial| trial.state() == "complete"));
+}
+
+#[test]
+fn halving_ends_with_a_winner_however_few_trials_there_are() {
+    for trials in [1, 2, 6, 30] {
+        let storage = storage();
+        let (stop, history) = run(
+            &storage,
+            &search("asha"),
+            &Counting { before_step: idle },
+            limits(trials, 2),
+            &Interrupt::default(),
+        )
+        .unwrap();
+        assert_eq!((stop, history.trials().len() as u64), (Stop::Finished, trials));
+        let best = history.best().expect("a winner");
+        assert_eq!(best.reports.len(), 10);
+        // The others paused on the way: of thirty, ten get to step 3, and three of them to the end.
+        let steps: usize = history.trials().iter().map(|trial| trial.reports.len()).sum();
+        assert!(steps <= 10 + trials as usize * 5 / 2, "{steps}");
+    }
 }

@@ -152,7 +152,7 @@ impl Shared<'_> {
         }
         let seed = ledger.study().definition.seed;
         let mut rng = Streams::new(seed).at(Purpose::Sampler, due);
-        match self.search.next(&history.view(), self.space, &mut rng)? {
+        match self.search.next(&history.view().closing(full), self.space, &mut rng)? {
             Next::New { .. } | Next::Done if full && in_hand.is_empty() => {
                 self.end(Stop::Finished);
                 Ok(Job::End)

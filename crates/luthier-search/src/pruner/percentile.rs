@@ -13,6 +13,8 @@
 
 use luthier_core::{Decision, Pruner, Rng, StopReason, Unfinished, View};
 
+use super::best_until;
+
 /// Stops a trial whose best loss so far is strictly above a percentile of the complete trials' best at the
 /// same step.
 ///
@@ -93,12 +95,6 @@ impl Pruner for Percentile {
             Decision::Continue
         }
     }
-}
-
-/// The smallest finite loss up to `step`; infinite if there is none.
-fn best_until(losses: &[(u64, f64)], step: u64) -> f64 {
-    let until = losses.iter().take_while(|report| report.0 <= step);
-    until.map(|report| report.1).filter(|loss| loss.is_finite()).fold(f64::INFINITY, f64::min)
 }
 
 /// The percentile of `values` (not empty, no NaN; they are sorted), between two neighbours by their

@@ -33,7 +33,7 @@ pub(crate) fn problems() -> Vec<Problem> {
         space: Space::new(parameters).unwrap(),
         loss,
     };
-    let under = |value: &str| Condition::Equals { param: "optimizer".into(), value: value.into() };
+    let under = |value: &str| Condition::equals("optimizer", value);
     let units = |i: i64| {
         Parameter::new(format!("units{i}"), Distribution::log_int(8, 256))
             .when(Condition::AtLeast { param: "layers".into(), value: i })

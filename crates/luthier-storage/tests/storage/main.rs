@@ -18,6 +18,7 @@ fn definition(name: &str) -> StudyDefinition {
         objective: "val_loss".to_owned(),
         direction: Direction::Minimize,
         seed: 7,
+        steps: None,
         file: None,
         data: None,
         program: "test".to_owned(),

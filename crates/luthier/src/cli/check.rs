@@ -137,7 +137,10 @@ fn indented(text: &str) -> String {
 
 fn condition(condition: &luthier_core::Condition) -> String {
     match condition {
-        luthier_core::Condition::Equals { param, value } => format!("{param} is {value}"),
+        luthier_core::Condition::In { param, values } => {
+            let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+            format!("{param} is {}", values.join(" or "))
+        }
         luthier_core::Condition::AtLeast { param, value } => format!("{param} ≥ {value}"),
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: what may be typed, and who does it.
 
+mod ask_tell;
 mod best;
 mod check;
 mod checkpoints;
@@ -62,6 +63,8 @@ enum Command {
     Logs(logs::LogsArgs),
     /// Delete a study with all that belongs to it
     Delete(delete::DeleteArgs),
+    /// Search for any program: asks and tells as lines of JSON on stdin and stdout
+    AskTell,
     /// Print all that a study file may say, with formulas and defaults, as Markdown
     Reference,
     /// Print a script that completes commands in a shell
@@ -102,8 +105,13 @@ struct StudyArgs {
 /// Where studies are kept.
 #[derive(Debug, Args)]
 struct StorageArgs {
-    /// Where studies are kept: a file (sqlite:PATH) [default: luthier.db beside the study file, else here]
-    #[arg(long, value_name = "URL")]
+    // As an attribute: in a comment the URL would be a link.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Where studies are kept: a file (sqlite:PATH) or a database \
+        (postgres://USER@HOST/DATABASE) [default: luthier.db beside the study file, else here]"
+    )]
     storage: Option<String>,
 }
 
@@ -134,6 +142,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Trials(args) => trials::run(&args),
         Command::Logs(args) => logs::run(&args),
         Command::Delete(args) => delete::run(&args),
+        Command::AskTell => ask_tell::run(),
         Command::Reference => output::print(&luthier::reference::page()),
         Command::Completions { shell } => {
             let mut script = Vec::new();

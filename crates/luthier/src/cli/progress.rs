@@ -156,7 +156,7 @@ impl Observer for Progress {
             }
             Event::TrialPaused { trial, cause } => {
                 self.state().running.remove(trial);
-                self.say(&format!("trial {trial}: paused, {cause}"));
+                self.say(&format!("trial {trial}: {cause}"));
             }
             Event::TrialFinished { trial, outcome, seconds } => self.ended(*trial, outcome, *seconds),
             _ => {}

@@ -151,6 +151,7 @@ fn open_study(
         objective: loaded.objective.name(),
         direction: loaded.direction,
         seed: file.search.seed,
+        steps: loaded.experiment.reports(),
         file: Some(file.text()),
         data: Some(data.to_owned()),
         program: PROGRAM.to_owned(),

@@ -183,7 +183,7 @@ impl Compiler<'_> {
         let mut items = Vec::new();
         for (option, label) in nodes.iter().zip(labels) {
             let mut inner = conditions.to_vec();
-            inner.push(Condition::Equals { param: name.clone(), value: label.clone() });
+            inner.push(Condition::equals(name.clone(), label.clone()));
             let item = if option.as_value().is_some() {
                 Item::Value(Node { filled_from: Some(name.clone()), ..option.clone() })
             } else {

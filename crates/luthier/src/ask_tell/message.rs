@@ -1,0 +1,157 @@
+//! What a line may say.
+
+use luthier_core::Value;
+use serde::Deserialize;
+
+/// A line.
+pub(super) enum Message {
+    Start(Box<Start>),
+    Ask,
+    Report { id: u64, step: u64, value: f64 },
+    Tell(Tell),
+}
+
+/// `{"start": …}`: keys that are not known are ignored, here and everywhere.
+#[derive(Debug, Deserialize)]
+pub(super) struct Start {
+    pub(super) problem: Problem,
+    #[serde(default)]
+    pub(super) seed: u64,
+    pub(super) sampler: Option<String>,
+    pub(super) pruner: Option<String>,
+}
+
+/// What is to be optimised.
+#[derive(Debug, Deserialize)]
+pub(super) struct Problem {
+    pub(super) direction: Option<String>,
+    /// The steps of a whole trial.
+    pub(super) max_fidelity: Option<u64>,
+    pub(super) params: Vec<Param>,
+}
+
+/// A parameter.
+#[derive(Debug, Deserialize)]
+pub(super) struct Param {
+    pub(super) name: String,
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) low: Option<serde_json::Number>,
+    pub(super) high: Option<serde_json::Number>,
+    #[serde(default)]
+    pub(super) log: bool,
+    pub(super) step: Option<serde_json::Number>,
+    pub(super) choices: Option<Vec<Value>>,
+    #[serde(default, rename = "if")]
+    pub(super) conditions: Vec<When>,
+}
+
+/// A parameter exists where another one has one of some values.
+#[derive(Debug, Deserialize)]
+pub(super) struct When {
+    pub(super) param: String,
+    #[serde(rename = "in")]
+    pub(super) values: Vec<Value>,
+}
+
+/// `{"tell": …}`
+#[derive(Debug, Deserialize)]
+pub(super) struct Tell {
+    pub(super) id: u64,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) value: Option<f64>,
+    pub(super) state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
+    Complete,
+    Pruned,
+    Paused,
+    Failed,
+}
+
+#[derive(Deserialize)]
+struct Reported {
+    id: u64,
+    step: u64,
+    #[serde(deserialize_with = "number")]
+    value: Option<f64>,
+}
+
+/// A line that is no message.
+pub(super) struct Unreadable {
+    pub(super) reason: String,
+    /// Whether its sender waits for a reply.
+    pub(super) due: bool,
+}
+
+/// A number; null is none, and NaN and the infinities are text by now.
+fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    #[derive(Deserialize)]
+    struct Written(#[serde(with = "luthier_core::number")] f64);
+    Ok(Option::<Written>::deserialize(deserializer)?.map(|written| written.0))
+}
+
+impl Message {
+    /// Reads a line.
+    pub(super) fn read(line: &str) -> Result<Self, Unreadable> {
+        // Who tells waits for nothing; who says what cannot be read most likely waits.
+        let unreadable = |reason: String, due: bool| Unreadable { reason, due };
+        let mut message: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&quoted(line))
+            .map_err(|error| unreadable(format!("not a JSON object: {error}"), !line.contains("\"tell\"")))?;
+        let found = ["start", "ask", "report", "tell"].iter().find_map(|key| {
+            let value = message.remove(*key)?;
+            Some((*key, value))
+        });
+        let Some((key, value)) = found else {
+            let keys: Vec<&String> = message.keys().collect();
+            let reason = format!("expected one of start, ask, report and tell, found {keys:?}");
+            return Err(unreadable(reason, true));
+        };
+        let read = match key {
+            "start" => serde_json::from_value(value).map(|start| Self::Start(Box::new(start))),
+            "ask" => Ok(Self::Ask),
+            "report" => serde_json::from_value(value).map(|Reported { id, step, value }| Self::Report {
+                id,
+                step,
+                value: value.unwrap_or(f64::NAN),
+            }),
+            _ => serde_json::from_value(value).map(Self::Tell),
+        };
+        read.map_err(|error| unreadable(format!("{key}: {error}"), key != "tell"))
+    }
+}
+
+/// The line with the bare words NaN and Infinity, which JSON does not have and Python writes, as text.
+fn quoted(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut rest = line;
+    let mut inside = false;
+    while let Some(next) = rest.chars().next() {
+        let word =
+            ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| !inside && rest.starts_with(word));
+        if let Some(word) = word {
+            text += match word {
+                "NaN" => "\"nan\"",
+                "Infinity" => "\"inf\"",
+                _ => "\"-inf\"",
+            };
+            rest = &rest[word.len()..];
+            continue;
+        }
+        text.push(next);
+        rest = &rest[next.len_utf8()..];
+        if next == '"' {
+            inside = !inside;
+        } else if next == '\\'
+            && inside
+            && let Some(escaped) = rest.chars().next()
+        {
+            text.push(escaped);
+            rest = &rest[escaped.len_utf8()..];
+        }
+    }
+    text
+}

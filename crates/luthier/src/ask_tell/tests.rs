@@ -1,0 +1,172 @@
+//! Conversations: what is answered, what is refused, and that the search learns.
+
+use serde_json::{Value, json};
+
+use super::{AskTell, AskTellError};
+
+fn problem(max_fidelity: Option<u64>) -> Value {
+    json!({
+        "name": "p", "direction": "minimize", "max_fidelity": max_fidelity, "noisy": false,
+        "params": [
+            {"name": "x", "type": "float", "low": -5, "high": 5.0, "log": false},
+            {"name": "layers", "type": "int", "low": 1, "high": 5, "log": false},
+            {"name": "opt", "type": "cat", "choices": ["sgd", "adam", "lion"]},
+            {"name": "momentum", "type": "float", "low": 0, "high": 1, "log": false,
+             "if": [{"param": "opt", "in": ["sgd", "lion"]}]},
+        ],
+    })
+}
+
+struct Conversation(AskTell);
+
+impl Conversation {
+    fn start(max_fidelity: Option<u64>, more: Value) -> Self {
+        let mut start = json!({"problem": problem(max_fidelity), "seed": 3, "trials": 100, "more": null});
+        let (Value::Object(all), Value::Object(more)) = (&mut start, more) else { panic!("objects") };
+        all.extend(more);
+        let mut conversation = Self(AskTell::default());
+        assert_eq!(conversation.say(&json!({"start": start})), json!({"ready": true}));
+        conversation
+    }
+
+    fn say(&mut self, message: &Value) -> Value {
+        let reply = self.0.line(&message.to_string()).expect("a line that can be followed");
+        serde_json::from_str(&reply.expect("a reply is due")).expect("JSON")
+    }
+
+    fn tell(&mut self, message: &Value) {
+        assert_eq!(self.0.line(&json!({ "tell": message }).to_string()), Ok(None));
+    }
+}
+
+fn loss(params: &Value) -> f64 {
+    let x = params["x"].as_f64().expect("a number");
+    let momentum = params["momentum"].as_f64();
+    assert_eq!(momentum.is_some(), params["opt"] != "adam", "{params}");
+    (x - 1.0).powi(2) + momentum.unwrap_or(1.0)
+}
+
+#[test]
+fn the_search_learns() {
+    let mut conversation = Conversation::start(None, json!({}));
+    let mut losses = Vec::new();
+    for number in 0..60 {
+        let trial = conversation.say(&json!({"ask": {}}));
+        assert_eq!((&trial["id"], trial.get("until")), (&json!(number), None));
+        losses.push(loss(&trial["params"]));
+        conversation.tell(&json!({"id": number, "value": losses[number], "state": "complete"}));
+    }
+    let best = |losses: &[f64]| losses.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!(best(&losses) < 0.2, "{}", best(&losses));
+    assert!(best(&losses[20..]) < best(&losses[..20]));
+}
+
+#[test]
+fn trials_pause_and_the_best_go_on() {
+    let mut conversation = Conversation::start(Some(9), json!({"epochs": 90, "sampler": "random"}));
+    let (mut steps, mut complete) = (std::collections::BTreeMap::new(), 0);
+    for _ in 0..60 {
+        let trial = conversation.say(&json!({"ask": {}}));
+        let id = trial["id"].as_u64().expect("a number");
+        let until = trial.get("until").map_or(9, |until| until.as_u64().expect("a number"));
+        let done = steps.entry(id).or_insert(0);
+        assert!(*done < until, "trial {id} was finished");
+        let mut value = f64::NAN;
+        while *done < until {
+            *done += 1;
+            value = loss(&trial["params"]) + 1.0 / *done as f64;
+            let report = json!({"report": {"id": id, "step": *done, "value": value}});
+            assert_eq!(conversation.say(&report), json!({"stop": false}));
+        }
+        complete += u64::from(until == 9);
+        let state = if until == 9 { "complete" } else { "paused" };
+        conversation.tell(&json!({"id": id, "value": value, "state": state}));
+    }
+    assert!(complete >= 2 && steps.len() > 30, "{complete} of {}", steps.len());
+}
+
+#[test]
+fn a_trial_that_is_behind_is_told_to_stop_and_why() {
+    let mut conversation = Conversation::start(Some(9), json!({"pruner": "asha_stop"}));
+    for (id, value) in [(0, 1.0), (1, 2.0)] {
+        conversation.say(&json!({"ask": {}}));
+        let answer = conversation.say(&json!({"report": {"id": id, "step": 1, "value": value}}));
+        let expected = if id == 0 {
+            json!({"stop": false})
+        } else {
+            let reason = "behind the rung at step 1: number 2 of 2, of which 1 go on";
+            json!({"stop": true, "reason": reason})
+        };
+        assert_eq!(answer, expected);
+    }
+    conversation.tell(&json!({"id": 1, "value": 2.0, "state": "pruned"}));
+}
+
+#[test]
+fn the_same_start_gives_the_same_trials() {
+    let run = || {
+        let mut conversation = Conversation::start(None, json!({}));
+        (0..30)
+            .map(|id| {
+                let trial = conversation.say(&json!({"ask": {}}));
+                let value = loss(&trial["params"]);
+                conversation.tell(&json!({"id": id, "value": value, "state": "complete"}));
+                trial
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn lines_that_cannot_be_followed_change_nothing() {
+    let mut session = AskTell::default();
+    let mut refused = |line: &str, expected: &str| {
+        let reply = session.line(line).expect("a reply").expect("a reply");
+        let reply: Value = serde_json::from_str(&reply).expect("JSON");
+        let error = reply["error"].as_str().expect("an error");
+        assert!(error.contains(expected), "{line}: {error}");
+    };
+    refused(r#"{"ask": {}}"#, "nothing has been started");
+    refused("{", "not a JSON object");
+    refused("[1]", "not a JSON object");
+    refused(r#"{"aks": {}}"#, "expected one of start, ask, report and tell, found [\"aks\"]");
+    refused(r#"{"start": {"seed": 1}}"#, "start: missing field `problem`");
+    let with = |param: Value, more: Value| {
+        let mut start = json!({"problem": {"params": [param]}});
+        let (Value::Object(all), Value::Object(more)) = (&mut start, more) else { panic!("objects") };
+        all.extend(more);
+        json!({ "start": start }).to_string()
+    };
+    let x = json!({"name": "x", "type": "float", "low": 0, "high": 1});
+    refused(
+        &with(json!({"name": "x", "type": "real"}), json!({})),
+        "the type float, int or cat, found \"real\"",
+    );
+    refused(&with(json!({"name": "x", "type": "float", "low": 0}), json!({})), "needs \"high\"");
+    refused(&with(json!({"name": "x", "type": "int", "low": 0.5, "high": 1}), json!({})), "a whole number");
+    refused(
+        &with(json!({"name": "x", "type": "float", "low": 2, "high": 1}), json!({})),
+        "above the high end",
+    );
+    refused(&with(x.clone(), json!({"sampler": "magic"})), "no sampler \"magic\"; there is random, tpe");
+    refused(&with(x.clone(), json!({"pruner": "magic"})), "no pruner \"magic\"");
+    assert_eq!(session.line(&with(x, json!({"seed": 1}))), Ok(Some(r#"{"ready":true}"#.to_owned())));
+
+    let mut told = |line: &str, expected: &str| match session.line(line) {
+        Err(AskTellError(reason)) => assert!(reason.contains(expected), "{line}: {reason}"),
+        Ok(reply) => panic!("{line}: {reply:?}"),
+    };
+    told(r#"{"tell": {"id": 7, "value": 1, "state": "complete"}}"#, "trial 7 does not exist");
+    told(r#"{"tell": {"id": 0, "value": 1, "state": "great"}}"#, "unknown variant `great`");
+    told(r#"{"tell": {"id": 0"#, "not a JSON object");
+    assert_eq!(session.line("  "), Ok(None));
+
+    let trial = session.line(r#"{"ask": {}}"#).expect("it goes on").expect("a reply");
+    assert!(trial.starts_with(r#"{"id":0"#));
+    let report = session.line(r#"{"report": {"id": 0, "step": 1, "value": NaN}}"#);
+    assert_eq!(report, Ok(Some(r#"{"stop":false}"#.to_owned())));
+    let again = session.line(r#"{"report": {"id": 0, "step": 1, "value": -Infinity}}"#).expect("a reply");
+    assert!(again.is_some_and(|reply| reply.contains("step 1 after step 1")));
+    assert_eq!(session.line(r#"{"tell": {"id": 0, "value": Infinity, "state": "complete"}}"#), Ok(None));
+}
