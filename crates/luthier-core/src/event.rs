@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Distribution, Metrics, Outcome, Params, Report, TrialId, Value};
+use crate::{Distribution, Metrics, Moment, Outcome, Params, Report, TrialId, Value};
 
 /// The place of an event in its study, from 1. Revision 0 is the empty study.
 pub type Revision = u64;
@@ -27,6 +27,9 @@ pub enum Event {
         /// The step at which it is to pause, where the search set one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<u64>,
+        /// When a slot asked for it, in a study with a logical clock.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Moment>,
     },
     /// A running trial asked for a parameter.
     ParamSuggested {
@@ -53,15 +56,30 @@ pub enum Event {
         /// What set it aside.
         cause: Stop,
     },
-    /// A paused or orphaned trial goes on.
+    /// A trial that the search has paused goes on.
     TrialResumed {
         /// Its number.
         trial: TrialId,
         /// The step at which it is to pause next, where the search set one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<u64>,
+        /// When a slot asked for it, in a study with a logical clock.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Moment>,
     },
-    /// A trial ended.
+    /// The search stopped a trial in a study with a logical clock. What the trial has said since does not
+    /// count, its end included.
+    TrialStopped {
+        /// Its number.
+        trial: TrialId,
+        /// How it ended.
+        outcome: Outcome,
+        /// When it reported what it was stopped for.
+        at: Moment,
+        /// Wall-clock seconds that were spent on it, as far as they are known.
+        seconds: f64,
+    },
+    /// A trial ended. In a study with a logical clock that counts when its time has come.
     TrialFinished {
         /// Its number.
         trial: TrialId,
@@ -90,11 +108,17 @@ pub enum Event {
         /// The number of trials asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trials: Option<u64>,
+        /// The last moment that counted before, in a study with a logical clock.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Moment>,
     },
     /// A session of work ended.
     SessionEnded {
         /// Why.
         cause: Stop,
+        /// The last moment that counted, in a study with a logical clock.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Moment>,
     },
 }
 
@@ -107,6 +131,7 @@ impl Event {
             | Self::Reported { trial, .. }
             | Self::TrialPaused { trial, .. }
             | Self::TrialResumed { trial, .. }
+            | Self::TrialStopped { trial, .. }
             | Self::TrialFinished { trial, .. }
             | Self::Tested { trial, .. } => Some(*trial),
             Self::SessionStarted { .. } | Self::SessionEnded { .. } => None,

@@ -3,13 +3,17 @@
 //! [`History`] is what a runner keeps and extends; [`View`] is what an algorithm sees of it. Values
 //! enter in the study's direction and are losses (smaller is better) from there on.
 
+mod apply;
 mod view;
+
+use std::collections::VecDeque;
 
 use indexmap::IndexMap;
 use thiserror::Error;
 
+use crate::clock::{Clock, Said};
 use crate::{
-    Direction, Distribution, Event, Metrics, Outcome, Params, Recorded, Report, Revision, Stop,
+    Direction, Distribution, Due, Metrics, Moment, Outcome, Params, Recorded, Report, Revision, Stop,
     StudyDefinition, TrialId,
 };
 
@@ -43,6 +47,14 @@ pub struct Trial {
     /// What its model reached on the test set, if that was measured.
     pub tested: Option<Metrics>,
     direction: Direction,
+    ahead: Ahead,
+}
+
+/// What a trial has said before its time has come by the logical clock.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Ahead {
+    reports: VecDeque<Report>,
+    end: Option<(Outcome, f64)>,
 }
 
 impl Trial {
@@ -53,6 +65,22 @@ impl Trial {
             (None, Some(_)) => "paused",
             (None, None) => "running",
         }
+    }
+
+    /// Its last report, whether it counts yet or not.
+    pub fn last_report(&self) -> Option<&Report> {
+        self.ahead.reports.back().or(self.reports.last())
+    }
+
+    /// How it has ended, whether that counts yet or not.
+    pub fn end(&self) -> Option<&Outcome> {
+        self.outcome.as_ref().or(self.ahead.end.as_ref().map(|(outcome, _)| outcome))
+    }
+
+    /// Whether there is something to run: it has not ended, and not come to where it pauses.
+    pub fn is_runnable(&self) -> bool {
+        let there = |until: u64| self.last_report().is_some_and(|last| last.step >= until);
+        self.end().is_none() && !self.until.is_some_and(there)
     }
 
     /// The report with the best finite value; of equal ones the first.
@@ -90,6 +118,14 @@ pub enum HistoryError {
         /// The step that came.
         found: u64,
     },
+    /// Something was decided at a moment at which it was not due.
+    #[error("trial {trial} was decided on at time {} in slot {}, where something else was due", .at.time, .at.slot)]
+    Moment {
+        /// The trial.
+        trial: TrialId,
+        /// The moment.
+        at: Moment,
+    },
     /// A revision is missing or came twice.
     #[error("revision {found} came where {expected} was due")]
     Revision {
@@ -108,6 +144,8 @@ pub struct History {
     trials: Vec<Trial>,
     session: Option<SessionRecord>,
     steps: Option<u64>,
+    /// Nothing in free order.
+    clock: Option<Clock>,
 }
 
 /// What a session of work said of itself when it began.
@@ -122,9 +160,9 @@ pub struct SessionRecord {
 }
 
 impl History {
-    /// The empty history.
+    /// The empty history of a study in free order: whatever comes first counts first.
     pub fn new(direction: Direction) -> Self {
-        Self { direction, revision: 0, trials: Vec::new(), session: None, steps: None }
+        Self { direction, revision: 0, trials: Vec::new(), session: None, steps: None, clock: None }
     }
 
     /// The same, of trials with so many reports each.
@@ -135,7 +173,8 @@ impl History {
 
     /// The empty history of a study.
     pub fn of(definition: &StudyDefinition) -> Self {
-        Self { steps: definition.steps, ..Self::new(definition.direction) }
+        let clock = definition.slots.map(Clock::new);
+        Self { steps: definition.steps, clock, ..Self::new(definition.direction) }
     }
 
     /// The history of these events, from the first.
@@ -147,79 +186,31 @@ impl History {
         Ok(history)
     }
 
-    /// Adds the next event. On an error nothing has changed.
-    pub fn apply(&mut self, recorded: &Recorded) -> Result<(), HistoryError> {
-        if recorded.revision != self.revision + 1 {
-            return Err(HistoryError::Revision { expected: self.revision + 1, found: recorded.revision });
-        }
-        match &recorded.event {
-            Event::TrialStarted { trial, params, seed, until } => {
-                let expected = TrialId(self.trials.len() as u64);
-                if *trial != expected {
-                    return Err(HistoryError::Number { expected, found: *trial });
-                }
-                self.trials.push(Trial {
-                    id: *trial,
-                    params: params.clone(),
-                    suggested: IndexMap::new(),
-                    seed: *seed,
-                    until: *until,
-                    reports: Vec::new(),
-                    losses: Vec::new(),
-                    outcome: None,
-                    paused: None,
-                    started_ms: recorded.at_ms,
-                    seconds: None,
-                    tested: None,
-                    direction: self.direction,
-                });
-            }
-            Event::ParamSuggested { trial, name, distribution, value } => {
-                let trial = self.unfinished(*trial)?;
-                trial.params.insert(name.clone(), value.clone());
-                trial.suggested.insert(name.clone(), distribution.clone());
-            }
-            Event::Reported { trial, report } => {
-                let direction = self.direction;
-                let trial = self.unfinished(*trial)?;
-                if let Some(last) = trial.reports.last().map(|last| last.step)
-                    && report.step <= last
-                {
-                    return Err(HistoryError::Step { trial: trial.id, last, found: report.step });
-                }
-                trial.losses.push((report.step, direction.loss(report.value)));
-                trial.reports.push(report.clone());
-            }
-            Event::TrialPaused { trial, cause } => self.unfinished(*trial)?.paused = Some(*cause),
-            Event::TrialResumed { trial, until } => {
-                let trial = self.unfinished(*trial)?;
-                trial.paused = None;
-                trial.until = *until;
-            }
-            Event::TrialFinished { trial, outcome, seconds } => {
-                let trial = self.unfinished(*trial)?;
-                trial.outcome = Some(outcome.clone());
-                trial.paused = None;
-                trial.seconds = Some(*seconds);
-            }
-            Event::Tested { trial, metrics } => self.trial_mut(*trial)?.tested = Some(metrics.clone()),
-            Event::SessionStarted { program, file, data, .. } => {
-                let (program, file, data) = (program.clone(), file.clone(), data.clone());
-                self.session = Some(SessionRecord { program, file, data });
-            }
-            Event::SessionEnded { .. } => {}
-        }
-        self.revision = recorded.revision;
-        Ok(())
+    /// Whether it has a logical clock.
+    pub fn is_ordered(&self) -> bool {
+        self.clock.is_some()
     }
 
-    fn trial_mut(&mut self, id: TrialId) -> Result<&mut Trial, HistoryError> {
-        self.trials.get_mut(id.0 as usize).ok_or(HistoryError::NoSuchTrial(id))
+    /// What is next by the logical clock; nothing without one.
+    pub fn due(&self) -> Due {
+        let Some(clock) = &self.clock else { return Due::Nothing };
+        clock.due(|trial| match self.trial(trial).map(|trial| &trial.ahead) {
+            Some(ahead) if !ahead.reports.is_empty() => Said::Report,
+            Some(Ahead { end: Some(_), .. }) => Said::End,
+            _ => Said::Nothing,
+        })
     }
 
-    fn unfinished(&mut self, id: TrialId) -> Result<&mut Trial, HistoryError> {
-        let trial = self.trial_mut(id)?;
-        if trial.outcome.is_some() { Err(HistoryError::Ended(id)) } else { Ok(trial) }
+    /// The last moment that counted by the logical clock.
+    pub fn last_moment(&self) -> Option<Moment> {
+        self.clock.as_ref()?.last()
+    }
+
+    /// The trials that have something to run, the earliest by the logical clock first.
+    pub fn runnable(&self) -> Vec<TrialId> {
+        let mut running = self.clock.as_ref().map(Clock::running).unwrap_or_default();
+        running.retain(|trial| self.trial(*trial).is_some_and(Trial::is_runnable));
+        running
     }
 
     /// The revision of the last event.
@@ -266,10 +257,11 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Event;
     use crate::{Ending, testing::record};
 
     fn started(n: u64) -> Event {
-        Event::TrialStarted { trial: TrialId(n), params: Params::new(), seed: n, until: None }
+        Event::TrialStarted { trial: TrialId(n), params: Params::new(), seed: n, until: None, at: None }
     }
 
     fn finished(n: u64, value: f64) -> Event {

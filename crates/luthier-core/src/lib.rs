@@ -8,6 +8,7 @@
 //! With the feature `testing` it also holds the suites in [`testing`], which every implementation of
 //! a contract has to pass.
 
+mod clock;
 pub mod config;
 mod distribution;
 mod event;
@@ -23,6 +24,7 @@ pub mod testing;
 mod trial;
 mod value;
 
+pub use clock::{Due, Moment};
 pub use distribution::{Distribution, DistributionError};
 pub use event::{Event, Recorded, Revision, Stop};
 pub use history::{FinishedTrial, History, HistoryError, SessionRecord, Trial, Unfinished, View};

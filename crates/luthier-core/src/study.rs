@@ -54,6 +54,9 @@ pub struct StudyDefinition {
     pub direction: Direction,
     /// The seed of every draw.
     pub seed: u64,
+    /// The slots of its logical clock; nothing in free order, where whatever comes first counts first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u32>,
     /// The reports of a trial that runs its whole length, where that is known and the same for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use luthier_core::{
-    Decision, Event, Metrics, ObjectiveError, Params, Purpose, Report, Stop, Streams, TrialHandle, TrialId,
+    Decision, Event, Metrics, ObjectiveError, Outcome, Params, Purpose, Report, Stop, StopReason, Streams,
+    Trial, TrialHandle, TrialId,
 };
 
-use crate::checkpoint_name;
 use crate::session::Shared;
+use crate::{Ledger, checkpoint_name};
 
 /// Work that may be lost with a process before a checkpoint is worth its writing.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
@@ -27,6 +28,14 @@ pub(crate) struct Handle<'s, 'a> {
 }
 
 impl Handle<'_, '_> {
+    /// Why the clock has stopped the trial, if it has.
+    fn stopped(&self, ledger: &Ledger) -> Option<StopReason> {
+        match ledger.history().trial(self.id)?.outcome.as_ref()? {
+            Outcome::Stopped { reason, .. } => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
     fn failed(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> ObjectiveError {
         ObjectiveError { message: what.to_owned(), source: Some(Box::new(error)) }
     }
@@ -52,7 +61,10 @@ impl TrialHandle for Handle<'_, '_> {
     fn report(&mut self, step: u64, value: f64, metrics: Metrics) -> Result<Decision, ObjectiveError> {
         let decides = self.shared.search.decides();
         let mut ledger = self.shared.lock();
-        let last = ledger.history().trial(self.id).and_then(|trial| trial.reports.last());
+        if let Some(reason) = self.stopped(&ledger) {
+            return Ok(Decision::Stop(reason));
+        }
+        let last = ledger.history().trial(self.id).and_then(Trial::last_report);
         let (last_step, known) = last.map_or((0, f64::NAN), |last| (last.step, last.value));
         if step > last_step {
             let event = Event::Reported { trial: self.id, report: Report { step, value, metrics } };
@@ -70,6 +82,13 @@ impl TrialHandle for Handle<'_, '_> {
                 "trial {id} reported {known} at step {step} before it was set aside, and {value} now: this \
                  machine computes differently; the first value is kept"
             ));
+        }
+        if ledger.history().is_ordered() {
+            // The decision may have to wait for other trials; meanwhile this one goes on.
+            self.shared
+                .advance(&mut ledger)
+                .map_err(|error| Self::failed("the study cannot go on", error))?;
+            return Ok(self.stopped(&ledger).map_or(Decision::Continue, Decision::Stop));
         }
         if !decides || step < last_step {
             return Ok(Decision::Continue);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use luthier_core::{
-    Event, History, HistoryError, Params, Recorded, Storage, StorageError, Study, StudyLock, TrialId,
+    Event, History, HistoryError, Moment, Params, Recorded, Storage, StorageError, Study, StudyLock, TrialId,
     trial_seed,
 };
 use thiserror::Error;
@@ -87,12 +87,28 @@ impl Ledger {
         Ok(())
     }
 
-    /// Starts the next trial and returns its number.
-    pub fn start(&mut self, params: Params, until: Option<u64>) -> Result<TrialId, LedgerError> {
+    /// Starts the next trial, in the slot that asked at the moment `at` where there is a logical clock, and returns
+    /// its number.
+    pub fn start(
+        &mut self,
+        params: Params,
+        until: Option<u64>,
+        at: Option<Moment>,
+    ) -> Result<TrialId, LedgerError> {
         let trial = TrialId(self.history.trials().len() as u64);
         let seed = trial_seed(self.study.definition.seed, trial.0);
-        self.append(Event::TrialStarted { trial, params, seed, until })?;
+        self.append(Event::TrialStarted { trial, params, seed, until, at })?;
         Ok(trial)
+    }
+
+    /// Lets what is due of a trial count by the logical clock.
+    pub(crate) fn count(&mut self, at: Moment, trial: TrialId) {
+        self.history.count(at, trial);
+    }
+
+    /// The search had nothing for the slot that asks at this moment.
+    pub(crate) fn wait(&mut self, at: Moment) {
+        self.history.wait(at);
     }
 }
 

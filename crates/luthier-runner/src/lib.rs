@@ -7,9 +7,11 @@
 mod handle;
 mod ledger;
 mod session;
+mod verify;
 
 pub use ledger::{Ledger, LedgerError, read_history};
 pub use session::{Interrupt, Limits, Observer, Quiet, RunError, Session};
+pub use verify::{Verified, VerifyError, repeat, verify};
 
 use luthier_core::TrialId;
 

@@ -1,5 +1,6 @@
 //! A stretch of work on a study.
 
+mod ordered;
 mod worker;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -118,10 +119,15 @@ pub(crate) struct Shared<'a> {
     limits: Limits,
     interrupt: Interrupt,
     place: (Arc<dyn Storage>, StudyId),
-    /// Trials that a worker has in hand.
-    in_hand: Mutex<Vec<TrialId>>,
+    /// Trials that a worker has in hand, and since when.
+    in_hand: Mutex<Vec<(TrialId, Instant)>>,
     ended: Mutex<Option<Stop>>,
     failed_in_a_row: AtomicUsize,
+    /// Whether the search has said that it has nothing more.
+    done: AtomicBool,
+    /// Trials whose models are of no use as soon as the next decision is stored: until then a reader of the events
+    /// takes one of them for the best.
+    beaten: Mutex<Vec<TrialId>>,
 }
 
 impl Session<'_> {
@@ -148,13 +154,17 @@ impl Session<'_> {
             in_hand: Mutex::new(Vec::new()),
             ended: Mutex::new(None),
             failed_in_a_row: AtomicUsize::new(0),
+            done: AtomicBool::new(false),
+            beaten: Mutex::new(Vec::new()),
         };
         shared.tidy()?;
+        let at = shared.lock().history().last_moment();
         shared.lock().append(Event::SessionStarted {
             program: self.program,
             file: self.file,
             data: self.data,
             trials: self.limits.trials,
+            at,
         })?;
         let results: Vec<Result<(), RunError>> = std::thread::scope(|scope| {
             let handles: Vec<_> = (0..workers).map(|_| scope.spawn(|| shared.work())).collect();
@@ -167,8 +177,13 @@ impl Session<'_> {
             result?;
         }
         let cause = shared.stop().unwrap_or(Stop::Finished);
-        let mut ledger = shared.ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
-        ledger.append(Event::SessionEnded { cause })?;
+        {
+            let mut ledger = shared.lock();
+            let at = ledger.history().last_moment();
+            ledger.append(Event::SessionEnded { cause, at })?;
+        }
+        shared.remove_beaten()?;
+        let ledger = shared.ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok((cause, ledger))
     }
 }

@@ -69,6 +69,7 @@ fn definition() -> StudyDefinition {
         objective: "value".to_owned(),
         direction: Direction::Minimize,
         seed: 0,
+        slots: None,
         steps: None,
         file: None,
         data: None,
@@ -77,7 +78,7 @@ fn definition() -> StudyDefinition {
 }
 
 fn started(number: u64) -> Event {
-    Event::TrialStarted { trial: TrialId(number), params: Params::new(), seed: number, until: None }
+    Event::TrialStarted { trial: TrialId(number), params: Params::new(), seed: number, until: None, at: None }
 }
 
 #[test]

@@ -147,6 +147,7 @@ impl StudyBuilder {
             objective: "value".to_owned(),
             direction: self.direction,
             seed: self.seed,
+            slots: None,
             steps: None,
             file: None,
             data: None,
@@ -226,7 +227,7 @@ impl Study {
     ///
     /// If it cannot be stored.
     pub fn ask(&self) -> Result<Trial<'_>, StudyError> {
-        let id = self.ledger().start(Params::new(), None)?;
+        let id = self.ledger().start(Params::new(), None, None)?;
         Ok(Trial::new(self, id))
     }
 

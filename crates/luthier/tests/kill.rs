@@ -182,12 +182,22 @@ fn kills_with_a_pruner_change_no_bit() {
 fn kills_with_two_trials_at_once() {
     let sandbox = Sandbox::new();
     sandbox.write("study.toml", study(20, "none", 2));
-    killed(&sandbox, 6, 20);
+    let calm = undisturbed(&sandbox);
+    let rows = killed(&sandbox, 6, 20);
+    assert_eq!(timeless(&rows), timeless(&calm));
 }
 
 #[test]
 fn kills_with_two_trials_at_once_and_a_pruner() {
     let sandbox = Sandbox::new();
     sandbox.write("study.toml", study(20, "median", 2));
-    killed(&sandbox, 6, 20);
+    let calm = undisturbed(&sandbox);
+    let rows = killed(&sandbox, 6, 20);
+    assert_eq!(timeless(&rows), timeless(&calm));
+    assert_eq!(sandbox.read("model.safetensors"), sandbox.read("calm.safetensors"));
+    // By one worker in the same two slots.
+    sandbox.ok(&["tune", "study.toml", "--storage", "one.db", "--parallel", "1", "--set", "search.slots=2"]);
+    assert_eq!(timeless(&sandbox.trials("killed", "one.db")), timeless(&calm));
+    let verified = sandbox.ok(&["verify", "killed", "--storage", "killed.db"]);
+    assert!(verified.contains("all agree"), "{verified}");
 }

@@ -116,8 +116,9 @@ impl<'a> Unfinished<'a> {
         &self.trial.losses
     }
 
-    /// What set it aside, if it is not running.
-    pub fn paused(&self) -> Option<Stop> {
-        self.trial.paused
+    /// Whether the search has paused it. What else sets a trial aside, such as the end of the time, is of no matter
+    /// to the search.
+    pub fn is_paused(&self) -> bool {
+        self.trial.paused == Some(Stop::Search)
     }
 }

@@ -21,7 +21,7 @@ fn mixed_history(space: &Space, trials: u64) -> Vec<Recorded> {
         let trial = TrialId(n);
         let params = space.sample(&mut streams.at(Purpose::Sampler, n));
         let value = loss(&params);
-        events.push(Event::TrialStarted { trial, params, seed: n, until: None });
+        events.push(Event::TrialStarted { trial, params, seed: n, until: None, at: None });
         for step in 1..=3 {
             let value = if n % 11 == 4 { f64::NAN } else { value + 1.0 / step as f64 };
             events
@@ -105,7 +105,7 @@ pub fn pruner_contract(pruner: &dyn Pruner) {
 
     // The only trial there is, is never stopped.
     let alone = record([
-        Event::TrialStarted { trial: TrialId(0), params: Params::new(), seed: 0, until: None },
+        Event::TrialStarted { trial: TrialId(0), params: Params::new(), seed: 0, until: None, at: None },
         Event::Reported {
             trial: TrialId(0),
             report: Report { step: 1, value: 1e9, metrics: Metrics::default() },

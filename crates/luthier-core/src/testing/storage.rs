@@ -11,6 +11,7 @@ fn definition(name: &str) -> StudyDefinition {
         objective: "val_accuracy".to_owned(),
         direction: Direction::Maximize,
         seed: u64::MAX >> 1,
+        slots: None,
         steps: None,
         file: Some("[study]\nname = \"ü\"\n".to_owned()),
         data: None,
@@ -27,7 +28,7 @@ fn events() -> Vec<Event> {
     params.insert("bias".into(), Value::Bool(true));
     let report = |step, value| Report { step, value, metrics: Metrics::from_iter([("val_loss", f64::NAN)]) };
     vec![
-        Event::TrialStarted { trial, params, seed: 7, until: Some(3) },
+        Event::TrialStarted { trial, params, seed: 7, until: Some(3), at: None },
         Event::Reported { trial, report: report(1, f64::NEG_INFINITY) },
         Event::Reported { trial, report: report(2, 1.0 / 3.0) },
         Event::TrialFinished {
@@ -76,7 +77,7 @@ pub fn storage_contract(storage: &dyn Storage) {
     let late = storage.append(
         a.id,
         3,
-        &[Event::TrialStarted { trial: TrialId(1), params: Params::new(), seed: 0, until: None }],
+        &[Event::TrialStarted { trial: TrialId(1), params: Params::new(), seed: 0, until: None, at: None }],
     );
     assert!(matches!(late, Err(StorageError::Conflict { expected: 3, found: 4 })), "{late:?}");
     assert_eq!(storage.read(a.id, 0).unwrap().len(), 4);
@@ -124,6 +125,7 @@ pub fn storage_contract(storage: &dyn Storage) {
                         params: Params::new(),
                         seed: at,
                         until: None,
+                        at: None,
                     };
                     match storage.append(b.id, at, &[event]) {
                         Ok(_) => landed += 1,

@@ -62,12 +62,17 @@ fn storage() -> Arc<dyn Storage> {
 }
 
 fn open(storage: &Arc<dyn Storage>) -> Ledger {
+    open_with(storage, None)
+}
+
+fn open_with(storage: &Arc<dyn Storage>, slots: Option<u32>) -> Ledger {
     let study = storage.study("s").unwrap().unwrap_or_else(|| {
         let definition = StudyDefinition {
             name: "s".into(),
             objective: "value".into(),
             direction: Direction::Minimize,
             seed: 4,
+            slots,
             steps: None,
             file: None,
             data: None,
@@ -89,6 +94,16 @@ fn run(
     limits: Limits,
     interrupt: &Interrupt,
 ) -> Result<(Stop, History), RunError> {
+    run_on(open(storage), search, objective, limits, interrupt)
+}
+
+fn run_on(
+    ledger: Ledger,
+    search: &dyn Search,
+    objective: &dyn Objective,
+    limits: Limits,
+    interrupt: &Interrupt,
+) -> Result<(Stop, History), RunError> {
     let session = Session {
         search,
         space: &space(),
@@ -100,7 +115,7 @@ fn run(
         file: None,
         data: None,
     };
-    let (stop, ledger) = session.run(open(storage))?;
+    let (stop, ledger) = session.run(ledger)?;
     Ok((stop, ledger.history().clone()))
 }
 
@@ -208,7 +223,7 @@ impl Search for TwoRungs {
         if view.finished().next().is_some() {
             return Ok(Next::Done);
         }
-        if view.unfinished().any(|trial| trial.paused().is_none()) {
+        if view.unfinished().any(|trial| !trial.is_paused()) {
             return Ok(Next::Wait);
         }
         let last = |trial: &Unfinished<'_>| trial.losses().last().unwrap().1;
@@ -361,3 +376,5 @@ fn halving_ends_with_a_winner_however_few_trials_there_are() {
         assert!(steps <= 10 + trials as usize * 5 / 2, "{steps}");
     }
 }
+
+mod clock;

@@ -6,8 +6,8 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use luthier_core::{
-    Direction, Evaluation, Event, FailCause, Next, Outcome, Params, Purpose, SearchError, Stop, Storage,
-    Streams, StudyId, Trial, TrialId,
+    Direction, Evaluation, Event, FailCause, History, Next, Outcome, Params, Purpose, SearchError, Stop,
+    Storage, Streams, StudyId, Trial, TrialId,
 };
 
 use super::{FAILURES_IN_A_ROW, RunError, Shared};
@@ -15,7 +15,7 @@ use crate::handle::Handle;
 use crate::{Ledger, checkpoint_name, model_name};
 
 /// What a worker does next.
-enum Job {
+pub(super) enum Job {
     Run { trial: TrialId, params: Params, seed: u64, until: Option<u64> },
     Wait,
     End,
@@ -49,7 +49,7 @@ impl Shared<'_> {
         })
     }
 
-    fn end(&self, cause: Stop) {
+    pub(super) fn end(&self, cause: Stop) {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         ended.get_or_insert(cause);
         self.changed.notify_all();
@@ -64,7 +64,7 @@ impl Shared<'_> {
             .trials()
             .iter()
             .filter(|trial| trial.outcome.is_none())
-            .map(|trial| checkpoint_name(trial.id))
+            .flat_map(|trial| [checkpoint_name(trial.id), model_name(trial.id)])
             .chain(history.best().map(|best| model_name(best.id)))
             .collect();
         for name in storage.artifacts(study)? {
@@ -101,40 +101,39 @@ impl Shared<'_> {
                     drop(ledger);
                     self.run(trial, params, seed, until)?;
                     ledger = self.lock();
-                    self.in_hand().retain(|id| *id != trial);
+                    let mut in_hand = self.in_hand();
+                    // Once: another worker may have it in hand by now.
+                    if let Some(place) = in_hand.iter().position(|(id, _)| *id == trial) {
+                        in_hand.swap_remove(place);
+                    }
+                    drop(in_hand);
                     self.changed.notify_all();
                 }
             }
         }
     }
 
-    fn in_hand(&self) -> MutexGuard<'_, Vec<TrialId>> {
+    pub(super) fn in_hand(&self) -> MutexGuard<'_, Vec<(TrialId, Instant)>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn next(&self, ledger: &mut Ledger) -> Result<Job, RunError> {
+        // What a proposal sees is what is stored before it.
+        ledger.flush()?;
+        if ledger.history().is_ordered() {
+            return self.next_ordered(ledger);
+        }
+        self.end_if_reached(ledger.history());
         if self.stop().is_some() {
             return Ok(Job::End);
         }
         let history = ledger.history();
-        let target = |value: f64| {
-            self.limits.target.is_some_and(|target| {
-                let direction = history.direction();
-                direction.loss(value) <= direction.loss(target)
-            })
-        };
-        if history.best().and_then(|best| best.outcome.as_ref()?.value()).is_some_and(target) {
-            self.end(Stop::Target);
-            return Ok(Job::End);
-        }
-        if self.failed_in_a_row.load(Ordering::Relaxed) >= FAILURES_IN_A_ROW {
-            self.end(Stop::Failing);
-            return Ok(Job::End);
-        }
         // A trial that a crash, the time or the user broke off goes on before anything new.
         let in_hand = self.in_hand().clone();
         let broken_off = history.trials().iter().find(|trial| {
-            trial.outcome.is_none() && trial.paused != Some(Stop::Search) && !in_hand.contains(&trial.id)
+            trial.outcome.is_none()
+                && trial.paused != Some(Stop::Search)
+                && !in_hand.iter().any(|(id, _)| *id == trial.id)
         });
         if let Some(trial) = broken_off {
             let (id, until) = (trial.id, trial.until);
@@ -159,7 +158,7 @@ impl Shared<'_> {
             }
             Next::New { .. } if full => Ok(Job::Wait),
             Next::New { params, until } => {
-                let trial = ledger.start(params, until)?;
+                let trial = ledger.start(params, until, None)?;
                 Ok(self.take(ledger, trial))
             }
             Next::Resume { trial, until } => {
@@ -182,19 +181,35 @@ impl Shared<'_> {
         }
     }
 
+    /// Ends the work where the target is reached, or too many trials have failed.
+    pub(super) fn end_if_reached(&self, history: &History) {
+        let reached = |value: f64| {
+            self.limits.target.is_some_and(|target| {
+                let direction = history.direction();
+                direction.loss(value) <= direction.loss(target)
+            })
+        };
+        if history.best().and_then(|best| best.outcome.as_ref()?.value()).is_some_and(reached) {
+            self.end(Stop::Target);
+        } else if self.failed_in_a_row.load(Ordering::Relaxed) >= FAILURES_IN_A_ROW {
+            self.end(Stop::Failing);
+        }
+    }
+
     fn resume(&self, ledger: &mut Ledger, trial: TrialId, until: Option<u64>) -> Result<Job, RunError> {
-        ledger.append(Event::TrialResumed { trial, until })?;
+        ledger.append(Event::TrialResumed { trial, until, at: None })?;
         Ok(self.take(ledger, trial))
     }
 
-    fn take(&self, ledger: &Ledger, id: TrialId) -> Job {
+    pub(super) fn take(&self, ledger: &Ledger, id: TrialId) -> Job {
         let Some(trial) = ledger.history().trial(id) else { return Job::Wait };
-        self.in_hand().push(id);
+        self.in_hand().push((id, Instant::now()));
         self.observer.event(&Event::TrialStarted {
             trial: id,
             params: trial.params.clone(),
             seed: trial.seed,
             until: trial.until,
+            at: None,
         });
         Job::Run { trial: id, params: trial.params.clone(), seed: trial.seed, until: trial.until }
     }
@@ -214,12 +229,17 @@ impl Shared<'_> {
             Err(panic) => Evaluation::Failed(FailCause::Panicked { message: panic_message(&*panic) }),
         };
         let mut ledger = self.lock();
-        let direction = ledger.history().direction();
+        ledger.flush()?;
         let mut model = None;
         let outcome = match evaluation {
             Evaluation::Paused => {
-                let cause = self.stop().unwrap_or(Stop::Search);
-                ledger.append(Event::TrialPaused { trial: id, cause })?;
+                let stop = self.stop();
+                let cause = stop.unwrap_or(Stop::Search);
+                let runnable = ledger.history().trial(id).is_some_and(Trial::is_runnable);
+                // A study with a clock knows by the reports where its trials pause; one may be going on by now.
+                if !ledger.history().is_ordered() || stop.is_some() && runnable {
+                    ledger.append(Event::TrialPaused { trial: id, cause })?;
+                }
                 self.observer.event(&Event::TrialPaused { trial: id, cause });
                 return Ok(());
             }
@@ -238,29 +258,72 @@ impl Shared<'_> {
             Evaluation::Infeasible(reason) => Outcome::Infeasible { reason },
             Evaluation::Failed(cause) => Outcome::Failed { cause },
         };
+        // Where the clock has stopped it meanwhile, what it came to does not count.
+        if ledger.history().trial(id).is_some_and(|trial| trial.outcome.is_some()) {
+            return self.forget(id);
+        }
+        // The model first: a trial that is known to be complete has one if it is the best.
+        let direction = ledger.history().direction();
+        if let Some((value, bytes)) = model
+            && wins(ledger.history().best(), value, direction)
+        {
+            self.place.0.put_artifact(self.place.1, &model_name(id), &bytes)?;
+        }
+        let best = ledger.history().best().map(|best| best.id);
+        let seconds = started.elapsed().as_secs_f64();
+        ledger.append(Event::TrialFinished { trial: id, outcome, seconds })?;
+        if ledger.history().is_ordered() {
+            self.advance(&mut ledger)?;
+            return Ok(());
+        }
+        self.conclude(&ledger, id, best)
+    }
+
+    /// What follows from the end of a trial, once it counts. `before` was the best until then.
+    pub(super) fn conclude(
+        &self,
+        ledger: &Ledger,
+        id: TrialId,
+        before: Option<TrialId>,
+    ) -> Result<(), RunError> {
+        let history = ledger.history();
+        let Some((trial, outcome)) = history.trial(id).and_then(|it| Some((it, it.outcome.clone()?))) else {
+            return Ok(());
+        };
         match &outcome {
             Outcome::Failed { cause: FailCause::Error { .. } | FailCause::Panicked { .. } } => {
                 self.failed_in_a_row.fetch_add(1, Ordering::Relaxed);
             }
             _ => self.failed_in_a_row.store(0, Ordering::Relaxed),
         }
-        let seconds = started.elapsed().as_secs_f64();
-        // The model first: a trial that is known to be complete has one if it is the best.
-        let beaten = ledger.history().best().map(|best| best.id);
-        if let Some((value, bytes)) = model
-            && wins(ledger.history().best(), value, direction)
-        {
-            self.place.0.put_artifact(self.place.1, &model_name(id), &bytes)?;
-        }
-        let event = Event::TrialFinished { trial: id, outcome, seconds };
-        ledger.append(event.clone())?;
-        if let Some(beaten) = beaten
-            && ledger.history().best().map(|best| best.id) != Some(beaten)
-        {
-            self.place.0.remove_artifact(self.place.1, &model_name(beaten))?;
+        let best = history.best().map(|best| best.id);
+        let beaten = [before, Some(id)].into_iter().flatten().filter(|trial| Some(*trial) != best);
+        self.beaten().extend(beaten);
+        if !history.is_ordered() {
+            self.remove_beaten()?;
         }
         self.place.0.remove_artifact(self.place.1, &checkpoint_name(id))?;
-        self.observer.event(&event);
+        let seconds = trial.seconds.unwrap_or(0.0);
+        self.observer.event(&Event::TrialFinished { trial: id, outcome, seconds });
+        Ok(())
+    }
+
+    fn beaten(&self) -> MutexGuard<'_, Vec<TrialId>> {
+        self.beaten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes the models of beaten trials.
+    pub(super) fn remove_beaten(&self) -> Result<(), RunError> {
+        for trial in std::mem::take(&mut *self.beaten()) {
+            self.place.0.remove_artifact(self.place.1, &model_name(trial))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what is kept of a trial that has ended otherwise.
+    fn forget(&self, id: TrialId) -> Result<(), RunError> {
+        self.place.0.remove_artifact(self.place.1, &model_name(id))?;
+        self.place.0.remove_artifact(self.place.1, &checkpoint_name(id))?;
         Ok(())
     }
 }

@@ -17,7 +17,7 @@
 
 use std::cmp::Ordering;
 
-use luthier_core::{Admission, Budget, Decision, Pruner, Rng, Stop, StopReason, TrialId, Unfinished, View};
+use luthier_core::{Admission, Budget, Decision, Pruner, Rng, StopReason, TrialId, Unfinished, View};
 
 use super::best_until;
 
@@ -89,8 +89,7 @@ fn at_rung(view: &View<'_>, rung: u64, next: u64) -> Vec<Entry> {
     let unfinished = view.unfinished().filter(|trial| reached(trial.losses())).map(|trial| Entry {
         loss: best_until(trial.losses(), rung),
         trial: trial.id(),
-        waits: trial.paused() == Some(Stop::Search)
-            && trial.losses().last().is_some_and(|last| last.0 < next),
+        waits: trial.is_paused() && trial.losses().last().is_some_and(|last| last.0 < next),
     });
     let mut entries: Vec<Entry> = finished.chain(unfinished).collect();
     entries.sort_by(|a, b| a.loss.total_cmp(&b.loss).then(a.trial.cmp(&b.trial)));
@@ -144,7 +143,7 @@ impl Pruner for Asha {
             }
             highest = highest.or(entries.iter().find(|entry| entry.waits).map(|entry| entry.trial));
         }
-        let is_open = |trial: Unfinished<'_>| trial.paused() != Some(Stop::Search);
+        let is_open = |trial: Unfinished<'_>| !trial.is_paused();
         let may_win = view.finished().any(|trial| trial.loss().is_some()) || view.unfinished().any(is_open);
         match highest.filter(|_| view.is_closed() && !may_win) {
             Some(trial) => Admission::Resume(trial, Budget::Full),
@@ -160,7 +159,7 @@ impl Pruner for Asha {
 #[cfg(test)]
 mod tests {
     use luthier_core::{
-        Direction, Ending, Event, History, Metrics, Outcome, Params, Purpose, Recorded, Report, Streams,
+        Direction, Ending, Event, History, Metrics, Outcome, Params, Purpose, Recorded, Report, Stop, Streams,
     };
 
     use super::*;
@@ -180,7 +179,7 @@ mod tests {
 
         fn start(&mut self, until: Option<u64>) -> TrialId {
             let trial = TrialId(self.0.trials().len() as u64);
-            self.add(Event::TrialStarted { trial, params: Params::new(), seed: 0, until });
+            self.add(Event::TrialStarted { trial, params: Params::new(), seed: 0, until, at: None });
             trial
         }
 
@@ -211,7 +210,7 @@ mod tests {
                 // One of three: the one with 0.3.
                 let promoted = TrialId(1);
                 assert_eq!(asha.admit(&played.0.view()), Admission::Resume(promoted, Budget::Until(3)));
-                played.add(Event::TrialResumed { trial: promoted, until: Some(3) });
+                played.add(Event::TrialResumed { trial: promoted, until: Some(3), at: None });
                 played.report(promoted, 2, 0.25);
                 played.report(promoted, 3, 0.2);
                 played.pause(promoted);
@@ -219,7 +218,7 @@ mod tests {
         }
         // One of four is one, and that is the new best, which waits at the first rung.
         assert_eq!(asha.admit(&played.0.view()), Admission::Resume(TrialId(3), Budget::Until(3)));
-        played.add(Event::TrialResumed { trial: TrialId(3), until: Some(3) });
+        played.add(Event::TrialResumed { trial: TrialId(3), until: Some(3), at: None });
         assert_eq!(asha.admit(&played.0.view()), Admission::New(Budget::Until(1)));
     }
 
@@ -234,12 +233,12 @@ mod tests {
         for number in 0..3 {
             let trial = TrialId(number);
             assert_eq!(asha.admit(&played.0.view()), Admission::Resume(trial, Budget::Until(3)));
-            played.add(Event::TrialResumed { trial, until: Some(3) });
+            played.add(Event::TrialResumed { trial, until: Some(3), at: None });
             played.report(trial, 3, number as f64);
             played.pause(trial);
         }
         assert_eq!(asha.admit(&played.0.view()), Admission::Resume(TrialId(0), Budget::Until(9)));
-        played.add(Event::TrialResumed { trial: TrialId(0), until: Some(9) });
+        played.add(Event::TrialResumed { trial: TrialId(0), until: Some(9), at: None });
         // It ended before the rung: nobody waits any more among the best.
         let outcome = Outcome::Complete { value: 0.0, step: Some(3), ending: Ending::Full };
         played.add(Event::TrialFinished { trial: TrialId(0), outcome, seconds: 0.0 });
@@ -257,7 +256,7 @@ mod tests {
         }
         let resume = |played: &Played| asha.admit(&played.0.view().closing(true));
         assert_eq!(resume(&played), Admission::Resume(TrialId(0), Budget::Until(3)));
-        played.add(Event::TrialResumed { trial: TrialId(0), until: Some(3) });
+        played.add(Event::TrialResumed { trial: TrialId(0), until: Some(3), at: None });
         // While it runs, it may win.
         assert_eq!(resume(&played), Admission::New(Budget::Until(1)));
         played.report(TrialId(0), 3, 0.0);
@@ -267,7 +266,7 @@ mod tests {
         assert_eq!(asha.admit(&played.0.view()), Admission::New(Budget::Until(1)));
         for (number, value) in [(1, 0.1), (2, 0.2)] {
             let trial = TrialId(number);
-            played.add(Event::TrialResumed { trial, until: Some(3) });
+            played.add(Event::TrialResumed { trial, until: Some(3), at: None });
             played.report(trial, 3, value);
             played.pause(trial);
         }

@@ -131,7 +131,7 @@ impl Observations {
         });
         let unfinished = view
             .unfinished()
-            .map(|trial| (trial.paused().and_then(|_| best_report(trial.losses())), trial.params()));
+            .map(|trial| (trial.is_paused().then(|| best_report(trial.losses())).flatten(), trial.params()));
         let mut observations = Self { ranked: Vec::new(), bad: Vec::new() };
         for (loss, params) in finished.chain(unfinished) {
             let point = cube.point(params);

@@ -27,6 +27,7 @@ SELECT
     study,
     trial,
     coalesce(
+        max(CASE WHEN kind = 'trial_stopped' THEN json_extract(event, '$.outcome.state') END),
         max(CASE WHEN kind = 'trial_finished' THEN json_extract(event, '$.outcome.state') END),
         CASE
             WHEN max(CASE WHEN kind = 'trial_paused' THEN revision ELSE 0 END)
@@ -34,10 +35,11 @@ SELECT
             THEN 'paused' ELSE 'running'
         END
     ) AS state,
-    max(CASE
+    -- What a trial came to after the search had stopped it does not count.
+    CASE WHEN max(kind = 'trial_stopped') = 0 THEN max(CASE
         WHEN kind = 'trial_finished' AND json_extract(event, '$.outcome.state') = 'complete'
         THEN json_extract(event, '$.outcome.value')
-    END) AS value,
+    END) END AS value,
     json_patch(
         max(CASE WHEN kind = 'trial_started' THEN json_extract(event, '$.params') END),
         json_group_object(
@@ -52,8 +54,11 @@ SELECT
     max(CASE
         WHEN kind = 'trial_started' THEN strftime('%Y-%m-%d %H:%M:%S', at_ms / 1000, 'unixepoch')
     END) AS started,
-    max(CASE WHEN kind = 'trial_finished' THEN json_extract(event, '$.seconds') END) AS seconds,
-    max(CASE WHEN kind = 'trial_finished' THEN json_extract(event, '$.outcome') END) AS outcome
+    max(CASE WHEN kind IN ('trial_finished', 'trial_stopped') THEN json_extract(event, '$.seconds') END) AS seconds,
+    coalesce(
+        max(CASE WHEN kind = 'trial_stopped' THEN json_extract(event, '$.outcome') END),
+        max(CASE WHEN kind = 'trial_finished' THEN json_extract(event, '$.outcome') END)
+    ) AS outcome
 FROM (
     SELECT
         study, revision, at_ms, event,

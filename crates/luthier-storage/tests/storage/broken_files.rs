@@ -157,7 +157,7 @@ fn an_event_that_is_missing_or_makes_no_sense() {
         (
             "UPDATE events SET event = '{\"event\":\"unheard\"}' WHERE revision = 3",
             "study 1: event 3 cannot be read (unknown variant `unheard`, expected one of `trial_started`, \
-             `param_suggested`, `reported`, `trial_paused`, `trial_resumed`, `trial_finished`, `tested`, \
+             `param_suggested`, `reported`, `trial_paused`, `trial_resumed`, `trial_stopped`, `trial_finished`, `tested`, \
              `session_started`, `session_ended` at line 1 column 18)",
         ),
     ] {
@@ -227,7 +227,7 @@ fn an_event_that_could_not_be_read_back_is_refused_before_it_spoils_the_study() 
     let storage = SqliteStorage::open(&path).unwrap();
     let study = storage.create_study(&definition("a")).unwrap();
     let params = Params::from_iter([("rate".to_owned(), Value::Float(f64::NAN))]);
-    let bad = Event::TrialStarted { trial: TrialId(0), params, seed: 0, until: None };
+    let bad = Event::TrialStarted { trial: TrialId(0), params, seed: 0, until: None, at: None };
     assert_eq!(
         storage.append(study.id, 0, &[started(0), bad]).unwrap_err().to_string(),
         format!(

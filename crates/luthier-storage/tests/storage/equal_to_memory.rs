@@ -47,6 +47,7 @@ fn events() -> impl Strategy<Value = Event> {
                 params: Params::from_iter(params),
                 seed,
                 until: seed.is_multiple_of(2).then_some(seed),
+                at: None
             }
         ),
         (trial.clone(), ".{0,5}", value).prop_map(|(trial, name, value)| Event::ParamSuggested {
@@ -63,7 +64,7 @@ fn events() -> impl Strategy<Value = Event> {
             outcome: Outcome::Complete { value, step: None, ending: Ending::Full },
             seconds: value.abs(),
         }),
-        Just(Event::SessionEnded { cause: Stop::Timeout }),
+        Just(Event::SessionEnded { cause: Stop::Timeout, at: None }),
     ]
 }
 

@@ -18,6 +18,7 @@ fn definition(name: &str) -> StudyDefinition {
         objective: "val_loss".to_owned(),
         direction: Direction::Minimize,
         seed: 7,
+        slots: None,
         steps: None,
         file: None,
         data: None,
@@ -26,5 +27,5 @@ fn definition(name: &str) -> StudyDefinition {
 }
 
 fn started(trial: u64) -> Event {
-    Event::TrialStarted { trial: TrialId(trial), params: Params::new(), seed: trial, until: None }
+    Event::TrialStarted { trial: TrialId(trial), params: Params::new(), seed: trial, until: None, at: None }
 }

@@ -55,8 +55,8 @@ fn trials_and_reports_can_be_read_with_sql() {
     };
     let finished = |trial, outcome| Event::TrialFinished { trial: TrialId(trial), outcome, seconds: 1.5 };
     let events = [
-        Event::SessionStarted { program: "test".to_owned(), file: None, data: None, trials: None },
-        Event::TrialStarted { trial: TrialId(0), params, seed: u64::MAX, until: None },
+        Event::SessionStarted { program: "test".to_owned(), file: None, data: None, trials: None, at: None },
+        Event::TrialStarted { trial: TrialId(0), params, seed: u64::MAX, until: None, at: None },
         suggested("layers", Value::Int(2)),
         suggested("rate", Value::Float(0.1)),
         suggested("nesterov", Value::Bool(false)),
@@ -72,7 +72,7 @@ fn trials_and_reports_can_be_read_with_sql() {
         Event::TrialPaused { trial: TrialId(3), cause: Stop::Search },
         started(4),
         Event::TrialPaused { trial: TrialId(4), cause: Stop::Interrupted },
-        Event::TrialResumed { trial: TrialId(4), until: None },
+        Event::TrialResumed { trial: TrialId(4), until: None, at: None },
         Event::Tested { trial: TrialId(0), metrics: Metrics::from_iter([("accuracy", 0.5)]) },
     ];
     let recorded = storage.append(study, 0, &events).unwrap();

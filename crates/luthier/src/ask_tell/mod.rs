@@ -164,12 +164,12 @@ impl Asked {
         let trial = match next.map_err(|error| error.to_string())? {
             Next::New { params, until } => {
                 let seed = trial_seed(self.seed, trial.0);
-                self.record(Event::TrialStarted { trial, params, seed, until: self.until(until) })?;
+                self.record(Event::TrialStarted { trial, params, seed, until: self.until(until), at: None })?;
                 self.reasons.push(None);
                 trial
             }
             Next::Resume { trial, until } => {
-                self.record(Event::TrialResumed { trial, until: self.until(until) })?;
+                self.record(Event::TrialResumed { trial, until: self.until(until), at: None })?;
                 trial
             }
             Next::Wait => {

@@ -18,6 +18,7 @@ mod studies;
 mod train;
 mod trials;
 mod tune;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +62,8 @@ enum Command {
     Trials(trials::TrialsArgs),
     /// Show the epochs of a trial
     Logs(logs::LogsArgs),
+    /// Make every proposal and decision of a study again, and train its winner again: do they agree?
+    Verify(verify::VerifyArgs),
     /// Delete a study with all that belongs to it
     Delete(delete::DeleteArgs),
     /// Search for any program: asks and tells as lines of JSON on stdin and stdout
@@ -141,6 +144,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Studies(args) => studies::run(&args),
         Command::Trials(args) => trials::run(&args),
         Command::Logs(args) => logs::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Delete(args) => delete::run(&args),
         Command::AskTell => ask_tell::run(),
         Command::Reference => output::print(&luthier::reference::page()),

@@ -84,6 +84,12 @@ pub(crate) fn run(args: &TuneArgs) -> Result<(), Failure> {
 
     let search = file.make_search().map_err(Failure::usage)?;
     let parallel = file.search.parallel;
+    if let Some(slots) = ledger.study().definition.slots.filter(|slots| (*slots as usize) < parallel) {
+        tell(&format!(
+            "the study has {slots} slot{}: so many trials run at once, and the other workers are idle",
+            if slots == 1 { "" } else { "s" }
+        ));
+    }
     let interrupt = Interrupt::default();
     stop_on_signals(&interrupt, "stopping; what is done is kept (once more to stop at once)")?;
     let deadline = file.search.timeout.map(|timeout| started + timeout);
@@ -151,6 +157,7 @@ fn open_study(
         objective: loaded.objective.name(),
         direction: loaded.direction,
         seed: file.search.seed,
+        slots: file.slots(),
         steps: loaded.experiment.reports(),
         file: Some(file.text()),
         data: Some(data.to_owned()),

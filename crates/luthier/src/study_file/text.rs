@@ -76,6 +76,7 @@ pub(super) fn check_names(root: &Node, template: &Template, problems: &mut Probl
     one_of("search", "sampler", &samplers);
     let pruners: Vec<&str> = luthier_search::PRUNERS.iter().map(|entry| entry.name).collect();
     one_of("search", "pruner", &pruners);
+    one_of("search", "order", &["ordered", "free"]);
     if node("study", "name").and_then(Node::as_str).is_some_and(|name| name.trim().is_empty()) {
         problems.add(line("study", "name"), "study.name", "a name", "empty text");
     }

@@ -1,0 +1,304 @@
+//! Whether a study is what its file, its data and its events make of it: every proposal and every decision is made again,
+//! and the winner is trained again.
+
+use std::collections::BTreeMap;
+
+use luthier_core::{
+    Decision, Due, Evaluation, Event, History, HistoryError, Metrics, Moment, Next, Objective,
+    ObjectiveError, Outcome, Params, Purpose, Recorded, Search, SearchError, Space, Stop, StopReason,
+    Streams, StudyDefinition, Trial, TrialHandle, TrialId, trial_seed,
+};
+use serde::Serialize;
+use thiserror::Error;
+
+/// What was found to agree, and what was not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// Trials whose parameters were proposed again.
+    pub proposals: usize,
+    /// Reports on which it was decided again.
+    pub decisions: usize,
+    /// What is otherwise than it should be, in words.
+    pub differences: Vec<String>,
+}
+
+/// Why nothing can be said.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// An event that cannot follow those before it.
+    #[error("event {revision} cannot follow those before it: {source}")]
+    History {
+        /// Its revision.
+        revision: u64,
+        /// Why.
+        source: HistoryError,
+    },
+    /// The search.
+    #[error("the search cannot go on: {0}")]
+    Search(#[from] SearchError),
+}
+
+/// A study that is gone through again.
+struct Walk<'a> {
+    search: &'a dyn Search,
+    space: &'a Space,
+    seed: u64,
+    history: History,
+    /// Trials that may be begun in all.
+    limit: Option<u64>,
+    /// In free order: what a trial is to be stopped for by its last report.
+    due: BTreeMap<TrialId, StopReason>,
+    found: Verified,
+}
+
+/// Makes every proposal and decision of a study again.
+///
+/// # Errors
+///
+/// [`VerifyError`] where the events make no history, or the search fails.
+pub fn verify(
+    definition: &StudyDefinition,
+    events: &[Recorded],
+    search: &dyn Search,
+    space: &Space,
+) -> Result<Verified, VerifyError> {
+    let mut walk = Walk {
+        search,
+        space,
+        seed: definition.seed,
+        history: History::of(definition),
+        limit: None,
+        due: BTreeMap::new(),
+        found: Verified::default(),
+    };
+    for recorded in events {
+        walk.before(&recorded.event)?;
+        let revision = recorded.revision;
+        walk.history.apply(recorded).map_err(|source| VerifyError::History { revision, source })?;
+        walk.after(&recorded.event);
+    }
+    Ok(walk.found)
+}
+
+impl Walk<'_> {
+    fn differs(&mut self, what: String) {
+        self.found.differences.push(what);
+    }
+
+    /// What was to be decided before an event, and whether it is what the event says.
+    fn before(&mut self, event: &Event) -> Result<(), VerifyError> {
+        match event {
+            Event::SessionStarted { trials, .. } => self.limit = *trials,
+            Event::TrialStarted { trial, params, seed, until, at } => {
+                self.come_to(*at, true);
+                let expected = Next::New { params: params.clone(), until: *until };
+                self.compare(*trial, &expected)?;
+                if *seed != trial_seed(self.seed, trial.0) {
+                    self.differs(format!("trial {trial} has another seed than the study gives it"));
+                }
+            }
+            Event::TrialResumed { trial, until, at } => {
+                self.come_to(*at, true);
+                self.compare(*trial, &Next::Resume { trial: *trial, until: *until })?;
+            }
+            Event::TrialStopped { trial, outcome, at, .. } => {
+                self.come_to(Some(*at), false);
+                if self.history.due() == Due::Report(*at, *trial) {
+                    self.history.count(*at, *trial);
+                }
+                let decided = self.decide(*trial);
+                self.stopped(*trial, outcome, decided);
+            }
+            Event::TrialFinished { trial, outcome: outcome @ Outcome::Stopped { .. }, .. } => {
+                let due = self.due.remove(trial);
+                self.stopped(*trial, outcome, due);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// In free order a decision follows each report.
+    fn after(&mut self, event: &Event) {
+        if let Event::Reported { trial, .. } = event
+            && !self.history.is_ordered()
+        {
+            if let Some(reason) = self.due.remove(trial) {
+                self.differs(format!("trial {trial} went on where it was to be stopped: {reason}"));
+            }
+            if let Some(reason) = self.decide(*trial) {
+                self.due.insert(*trial, reason);
+            }
+        }
+    }
+
+    /// Lets all count that comes before a moment; no decision but to go on is expected.
+    fn come_to(&mut self, end: Option<Moment>, including: bool) {
+        let Some(end) = end else { return };
+        loop {
+            match self.history.due() {
+                Due::Next(at) if at < end => self.history.wait(at),
+                Due::Report(at, trial) if at < end || including && at == end => {
+                    self.history.count(at, trial);
+                    if let Some(reason) = self.decide(trial) {
+                        self.differs(format!("trial {trial} went on where it was to be stopped: {reason}"));
+                    }
+                }
+                Due::End(at, trial) if at < end || including && at == end => self.history.count(at, trial),
+                _ => return,
+            }
+        }
+    }
+
+    /// Why the search stops a trial at its last report, if it does.
+    fn decide(&mut self, id: TrialId) -> Option<StopReason> {
+        if !self.search.decides() {
+            return None;
+        }
+        let view = self.history.view();
+        let trial = view.get_unfinished(id)?;
+        let step = trial.losses().last().map_or(0, |last| last.0);
+        self.found.decisions += 1;
+        let mut rng = Streams::new(self.seed).at(Purpose::Pruner, (id.0 << 32) | (step & 0xffff_ffff));
+        match self.search.decide(&view, &trial, &mut rng) {
+            Decision::Continue => None,
+            Decision::Stop(reason) => Some(reason),
+        }
+    }
+
+    fn stopped(&mut self, trial: TrialId, outcome: &Outcome, decided: Option<StopReason>) {
+        let best = self.history.trial(trial).and_then(Trial::best_report).map(|report| report.value);
+        let expected = decided.map(|reason| Outcome::Stopped { reason, value: best });
+        match expected {
+            Some(expected) if expected == *outcome => {}
+            Some(_) => {
+                self.differs(format!("trial {trial} was stopped for another reason than the search gives"));
+            }
+            None => self.differs(format!("trial {trial} was stopped where it was to go on")),
+        }
+    }
+
+    /// Asks the search what is next.
+    fn compare(&mut self, trial: TrialId, expected: &Next) -> Result<(), VerifyError> {
+        let configurations = self.history.trials().len() as u64;
+        let full = self.limit.is_some_and(|limit| configurations >= limit);
+        let mut rng = Streams::new(self.seed).at(Purpose::Sampler, configurations);
+        let view = self.history.view().closing(full);
+        let found = self.search.next(&view, self.space, &mut rng)?;
+        self.found.proposals += usize::from(matches!(expected, Next::New { .. }));
+        if found != *expected {
+            let what = match found {
+                Next::New { params, .. } => format!("the search proposes {}", words(&params)),
+                Next::Resume { trial, .. } => format!("the search lets trial {trial} go on"),
+                Next::Wait | Next::Done => "the search has nothing".to_owned(),
+            };
+            let was = match expected {
+                Next::New { params, .. } => format!("trial {trial} has {}", words(params)),
+                _ => format!("trial {trial} went on"),
+            };
+            self.differs(format!("{was} where {what}"));
+        }
+        Ok(())
+    }
+}
+
+fn words(params: &Params) -> String {
+    params.iter().map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Runs a complete trial again, and says what is otherwise than it was: reports, value, and the bytes of `model`.
+/// Metrics that are measured with a clock (`timed`) are left out.
+///
+/// # Errors
+///
+/// Those of the objective.
+pub fn repeat(
+    objective: &dyn Objective,
+    trial: &Trial,
+    model: Option<&[u8]>,
+    timed: &[&str],
+) -> Result<Vec<String>, ObjectiveError> {
+    let mut again = Again { trial, timed, reports: 0, differences: Vec::new() };
+    let evaluation = objective.evaluate(&mut again)?;
+    let Again { reports, mut differences, .. } = again;
+    let id = trial.id;
+    match (&evaluation, &trial.outcome) {
+        (
+            Evaluation::Complete { value, step, ending, model: found },
+            Some(Outcome::Complete { value: expected, step: at, ending: end }),
+        ) => {
+            if value.to_bits() != expected.to_bits() || (step, ending) != (at, end) {
+                differences.push(format!("trial {id} comes to {value}, and came to {expected}"));
+            }
+            if found.as_deref().zip(model).is_some_and(|(found, model)| found != model) {
+                differences.push(format!("the model of trial {id} has other bytes"));
+            }
+        }
+        _ => differences.push(format!("trial {id} comes to {evaluation:?}, and was complete")),
+    }
+    if reports != trial.reports.len() {
+        differences.push(format!("trial {id} makes {reports} reports, and made {}", trial.reports.len()));
+    }
+    Ok(differences)
+}
+
+/// A trial that is run again, beside what it was.
+struct Again<'a> {
+    trial: &'a Trial,
+    timed: &'a [&'a str],
+    reports: usize,
+    differences: Vec<String>,
+}
+
+impl TrialHandle for Again<'_> {
+    fn id(&self) -> TrialId {
+        self.trial.id
+    }
+
+    fn params(&self) -> &Params {
+        &self.trial.params
+    }
+
+    fn seed(&self) -> u64 {
+        self.trial.seed
+    }
+
+    fn until(&self) -> Option<u64> {
+        None
+    }
+
+    fn report(&mut self, step: u64, value: f64, mut metrics: Metrics) -> Result<Decision, ObjectiveError> {
+        let Some(was) = self.trial.reports.get(self.reports) else { return Ok(Decision::Continue) };
+        self.reports += 1;
+        let mut expected = was.metrics.clone();
+        for name in self.timed {
+            metrics.remove(name);
+            expected.remove(name);
+        }
+        let same = was.step == step && was.value.to_bits() == value.to_bits() && expected == metrics;
+        if !same && self.differences.is_empty() {
+            let id = self.trial.id;
+            self.differences.push(format!(
+                "trial {id} reports {value} at step {step}, where it reported {} at step {}",
+                was.value, was.step
+            ));
+        }
+        Ok(Decision::Continue)
+    }
+
+    fn interrupted(&self) -> Option<Stop> {
+        None
+    }
+
+    fn checkpoint(&mut self) -> Result<Option<Vec<u8>>, ObjectiveError> {
+        Ok(None)
+    }
+
+    fn wants_checkpoint(&self) -> bool {
+        false
+    }
+
+    fn save_checkpoint(&mut self, _: Vec<u8>) -> Result<(), ObjectiveError> {
+        Ok(())
+    }
+}
