@@ -126,6 +126,9 @@ pub enum HistoryError {
         /// The moment.
         at: Moment,
     },
+    /// In a study with a logical clock, whatever begins has a slot.
+    #[error("trial {0} has no slot, and the study has a logical clock")]
+    NoMoment(TrialId),
     /// A revision is missing or came twice.
     #[error("revision {found} came where {expected} was due")]
     Revision {
@@ -306,6 +309,23 @@ mod tests {
         assert_eq!(next(reported(0, 3, 0.0)), "trial 0 has ended and cannot change");
         assert_eq!(next(finished(0, 0.0)), "trial 0 has ended and cannot change");
         assert_eq!(next(reported(5, 1, 0.0)), "trial 5 does not exist");
+    }
+
+    #[test]
+    fn with_a_clock_every_trial_has_a_slot_and_ends_once() {
+        let mut history = History { clock: Some(Clock::new(1)), ..History::new(Direction::Minimize) };
+        let mut apply = |event: Event| {
+            let revision = history.revision() + 1;
+            history.apply(&Recorded { revision, at_ms: 0, event })
+        };
+        assert_eq!(apply(started(0)), Err(HistoryError::NoMoment(TrialId(0))));
+        let Event::TrialStarted { trial, params, seed, until, .. } = started(0) else { panic!("a start") };
+        let at = Some(Moment { time: 0, slot: 0 });
+        assert_eq!(apply(Event::TrialStarted { trial, params, seed, until, at }), Ok(()));
+        assert_eq!(apply(finished(0, 1.0)), Ok(()));
+        // It does not count yet, and cannot be taken back.
+        assert_eq!(apply(finished(0, 0.5)), Err(HistoryError::Ended(TrialId(0))));
+        assert_eq!(apply(reported(0, 1, 0.5)), Err(HistoryError::Ended(TrialId(0))));
     }
 
     #[test]

@@ -11,6 +11,8 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng};
 
+use crate::TrialId;
+
 /// What a stream is for. Each purpose has bits of its own, so drawing more for one leaves the others
 /// as they were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,6 +77,14 @@ impl Streams {
     /// ```
     pub fn at(&self, purpose: Purpose, position: u64) -> Rng {
         Rng { seed: self.seed, purpose, position, inner: None }
+    }
+}
+
+impl Streams {
+    /// The stream for the decision on a trial's report at `step`: the trial is in the high half of the position,
+    /// the step in the low.
+    pub fn of_decision(&self, trial: TrialId, step: u64) -> Rng {
+        self.at(Purpose::Pruner, (trial.0 << 32) | (step & 0xffff_ffff))
     }
 }
 

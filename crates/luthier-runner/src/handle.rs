@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use luthier_core::{
-    Decision, Event, Metrics, ObjectiveError, Outcome, Params, Purpose, Report, Stop, StopReason, Streams,
-    Trial, TrialHandle, TrialId,
+    Decision, Event, Metrics, ObjectiveError, Outcome, Params, Report, Stop, StopReason, Streams, Trial,
+    TrialHandle, TrialId,
 };
 
 use crate::session::Shared;
@@ -96,8 +96,7 @@ impl TrialHandle for Handle<'_, '_> {
         let view = ledger.history().view();
         let Some(trial) = view.get_unfinished(self.id) else { return Ok(Decision::Continue) };
         let seed = ledger.study().definition.seed;
-        // One stream for each decision: its trial in the high half of the position, its step in the low.
-        let mut rng = Streams::new(seed).at(Purpose::Pruner, (self.id.0 << 32) | (step & 0xffff_ffff));
+        let mut rng = Streams::new(seed).of_decision(self.id, step);
         Ok(self.shared.search.decide(&view, &trial, &mut rng))
     }
 

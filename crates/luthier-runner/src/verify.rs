@@ -135,17 +135,9 @@ impl Walk<'_> {
     /// Lets all count that comes before a moment; no decision but to go on is expected.
     fn come_to(&mut self, end: Option<Moment>, including: bool) {
         let Some(end) = end else { return };
-        loop {
-            match self.history.due() {
-                Due::Next(at) if at < end => self.history.wait(at),
-                Due::Report(at, trial) if at < end || including && at == end => {
-                    self.history.count(at, trial);
-                    if let Some(reason) = self.decide(trial) {
-                        self.differs(format!("trial {trial} went on where it was to be stopped: {reason}"));
-                    }
-                }
-                Due::End(at, trial) if at < end || including && at == end => self.history.count(at, trial),
-                _ => return,
+        while let Some(reported) = self.history.count_until(end, including) {
+            if let Some(reason) = self.decide(reported) {
+                self.differs(format!("trial {reported} went on where it was to be stopped: {reason}"));
             }
         }
     }
@@ -159,7 +151,7 @@ impl Walk<'_> {
         let trial = view.get_unfinished(id)?;
         let step = trial.losses().last().map_or(0, |last| last.0);
         self.found.decisions += 1;
-        let mut rng = Streams::new(self.seed).at(Purpose::Pruner, (id.0 << 32) | (step & 0xffff_ffff));
+        let mut rng = Streams::new(self.seed).of_decision(id, step);
         match self.search.decide(&view, &trial, &mut rng) {
             Decision::Continue => None,
             Decision::Stop(reason) => Some(reason),

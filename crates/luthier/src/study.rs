@@ -47,6 +47,14 @@ pub enum StudyError {
         /// What is wrong.
         reason: String,
     },
+    /// The stored study goes by a logical clock.
+    #[error(
+        "the stored study `{name}` was made by a study file and goes on by it; give this one another name"
+    )]
+    Ordered {
+        /// The study.
+        name: String,
+    },
     /// The stored study is another one.
     #[error("the stored study `{name}` is to {stored}, this one to {now}; give it another name")]
     Direction {
@@ -161,6 +169,9 @@ impl StudyBuilder {
                     stored: study.definition.direction,
                     now: self.direction,
                 });
+            }
+            Some(study) if study.definition.slots.is_some() => {
+                return Err(StudyError::Ordered { name: self.name });
             }
             Some(study) => study,
         };

@@ -210,3 +210,12 @@ fn a_timeout_is_kept_and_the_trial_goes_on_later() {
     }
     assert_eq!(sandbox.read("luthier.db.model"), sandbox.read("calm.db.model"));
 }
+
+#[test]
+fn a_study_of_a_file_is_not_asked_by_a_program() {
+    let sandbox = sandbox();
+    sandbox.ok(&["tune", "study.toml", "--set", "study.name=filed"]);
+    let study = luthier::Study::builder("filed").maximize().stored_in(sandbox.path("luthier.db"));
+    let error = study.map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("`filed` was made by a study file"), "{error}");
+}

@@ -46,7 +46,7 @@ impl History {
             }
             Event::Reported { trial, report } => {
                 let is_ordered = self.is_ordered();
-                let trial = self.unfinished(*trial)?;
+                let trial = self.at_work(*trial)?;
                 if let Some(last) = trial.last_report().map(|last| last.step)
                     && report.step <= last
                 {
@@ -84,7 +84,7 @@ impl History {
             }
             Event::TrialFinished { trial, outcome, seconds } => {
                 let is_ordered = self.is_ordered();
-                let trial = self.unfinished(*trial)?;
+                let trial = self.at_work(*trial)?;
                 trial.paused = None;
                 trial.ahead.end = Some((outcome.clone(), *seconds));
                 if !is_ordered {
@@ -114,7 +114,11 @@ impl History {
 
     /// Gives a trial the slot that asked at this moment.
     fn begin(&mut self, trial: TrialId, at: Option<Moment>) -> Result<(), HistoryError> {
-        let Some(at) = at.filter(|_| self.is_ordered()) else { return Ok(()) };
+        let at = match at {
+            _ if !self.is_ordered() => return Ok(()),
+            Some(at) => at,
+            None => return Err(HistoryError::NoMoment(trial)),
+        };
         self.pass(at, true);
         if self.due() != Due::Next(at) {
             return Err(HistoryError::Moment { trial, at });
@@ -128,13 +132,20 @@ impl History {
     /// Lets all count that comes before a moment; what trials say at the moment itself as well where `including`
     /// says so.
     fn pass(&mut self, end: Moment, including: bool) {
+        while self.count_until(end, including).is_some() {}
+    }
+
+    /// The same up to the next report: gives the trial whose report that was, or nothing when all has been counted.
+    pub fn count_until(&mut self, end: Moment, including: bool) -> Option<TrialId> {
         loop {
             match self.due() {
                 Due::Next(at) if at < end => self.wait(at),
-                Due::Report(at, trial) | Due::End(at, trial) if at < end || including && at == end => {
+                Due::Report(at, trial) if at < end || including && at == end => {
                     self.count(at, trial);
+                    return Some(trial);
                 }
-                _ => return,
+                Due::End(at, trial) if at < end || including && at == end => self.count(at, trial),
+                _ => return None,
             }
         }
     }
@@ -168,6 +179,12 @@ impl History {
 
     fn trial_mut(&mut self, id: TrialId) -> Result<&mut Trial, HistoryError> {
         self.trials.get_mut(id.0 as usize).ok_or(HistoryError::NoSuchTrial(id))
+    }
+
+    /// A trial that has not ended, nor said that it has.
+    fn at_work(&mut self, id: TrialId) -> Result<&mut Trial, HistoryError> {
+        let trial = self.trial_mut(id)?;
+        if trial.end().is_some() { Err(HistoryError::Ended(id)) } else { Ok(trial) }
     }
 
     fn unfinished(&mut self, id: TrialId) -> Result<&mut Trial, HistoryError> {

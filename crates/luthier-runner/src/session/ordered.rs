@@ -69,9 +69,8 @@ impl Shared<'_> {
         let view = ledger.history().view();
         let Some(trial) = view.get_unfinished(id) else { return Ok(()) };
         let step = trial.losses().last().map_or(0, |last| last.0);
-        // One stream for each decision: its trial in the high half of the position, its step in the low.
         let seed = ledger.study().definition.seed;
-        let mut rng = Streams::new(seed).at(Purpose::Pruner, (id.0 << 32) | (step & 0xffff_ffff));
+        let mut rng = Streams::new(seed).of_decision(id, step);
         let Decision::Stop(reason) = self.search.decide(&view, &trial, &mut rng) else { return Ok(()) };
         let best = ledger.history().trial(id).and_then(Trial::best_report);
         let outcome = Outcome::Stopped { reason, value: best.map(|report| report.value) };

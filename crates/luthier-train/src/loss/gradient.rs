@@ -116,7 +116,7 @@ impl BoundLoss {
 }
 
 /// A slope in single precision; 0 where it is below 2^-100, as that of an example about which the network is very
-/// sure: processors take a hundred times as long for products with numbers that are much smaller.
+/// sure: processors take far longer for products with numbers that are much smaller.
 pub(super) fn single(slope: f64) -> f32 {
     const LEAST: f64 = 1.0 / (1_u128 << 100) as f64;
     if slope.abs() < LEAST { 0.0 } else { slope as f32 }

@@ -64,7 +64,7 @@ impl<S: Simd> Wide<S> {
     /// The numbers, with 0 in the place of those that are smaller than 2^-100.
     ///
     /// What shrinks by a factor in each step, as the moments of a weight without gradients do, else ends at
-    /// numbers so small that processors take a hundred times as long for them, and stays there.
+    /// numbers so small that processors take far longer for them, and stays there.
     #[inline(always)]
     pub(super) fn flushed(self) -> Self {
         const LEAST: f32 = 1.0 / (1_u128 << 100) as f32;

@@ -194,8 +194,7 @@ impl Asked {
         let Some(running) = view.get_unfinished(trial) else {
             return Ok(Answer { stop: false, reason: None });
         };
-        // One stream for each decision: its trial in the high half of the position, its step in the low.
-        let mut rng = Streams::new(self.seed).at(Purpose::Pruner, (id << 32) | (step & 0xffff_ffff));
+        let mut rng = Streams::new(self.seed).of_decision(trial, step);
         Ok(match self.search.decide(&view, &running, &mut rng) {
             Decision::Continue => Answer { stop: false, reason: None },
             Decision::Stop(reason) => {

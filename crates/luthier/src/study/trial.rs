@@ -84,8 +84,7 @@ impl Trial<'_> {
         ledger.append(Event::Reported { trial: self.id, report })?;
         let view = ledger.history().view();
         let Some(trial) = view.get_unfinished(self.id) else { return Ok(Decision::Continue) };
-        let mut rng =
-            Streams::new(ledger.study().definition.seed).at(Purpose::Pruner, (self.id.0 << 32) | step);
+        let mut rng = Streams::new(ledger.study().definition.seed).of_decision(self.id, step);
         let decision = self.study.search.decide(&view, &trial, &mut rng);
         if let Decision::Stop(reason) = &decision {
             self.stopped = Some(reason.clone());

@@ -337,7 +337,7 @@ impl Direction {
 
 /// The same numbers, through which a gradient below 2⁻¹⁰⁹ goes as 0.
 ///
-/// Over many steps gradients vanish, and numbers below 2⁻¹²⁶ are a hundred times slower to multiply on
+/// Over many steps gradients vanish, and numbers below 2⁻¹²⁶ are far slower to multiply on
 /// most processors. Both factors are powers of 2, so the way there and back is exact; on its way back a
 /// gradient is multiplied by 2⁻⁴⁰ first, and what is then below the least of all numbers is 0.
 fn flushed(state: Tensor<2>) -> Tensor<2> {
