@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Distribution, Metrics, Moment, Outcome, Params, Report, TrialId, Value};
+use crate::{Attributes, Distribution, Metrics, Moment, Outcome, Params, Report, TrialId, Value};
 
 /// The place of an event in its study, from 1. Revision 0 is the empty study.
 pub type Revision = u64;
@@ -30,6 +30,25 @@ pub enum Event {
         /// When a slot asked for it, in a study with a logical clock.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Moment>,
+    },
+    /// A trial that has just begun in this list ran elsewhere: the study was imported.
+    TrialImported {
+        /// Its number.
+        trial: TrialId,
+        /// When it began there, in microseconds since 1970 (UTC), where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        started_us: Option<i64>,
+        /// What else the other program keeps of it.
+        #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+        attributes: Attributes,
+    },
+    /// The study was imported.
+    StudyImported {
+        /// The program that it comes from, and the version of its format.
+        from: String,
+        /// What else the other program keeps of it.
+        #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+        attributes: Attributes,
     },
     /// A running trial asked for a parameter.
     ParamSuggested {
@@ -127,6 +146,7 @@ impl Event {
     pub fn trial(&self) -> Option<TrialId> {
         match self {
             Self::TrialStarted { trial, .. }
+            | Self::TrialImported { trial, .. }
             | Self::ParamSuggested { trial, .. }
             | Self::Reported { trial, .. }
             | Self::TrialPaused { trial, .. }
@@ -134,7 +154,7 @@ impl Event {
             | Self::TrialStopped { trial, .. }
             | Self::TrialFinished { trial, .. }
             | Self::Tested { trial, .. } => Some(*trial),
-            Self::SessionStarted { .. } | Self::SessionEnded { .. } => None,
+            Self::StudyImported { .. } | Self::SessionStarted { .. } | Self::SessionEnded { .. } => None,
         }
     }
 }

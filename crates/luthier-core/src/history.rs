@@ -13,8 +13,8 @@ use thiserror::Error;
 
 use crate::clock::{Clock, Said};
 use crate::{
-    Direction, Distribution, Due, Metrics, Moment, Outcome, Params, Recorded, Report, Revision, Stop,
-    StudyDefinition, TrialId,
+    Attributes, Direction, Distribution, Due, Metrics, Moment, Outcome, Params, Recorded, Report, Revision,
+    Stop, StudyDefinition, TrialId,
 };
 
 pub use view::{FinishedTrial, Unfinished, View};
@@ -40,12 +40,16 @@ pub struct Trial {
     pub outcome: Option<Outcome>,
     /// What set it aside, if something did and it has not gone on.
     pub paused: Option<Stop>,
-    /// When it started, in milliseconds since 1970 (UTC).
-    pub started_ms: i64,
+    /// When it started, in microseconds since 1970 (UTC); unknown for some that were imported.
+    pub started_us: Option<i64>,
     /// Wall-clock seconds spent on it, once it has ended.
     pub seconds: Option<f64>,
     /// What its model reached on the test set, if that was measured.
     pub tested: Option<Metrics>,
+    /// Whether it ran elsewhere and was imported. Then there is no model and no checkpoint of it.
+    pub imported: bool,
+    /// What the other program keeps of it, where it was imported.
+    pub attributes: Attributes,
     direction: Direction,
     ahead: Ahead,
 }
@@ -81,6 +85,20 @@ impl Trial {
     pub fn is_runnable(&self) -> bool {
         let there = |until: u64| self.last_report().is_some_and(|last| last.step >= until);
         self.end().is_none() && !self.until.is_some_and(there)
+    }
+
+    /// What it has come to, and at which step: the value that counts, else the best that it reported.
+    pub fn standing(&self) -> Option<(f64, Option<u64>)> {
+        match &self.outcome {
+            Some(Outcome::Complete { value, step, .. }) => Some((*value, *step)),
+            _ => self.best_report().map(|report| (report.value, Some(report.step))),
+        }
+    }
+
+    /// A sentence on how it ended or what set it aside, where there is more to say than the state.
+    pub fn note(&self) -> Option<String> {
+        let ended = self.outcome.as_ref().and_then(Outcome::note);
+        ended.or_else(|| self.paused.map(|cause| cause.to_string()))
     }
 
     /// The report with the best finite value; of equal ones the first.
@@ -146,6 +164,7 @@ pub struct History {
     revision: Revision,
     trials: Vec<Trial>,
     session: Option<SessionRecord>,
+    attributes: Attributes,
     steps: Option<u64>,
     /// Nothing in free order.
     clock: Option<Clock>,
@@ -165,7 +184,15 @@ pub struct SessionRecord {
 impl History {
     /// The empty history of a study in free order: whatever comes first counts first.
     pub fn new(direction: Direction) -> Self {
-        Self { direction, revision: 0, trials: Vec::new(), session: None, steps: None, clock: None }
+        Self {
+            direction,
+            revision: 0,
+            trials: Vec::new(),
+            session: None,
+            attributes: Attributes::default(),
+            steps: None,
+            clock: None,
+        }
     }
 
     /// The same, of trials with so many reports each.
@@ -229,6 +256,11 @@ impl History {
     /// The last session of work, if there was one.
     pub fn session(&self) -> Option<&SessionRecord> {
         self.session.as_ref()
+    }
+
+    /// What another program keeps of the study, where it was imported.
+    pub fn attributes(&self) -> &Attributes {
+        &self.attributes
     }
 
     /// All trials, by number.

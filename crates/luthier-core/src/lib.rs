@@ -35,6 +35,6 @@ pub use search::{
 };
 pub use space::{Condition, Parameter, Space, SpaceError};
 pub use storage::{MemoryStorage, Storage, StorageError, StudyLock};
-pub use study::{Direction, Study, StudyDefinition, StudyId};
+pub use study::{Attributes, Direction, Study, StudyDefinition, StudyId};
 pub use trial::{Ending, FailCause, Metrics, Outcome, Report, TrialId, number};
 pub use value::{Params, Value};

@@ -1,5 +1,6 @@
 //! What a study is: the definition that is fixed when it is created.
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 /// The key of a study within its storage.
@@ -80,4 +81,23 @@ pub struct Study {
     /// What it is.
     #[serde(flatten)]
     pub definition: StudyDefinition,
+}
+
+/// What another program keeps of a study or a trial, by name, each as the JSON text that it wrote. Luthier hands it back
+/// and makes no use of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attributes {
+    /// What its users wrote.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub user: IndexMap<String, String>,
+    /// What the program itself wrote.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub system: IndexMap<String, String>,
+}
+
+impl Attributes {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.user.is_empty() && self.system.is_empty()
+    }
 }

@@ -118,12 +118,44 @@ pub mod number {
             }),
         }
     }
+
+    /// JSON with the bare words NaN and Infinity, which JSON does not have and Python writes, as text.
+    pub fn quoted(json: &str) -> String {
+        let mut text = String::with_capacity(json.len());
+        let mut rest = json;
+        let mut inside = false;
+        while let Some(next) = rest.chars().next() {
+            let word =
+                ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| !inside && rest.starts_with(word));
+            if let Some(word) = word {
+                text += match word {
+                    "NaN" => "\"nan\"",
+                    "Infinity" => "\"inf\"",
+                    _ => "\"-inf\"",
+                };
+                rest = &rest[word.len()..];
+                continue;
+            }
+            text.push(next);
+            rest = &rest[next.len_utf8()..];
+            if next == '"' {
+                inside = !inside;
+            } else if next == '\\'
+                && inside
+                && let Some(escaped) = rest.chars().next()
+            {
+                text.push(escaped);
+                rest = &rest[escaped.len_utf8()..];
+            }
+        }
+        text
+    }
 }
 
 /// What a trial tells at a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The step, from 1; for a training the epoch. Steps rise within a trial.
+    /// The step, from 1; for a training the epoch. Steps rise within a trial. One that was imported may begin with 0.
     pub step: u64,
     /// The objective at that step, in the study's own direction.
     #[serde(with = "number")]

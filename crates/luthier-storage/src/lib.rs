@@ -13,6 +13,7 @@ mod clock;
 mod errors;
 mod location;
 mod lock;
+pub mod optuna;
 mod postgres;
 mod schema;
 mod sqlite;

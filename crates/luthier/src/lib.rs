@@ -1,6 +1,7 @@
 #![doc = include_str!("../../../README.md")]
 
 mod ask_tell;
+pub mod exchange;
 pub mod reference;
 mod study;
 mod study_file;

@@ -248,13 +248,13 @@ impl Study {
     ///
     /// If it cannot be stored.
     pub fn tell(&self, trial: Trial<'_>, value: f64) -> Result<(), StudyError> {
-        let (id, stopped) = trial.end();
+        let (trial, seconds, stopped) = trial.end();
         let outcome = match stopped {
             Some(reason) => Outcome::Stopped { reason, value: Some(value).filter(|value| value.is_finite()) },
             None if value.is_finite() => Outcome::Complete { value, step: None, ending: Ending::Full },
             None => Outcome::Failed { cause: FailCause::NotFinite },
         };
-        self.finish(id, outcome)
+        self.finish(trial, outcome, seconds)
     }
 
     /// Ends a trial that has no value.
@@ -264,11 +264,12 @@ impl Study {
     /// If it cannot be stored.
     pub fn tell_failed(&self, trial: Trial<'_>, message: impl Into<String>) -> Result<(), StudyError> {
         let cause = FailCause::Error { message: message.into() };
-        self.finish(trial.end().0, Outcome::Failed { cause })
+        let (trial, seconds, _) = trial.end();
+        self.finish(trial, Outcome::Failed { cause }, seconds)
     }
 
-    fn finish(&self, trial: TrialId, outcome: Outcome) -> Result<(), StudyError> {
-        Ok(self.ledger().append(Event::TrialFinished { trial, outcome, seconds: 0.0 })?)
+    fn finish(&self, trial: TrialId, outcome: Outcome, seconds: f64) -> Result<(), StudyError> {
+        Ok(self.ledger().append(Event::TrialFinished { trial, outcome, seconds })?)
     }
 
     /// Runs `trials` more trials of `objective`. An error of the objective fails its trial, not the study.

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::{Ahead, History, HistoryError, SessionRecord, Trial};
-use crate::{Due, Event, Moment, Recorded, Stop, TrialId};
+use crate::{Attributes, Due, Event, Moment, Recorded, Stop, TrialId};
 
 impl History {
     /// Adds the next event.
@@ -32,13 +32,22 @@ impl History {
                     losses: Vec::new(),
                     outcome: None,
                     paused: None,
-                    started_ms: recorded.at_ms,
+                    started_us: Some(recorded.at_ms.saturating_mul(1_000)),
                     seconds: None,
                     tested: None,
+                    imported: false,
+                    attributes: Attributes::default(),
                     direction: self.direction,
                     ahead: Ahead::default(),
                 });
             }
+            Event::TrialImported { trial, started_us, attributes } => {
+                let trial = self.unfinished(*trial)?;
+                trial.imported = true;
+                trial.started_us = *started_us;
+                trial.attributes = attributes.clone();
+            }
+            Event::StudyImported { attributes, .. } => self.attributes = attributes.clone(),
             Event::ParamSuggested { trial, name, distribution, value } => {
                 let trial = self.unfinished(*trial)?;
                 trial.params.insert(name.clone(), value.clone());

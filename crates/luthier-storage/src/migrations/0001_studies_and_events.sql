@@ -51,9 +51,10 @@ SELECT
             END)
         ) FILTER (WHERE kind = 'param_suggested')
     ) AS params,
-    max(CASE
-        WHEN kind = 'trial_started' THEN strftime('%Y-%m-%d %H:%M:%S', at_ms / 1000, 'unixepoch')
-    END) AS started,
+    strftime('%Y-%m-%d %H:%M:%S', coalesce(
+        max(CASE WHEN kind = 'trial_imported' THEN json_extract(event, '$.started_us') / 1000000 END),
+        max(CASE WHEN kind = 'trial_started' THEN at_ms / 1000 END)
+    ), 'unixepoch') AS started,
     max(CASE WHEN kind IN ('trial_finished', 'trial_stopped') THEN json_extract(event, '$.seconds') END) AS seconds,
     coalesce(
         max(CASE WHEN kind = 'trial_stopped' THEN json_extract(event, '$.outcome') END),

@@ -51,6 +51,12 @@ pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
     };
     let mut written = Vec::new();
     if args.output.is_some() || args.model.is_some() {
+        if best.imported {
+            return Err(Failure::failed(format!(
+                "trial {}, the best one, was imported: there is no model of it, and no file but the one of its study",
+                best.id
+            )));
+        }
         let model = storage.artifact(study.id, &model_name(best.id))?.ok_or_else(|| {
             Failure::failed(format!(
                 "the model of trial {} is not in the storage: the folder beside the database is missing or was \

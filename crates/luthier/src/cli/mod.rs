@@ -6,7 +6,9 @@ mod check;
 mod checkpoints;
 mod delete;
 mod evaluate;
+mod export;
 mod failure;
+mod import;
 mod logs;
 mod new;
 mod notices;
@@ -62,6 +64,10 @@ enum Command {
     Trials(trials::TrialsArgs),
     /// Show the epochs of a trial
     Logs(logs::LogsArgs),
+    /// Write the trials of a study for other programs: a table, or a database of Optuna
+    Export(export::ExportArgs),
+    /// Take a study of Optuna into a storage, to look at or to go on with
+    Import(import::ImportArgs),
     /// Make every proposal and decision of a study again, and train its winner again: do they agree?
     Verify(verify::VerifyArgs),
     /// Delete a study with all that belongs to it
@@ -144,6 +150,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Studies(args) => studies::run(&args),
         Command::Trials(args) => trials::run(&args),
         Command::Logs(args) => logs::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Delete(args) => delete::run(&args),
         Command::AskTell => ask_tell::run(),

@@ -85,19 +85,8 @@ pub(crate) fn seconds(seconds: f64) -> String {
 
 /// Milliseconds since 1970 as a date and time in UTC.
 pub(crate) fn date(ms: i64) -> String {
-    let days = ms.div_euclid(86_400_000);
-    let second = ms.rem_euclid(86_400_000) / 1_000;
-    // The civil calendar from days since 1970-01-01 (Hinnant, "chrono-compatible low-level date algorithms").
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", second / 3_600, second / 60 % 60)
+    let time = chrono::DateTime::from_timestamp_millis(ms);
+    time.map(|time| time.format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default()
 }
 
 /// A table with these heads.

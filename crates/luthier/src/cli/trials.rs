@@ -56,22 +56,16 @@ pub(crate) fn run(args: &TrialsArgs) -> Result<(), Failure> {
 }
 
 fn row(trial: &Trial) -> Row<'_> {
-    let outcome = trial.outcome.as_ref();
-    // A trial that has no final value shows its best report.
-    let value = outcome
-        .and_then(luthier_core::Outcome::value)
-        .or_else(|| trial.best_report().map(|report| report.value));
     Row {
         trial: trial.id,
         state: trial.state(),
-        value,
+        // A trial that has no final value shows its best report.
+        value: trial.standing().map(|(value, _)| value),
         epochs: trial.reports.last().map_or(0, |report| report.step),
         seconds: trial.seconds,
         seed: trial.seed,
         params: &trial.params,
-        note: outcome
-            .and_then(luthier_core::Outcome::note)
-            .or_else(|| trial.paused.map(|cause| cause.to_string())),
+        note: trial.note(),
         test: trial.tested.as_ref(),
     }
 }

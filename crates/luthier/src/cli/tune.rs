@@ -201,6 +201,10 @@ fn test_winner(ledger: &mut Ledger, loaded: &Loaded, threads: usize) -> Result<(
         return Ok(());
     }
     let trial = best.id;
+    if best.imported {
+        tell(&format!("note: trial {trial}, the best one, was imported: there is no model of it to test"));
+        return Ok(());
+    }
     let Some(model) = ledger.storage().artifact(ledger.study().id, &model_name(trial))? else {
         return Err(Failure::failed(format!("the model of trial {trial} is not in the storage any more")));
     };

@@ -1,5 +1,7 @@
 //! A trial of a study from Rust: its parameters, one by one, and its reports.
 
+use std::time::Instant;
+
 use luthier_core::{
     Decision, Distribution, Event, Metrics, Parameter, Purpose, Report, StopReason, Streams, TrialId, Value,
 };
@@ -11,16 +13,17 @@ pub struct Trial<'s> {
     study: &'s Study,
     id: TrialId,
     stopped: Option<StopReason>,
+    began: Instant,
 }
 
 impl<'s> Trial<'s> {
     pub(super) fn new(study: &'s Study, id: TrialId) -> Self {
-        Self { study, id, stopped: None }
+        Self { study, id, stopped: None, began: Instant::now() }
     }
 
-    /// Its number, and why it was told to stop, if it was.
-    pub(super) fn end(self) -> (TrialId, Option<StopReason>) {
-        (self.id, self.stopped)
+    /// Its number, the seconds that it took, and why it was told to stop, if it was.
+    pub(super) fn end(self) -> (TrialId, f64, Option<StopReason>) {
+        (self.id, self.began.elapsed().as_secs_f64(), self.stopped)
     }
 }
 

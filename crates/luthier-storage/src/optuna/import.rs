@@ -1,0 +1,179 @@
+//! From a study in Optuna's terms to events.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+use luthier_core::{
+    Ending, Event, FailCause, Metrics, Outcome, Params, Report, Stop, StopReason, Storage, StorageError,
+    Study, StudyDefinition, TrialId, trial_seed,
+};
+use serde::de::DeserializeOwned;
+
+use super::{Frozen, FrozenTrial, Kind, METRIC_NAMES, Source, State, database, journal, own};
+
+/// A study of Optuna's that can be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Imported {
+    /// What the study is; in free order, since it was made without a logical clock.
+    pub definition: StudyDefinition,
+    /// What happened in it.
+    pub events: Vec<Event>,
+    /// What a person should know: what was left out or could not be kept as it is.
+    pub notices: Vec<String>,
+}
+
+/// Reads a study of Optuna's from an SQLite database or a journal; which of the two, its first bytes say. `study` names
+/// it where there are several.
+///
+/// Trials keep their numbers and their parameters with the ranges that they were drawn from, so that a study in free order
+/// goes on with them. Trials that wait for a worker are left out.
+///
+/// # Errors
+///
+/// [`StorageError`] with file and row or line: where the file is not Optuna's or damaged, its tables are too old or
+/// too new, no study or no single one is meant, or the study has several objectives.
+pub fn import(path: &Path, study: Option<&str>) -> Result<Imported, StorageError> {
+    let Source { study, from, mut notices } = match Kind::of(path)? {
+        Kind::Database => database::read(path, study)?,
+        Kind::Journal => journal::read(path, study)?,
+    };
+    let Frozen { name, direction, mut attributes, mut trials } = study;
+    let user = &mut attributes.user;
+    let seed = taken(user, own::SEED).unwrap_or(0);
+    let definition = StudyDefinition {
+        name,
+        objective: objective(&attributes.system).unwrap_or_else(|| "value".to_owned()),
+        direction,
+        seed,
+        slots: None,
+        steps: taken(&mut attributes.user, own::STEPS),
+        file: None,
+        data: None,
+        program: taken(&mut attributes.user, own::PROGRAM).unwrap_or_else(|| from.clone()),
+    };
+    let mut events = vec![Event::StudyImported { from, attributes }];
+
+    trials.sort_by_key(|trial| trial.number);
+    let all = trials.len();
+    trials.retain(|trial| trial.state != State::Waiting);
+    let mut note = |count: usize, what: &str, then: &str| {
+        if count > 0 {
+            notices.push(format!("{what}: {count}; {then}"));
+        }
+    };
+    let count = |is: fn(&FrozenTrial) -> bool| trials.iter().filter(|trial| is(trial)).count();
+    note(
+        all - trials.len(),
+        "waiting trials",
+        "they are left out, since what has not begun is no trial here",
+    );
+    let renumbered = trials.iter().zip(0..).filter(|(trial, number)| trial.number != *number).count();
+    note(renumbered, "trials with another number here", "numbers have no gaps and come once");
+    note(
+        count(|trial| trial.state == State::Running),
+        "running trials",
+        "they are unfinished here: `luthier tune` runs them again with their parameters, the library leaves them",
+    );
+    note(
+        count(|trial| trial.state == State::Complete && !trial.value.is_some_and(f64::is_finite)),
+        "complete trials without a finite value",
+        "they count as failed, since values are finite here",
+    );
+    for (trial, number) in trials.into_iter().zip(0..) {
+        trial_events(trial, TrialId(number), seed, &mut events);
+    }
+    Ok(Imported { definition, events, notices })
+}
+
+impl Imported {
+    /// Keeps it in `storage` as a new study: all of it or nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of the storage; [`StorageError::NameTaken`] if there is a study of that name.
+    pub fn store(&self, storage: &dyn Storage) -> Result<Study, StorageError> {
+        let study = storage.create_study(&self.definition)?;
+        let lock = storage.lock_study(study.id);
+        let stored = lock.and_then(|lock| {
+            storage.append(study.id, 0, &self.events)?;
+            drop(lock);
+            Ok(())
+        });
+        if let Err(error) = stored {
+            storage.delete_study(study.id)?;
+            return Err(error);
+        }
+        Ok(study)
+    }
+}
+
+/// Takes an attribute of Luthier's out, if it is there and is what Luthier writes.
+fn taken<T: DeserializeOwned>(attributes: &mut IndexMap<String, String>, name: &str) -> Option<T> {
+    let value = serde_json::from_str(attributes.get(name)?).ok()?;
+    attributes.shift_remove(name);
+    Some(value)
+}
+
+fn objective(system: &IndexMap<String, String>) -> Option<String> {
+    let names: Vec<String> = serde_json::from_str(system.get(METRIC_NAMES)?).ok()?;
+    names.into_iter().next()
+}
+
+/// What happened in a trial.
+fn trial_events(frozen: FrozenTrial, trial: TrialId, study_seed: u64, events: &mut Vec<Event>) {
+    let FrozenTrial { state, value, params, reports, mut attributes, started_us, ended_us, .. } = frozen;
+    let user = &mut attributes.user;
+    let seed = taken(user, own::SEED).unwrap_or_else(|| trial_seed(study_seed, trial.0));
+    let mut metrics: IndexMap<u64, Metrics> = taken(user, own::METRICS).unwrap_or_default();
+    let tested: Option<Metrics> = taken(user, own::TEST);
+    let paused: Option<Stop> = taken(user, own::PAUSED);
+    // What was known here holds as long as it is what Optuna says.
+    let known: Option<Outcome> = taken(user, own::OUTCOME).filter(|outcome| agrees(outcome, state, value));
+    if known.is_some() || paused.is_some() {
+        user.shift_remove(own::CAUSE);
+    }
+    let finite = value.filter(|value| value.is_finite());
+    let outcome = match (state, finite) {
+        (State::Running | State::Waiting, _) => None,
+        _ if known.is_some() => known,
+        (State::Complete, Some(value)) => Some(Outcome::Complete { value, step: None, ending: Ending::Full }),
+        (State::Complete, None) => Some(Outcome::Failed { cause: FailCause::NotFinite }),
+        (State::Pruned, value) => Some(Outcome::Stopped { reason: StopReason::Requested, value }),
+        (State::Fail, _) => {
+            let message = failure(&attributes.system).unwrap_or_else(|| "failed in Optuna".to_owned());
+            Some(Outcome::Failed { cause: FailCause::Error { message } })
+        }
+    };
+
+    events.push(Event::TrialStarted { trial, params: Params::new(), seed, until: None, at: None });
+    events.push(Event::TrialImported { trial, started_us, attributes });
+    for (name, (distribution, value)) in params {
+        events.push(Event::ParamSuggested { trial, name, distribution, value });
+    }
+    for (step, value) in reports {
+        let metrics = metrics.swap_remove(&step).unwrap_or_default();
+        events.push(Event::Reported { trial, report: Report { step, value, metrics } });
+    }
+    match outcome {
+        Some(outcome) => {
+            let us = started_us.zip(ended_us).map_or(0, |(started, ended)| (ended - started).max(0));
+            events.push(Event::TrialFinished { trial, outcome, seconds: us as f64 / 1e6 });
+        }
+        None => events.extend(paused.map(|cause| Event::TrialPaused { trial, cause })),
+    }
+    events.extend(tested.map(|metrics| Event::Tested { trial, metrics }));
+}
+
+/// Why a trial failed, where Optuna has kept it.
+fn failure(system: &IndexMap<String, String>) -> Option<String> {
+    ["fail_reason", "STUDY_TELL_WARNING"].iter().find_map(|key| serde_json::from_str(system.get(*key)?).ok())
+}
+
+/// Whether an outcome is what Optuna's columns say.
+fn agrees(outcome: &Outcome, state: State, value: Option<f64>) -> bool {
+    match outcome {
+        Outcome::Complete { value: known, .. } => state == State::Complete && value == Some(*known),
+        Outcome::Stopped { .. } => state == State::Pruned,
+        Outcome::Infeasible { .. } | Outcome::Failed { .. } => state == State::Fail,
+    }
+}
