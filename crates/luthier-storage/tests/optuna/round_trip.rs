@@ -24,7 +24,7 @@ fn finished(trial: u64, outcome: Outcome) -> Event {
 
 fn reported(trial: u64, step: u64, value: f64) -> Event {
     let metrics: Metrics = [("loss", value * 2.0), ("odd", f64::NAN)].into_iter().collect();
-    let metrics = if step % 2 == 0 { metrics } else { Metrics::default() };
+    let metrics = if step.is_multiple_of(2) { metrics } else { Metrics::default() };
     Event::Reported { trial: TrialId(trial), report: Report { step, value, metrics } }
 }
 
@@ -66,8 +66,8 @@ fn made_here() -> (Study, History, Space) {
         },
         started(0, params(0.01, true)),
         reported(0, 1, 0.1),
-        reported(0, 2, 0.30000000000000004),
-        finished(0, Outcome::Complete { value: 0.30000000000000004, step: Some(2), ending: early }),
+        reported(0, 2, 0.1 + 0.2),
+        finished(0, Outcome::Complete { value: 0.1 + 0.2, step: Some(2), ending: early }),
         started(1, params(1e-5, false)),
         reported(1, 1, f64::NEG_INFINITY),
         reported(1, 2, f64::NAN),

@@ -118,13 +118,11 @@ fn format(args: &ExportArgs) -> Result<Format, Failure> {
 fn space(study: &Study, history: &History) -> Option<Space> {
     let session = history.session().and_then(|session| session.file.as_deref());
     let text = session.or(study.definition.file.as_deref())?;
-    match StudyFile::parse(text, Path::new("study.toml"), &[]) {
-        Ok(file) => Some(file.space().clone()),
-        Err(_) => {
-            tell("note: the stored study file cannot be read by this version, so its ranges are not known");
-            None
-        }
+    let file = StudyFile::parse(text, Path::new("study.toml"), &[]);
+    if file.is_err() {
+        tell("note: the stored study file cannot be read by this version, so its ranges are not known");
     }
+    Some(file.ok()?.space().clone())
 }
 
 fn written(

@@ -57,7 +57,7 @@ pub fn trials(history: &History) -> Table {
         let params = trials.iter().map(|trial| &trial.params);
         columns.insert(format!("params.{name}"), param(params, name));
     }
-    columns.extend(metrics("test", trials.iter().map(|trial| trial.tested.as_ref())));
+    columns.extend(metrics("test", &trials.iter().map(|trial| trial.tested.as_ref())));
     Table { columns }
 }
 
@@ -74,7 +74,7 @@ pub fn reports(history: &History) -> Table {
         ),
         ("value".to_owned(), Cells::Number(reports.iter().map(|(_, report)| Some(report.value)).collect())),
     ]);
-    columns.extend(metrics("metrics", reports.iter().map(|(_, report)| Some(&report.metrics))));
+    columns.extend(metrics("metrics", &reports.iter().map(|(_, report)| Some(&report.metrics))));
     Table { columns }
 }
 
@@ -96,7 +96,7 @@ fn param<'a>(params: impl Iterator<Item = &'a Params> + Clone, name: &str) -> Ce
 /// A column for each metric that is in any row.
 fn metrics<'a>(
     prefix: &str,
-    rows: impl Iterator<Item = Option<&'a Metrics>> + Clone,
+    rows: &(impl Iterator<Item = Option<&'a Metrics>> + Clone),
 ) -> Vec<(String, Cells)> {
     let names: IndexSet<&str> =
         rows.clone().flatten().flat_map(Metrics::iter).map(|(name, _)| name).collect();
