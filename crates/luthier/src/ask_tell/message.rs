@@ -1,6 +1,7 @@
 //! What a line may say.
 
 use luthier_core::Value;
+use luthier_runner::json_line;
 use serde::Deserialize;
 
 /// A line.
@@ -99,7 +100,7 @@ impl Message {
     pub(super) fn read(line: &str) -> Result<Self, Unreadable> {
         // Who tells waits for nothing; who says what cannot be read most likely waits.
         let unreadable = |reason: String, due: bool| Unreadable { reason, due };
-        let mut message: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&quoted(line))
+        let mut message: serde_json::Map<String, serde_json::Value> = json_line(line)
             .map_err(|error| unreadable(format!("not a JSON object: {error}"), !line.contains("\"tell\"")))?;
         let found = ["start", "ask", "report", "tell"].iter().find_map(|key| {
             let value = message.remove(*key)?;
@@ -122,36 +123,4 @@ impl Message {
         };
         read.map_err(|error| unreadable(format!("{key}: {error}"), key != "tell"))
     }
-}
-
-/// The line with the bare words NaN and Infinity, which JSON does not have and Python writes, as text.
-fn quoted(line: &str) -> String {
-    let mut text = String::with_capacity(line.len());
-    let mut rest = line;
-    let mut inside = false;
-    while let Some(next) = rest.chars().next() {
-        let word =
-            ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| !inside && rest.starts_with(word));
-        if let Some(word) = word {
-            text += match word {
-                "NaN" => "\"nan\"",
-                "Infinity" => "\"inf\"",
-                _ => "\"-inf\"",
-            };
-            rest = &rest[word.len()..];
-            continue;
-        }
-        text.push(next);
-        rest = &rest[next.len_utf8()..];
-        if next == '"' {
-            inside = !inside;
-        } else if next == '\\'
-            && inside
-            && let Some(escaped) = rest.chars().next()
-        {
-            text.push(escaped);
-            rest = &rest[escaped.len_utf8()..];
-        }
-    }
-    text
 }

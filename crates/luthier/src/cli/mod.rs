@@ -13,6 +13,7 @@ mod notices;
 mod output;
 mod place;
 mod predict;
+mod program;
 mod progress;
 mod studies;
 mod train;
@@ -60,7 +61,7 @@ enum Command {
     Studies(studies::StudiesArgs),
     /// List the trials of a study
     Trials(trials::TrialsArgs),
-    /// Show the epochs of a trial
+    /// Show the epochs of a trial, or what its program printed
     Logs(logs::LogsArgs),
     /// Make every proposal and decision of a study again, and train its winner again: do they agree?
     Verify(verify::VerifyArgs),
