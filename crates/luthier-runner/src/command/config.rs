@@ -80,8 +80,8 @@ const UNITS: &[(&str, u64)] = &[
 
 impl std::fmt::Display for ByteSize {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let of = |unit: &&(&str, u64)| self.0 >= unit.1 && self.0.is_multiple_of(unit.1);
-        let (name, size) = UNITS.iter().find(of).copied().unwrap_or(("B", 1));
+        let whole = UNITS.iter().filter(|(_, size)| self.0.is_multiple_of(*size));
+        let (name, size) = whole.min_by_key(|(_, size)| self.0 / size).copied().unwrap_or(("B", 1));
         write!(f, "{}{name}", self.0 / size)
     }
 }

@@ -106,7 +106,7 @@ mod tests {
         let variables = values.variables().unwrap();
         assert_eq!(variables[2], ("LUTHIER_PARAM_OPTIMIZER_KIND".to_owned(), "sgd".to_owned()));
         let expected =
-            r#"{"lr":1e-5,"layers":[64,32],"optimizer":{"kind":"sgd","nesterov":true},"empty":{}}"#;
+            r#"{"lr":0.00001,"layers":[64,32],"optimizer":{"kind":"sgd","nesterov":true},"empty":{}}"#;
         assert_eq!(params.map(|params| json(params).to_string()).as_deref(), Some(expected));
     }
 
