@@ -86,9 +86,9 @@ while epoch < min(args.epochs, until):
     with torch.no_grad():
         error = nn.functional.mse_loss(model(x[val]), y[val]).sqrt().item()
 
-    # The checkpoint first, whole or not at all; then the report, which may be the last thing that is heard.
+    # The report first, then the checkpoint, whole or not at all: whenever this is ended, no step is left out.
+    print(json.dumps({"step": epoch, "val_rmse": error}), flush=True)
     folder.mkdir(exist_ok=True)
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch}
     torch.save(state, folder / "new.pt")
     os.replace(folder / "new.pt", checkpoint)
-    print(json.dumps({"step": epoch, "val_rmse": error}), flush=True)

@@ -86,9 +86,10 @@ It runs in the folder of the study file. It prints how it does, and `objective` 
 value of a trial counts. Exit code 0 completes a trial, all else fails it. A trial that is stopped, paused or interrupted \
 gets SIGTERM, and SIGKILL when `grace` is over; so do all processes of its group, and when the program has ended, by itself \
 or because Luthier was killed, nothing that it has started lives on. (Outside Linux that holds for its process group alone.)\n\n\
-A program that `resumes` writes its checkpoint first, to another name and then renamed, and reports the step afterwards; at \
-`LUTHIER_UNTIL` it may wait or exit. Steps that it reports again are not counted twice, and what it prints after SIGTERM \
-counts when the trial goes on.\n\n\
+A program that `resumes` reports a step first and writes its checkpoint afterwards, to another name and then renamed: so one \
+that is ended between the two goes through that step again, which is not counted twice, and leaves none out. It exits at \
+`LUTHIER_UNTIL`, for which it has the time of `grace`; one that goes on instead gets SIGTERM after its next report. What it \
+prints from there to its end counts when the trial goes on.\n\n\
 `luthier logs STUDY --trial N --output` shows what a trial printed.\n";
 
 /// What stands in every report beside the metrics.

@@ -9,11 +9,9 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use common::processes::{LONG, alive, unique, until};
 use common::{Sandbox, timeless};
 use serde_json::Value;
-
-/// No moment of these tests takes nearly as long.
-const LONG: Duration = Duration::from_mins(1);
 
 /// Nine steps of a bowl with a little noise-free descent, as JSON lines.
 const BOWL: &str = r#"
@@ -22,14 +20,15 @@ for i in 1 2 3 4 5 6 7 8 9; do
 done
 "#;
 
-/// The same, which goes on from the step in its checkpoint folder, and counts how often it was started.
+/// The same, which goes on from the step in its checkpoint folder, and counts how often it was started. It does not look at
+/// `LUTHIER_UNTIL`, so it runs ahead until it is ended.
 const RESUMING: &str = r#"
 echo started >> starts-$LUTHIER_TRIAL
 i=$(cat "$LUTHIER_CHECKPOINT/step" 2> /dev/null || echo 0)
 while [ $i -lt 9 ]; do
   i=$((i + 1))
-  echo $i > "$LUTHIER_CHECKPOINT/new" && mv "$LUTHIER_CHECKPOINT/new" "$LUTHIER_CHECKPOINT/step"
   awk -v lr="$1" -v i=$i 'BEGIN { printf "{\"step\": %d, \"loss\": %.9f}\n", i, (log(lr) + 4)^2 + 1 / i }'
+  echo $i > "$LUTHIER_CHECKPOINT/new" && mv "$LUTHIER_CHECKPOINT/new" "$LUTHIER_CHECKPOINT/step"
   sleep ${PAUSE:-0}
 done
 "#;
@@ -73,34 +72,6 @@ fn note(program: &str, command: &str) -> String {
     let trials = sandbox.trials("program", "failed.db");
     assert_eq!(trials[0]["state"], "failed", "{trials:?}");
     trials[0]["note"].as_str().unwrap().to_owned()
-}
-
-/// Living processes whose command line holds `mark`.
-fn alive(mark: &str) -> Vec<String> {
-    let listed = std::process::Command::new("ps").args(["-A", "-o", "stat=,args="]).output().unwrap();
-    common::text(&listed.stdout)
-        .lines()
-        .filter(|line| line.contains(mark) && !line.starts_with('Z'))
-        .map(str::to_owned)
-        .collect()
-}
-
-/// Waits until a condition holds; says whether it came to.
-fn until(condition: impl Fn() -> bool) -> bool {
-    let deadline = Instant::now() + LONG;
-    while !condition() {
-        if Instant::now() > deadline {
-            return false;
-        }
-        sleep(Duration::from_millis(10));
-    }
-    true
-}
-
-/// A number of seconds that no other process on the machine sleeps for.
-fn unique() -> String {
-    let moment = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
-    format!("7{}", moment % 1_000_000_000)
 }
 
 #[test]

@@ -12,15 +12,18 @@
 //! - `LUTHIER_TRIAL`, the trial's number, and `LUTHIER_SEED`, the seed of what it draws;
 //! - `LUTHIER_CHECKPOINT`, a folder of the trial's own, empty when the trial begins. It comes back with a trial that is taken
 //!   up again, if the program `resumes`, and the winner's is kept with the study;
-//! - `LUTHIER_UNTIL`, the step at which the trial is to pause, if it is. There the program is asked to end, or ends by itself.
+//! - `LUTHIER_UNTIL`, the step at which the trial is to pause, if it is. The program exits there, or is asked to end.
 //!
 //! It runs in the folder of the study file, with nothing to read on its standard input.
 //!
 //! # Pausing
 //!
-//! A program that resumes writes its checkpoint first (to another name, then renamed, so that it is whole whenever it is
-//! ended) and prints the report of that step afterwards. What it prints between SIGTERM and its end is not lost: it
-//! counts when the trial goes on. Steps that it reports for a second time are not counted twice.
+//! A program that resumes prints the report of a step first and writes its checkpoint afterwards (to another name, then
+//! renamed, so that it is whole whenever it is ended). The other way round, one that is ended between the two goes
+//! on behind a step that it has never reported. Steps that it reports for a second time are not counted twice.
+//!
+//! Where its trial pauses, it has the grace period to write that checkpoint and to exit; it is asked to end when that is over,
+//! or when it reports another step. What it prints from there to its end is not lost: it counts when the trial goes on.
 //!
 //! # Ending
 //!

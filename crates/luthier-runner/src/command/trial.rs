@@ -55,6 +55,8 @@ struct Running<'a> {
     /// The value of whatever was reported last may be NaN: whether anything was reported at all.
     reported: bool,
     verdict: Option<Verdict>,
+    /// Since when it is where its trial pauses.
+    came_there: Option<Instant>,
     started: Instant,
     measured: Instant,
 }
@@ -97,6 +99,7 @@ pub(super) fn evaluate(
         seen: 0,
         reported,
         verdict: None,
+        came_there: None,
         started: now,
         measured: now,
     };
@@ -141,6 +144,7 @@ impl Running<'_> {
                 None => {}
                 // There is no time for more where memory is short.
                 Some(Verdict::Fail(FailCause::MemoryLimit { .. })) => process.end(),
+                Some(_) if self.may_save() => {}
                 Some(_) => process.ask_to_end(self.objective.config.grace),
             }
         }
@@ -228,6 +232,10 @@ impl Running<'_> {
             return Ok(());
         }
         self.seen = step;
+        if step <= self.state.last {
+            // It goes through a step again that it had reported, and not written to its checkpoint.
+            return Ok(());
+        }
         let report = Report { step, value, metrics };
         if self.verdict.is_some() {
             // It counts when the trial goes on, unless the program begins anew then.
@@ -242,13 +250,11 @@ impl Running<'_> {
     /// Passes a report on.
     fn count(&mut self, Report { step, value, metrics }: Report) -> Result<(), ObjectiveError> {
         self.reported = true;
-        if step > self.state.last {
-            let better = |best: (u64, f64)| self.objective.direction.better(value, best.1);
-            if value.is_finite() && self.state.best.is_none_or(better) {
-                self.state.best = Some((step, value));
-            }
-            self.state.last = step;
+        let better = |best: (u64, f64)| self.objective.direction.better(value, best.1);
+        if value.is_finite() && self.state.best.is_none_or(better) {
+            self.state.best = Some((step, value));
         }
+        self.state.last = step;
         let metrics: Metrics = metrics;
         if let Decision::Stop(reason) = self.trial.report(step, value, metrics)? {
             self.verdict = Some(Verdict::Stop(reason));
@@ -264,7 +270,16 @@ impl Running<'_> {
     fn pause_where_due(&mut self) {
         if self.trial.until().is_some_and(|until| self.state.last >= until) {
             self.verdict = Some(Verdict::Pause);
+            self.came_there = Some(Instant::now());
         }
+    }
+
+    /// Whether the program, which has come to where its trial pauses, may still be writing the checkpoint of that step: it
+    /// has not ended, not reported the next step, and not taken longer than its grace period.
+    fn may_save(&self) -> bool {
+        let config = &self.objective.config;
+        let waits = self.came_there.is_some_and(|since| since.elapsed() < config.grace);
+        config.resumes && waits && self.state.ahead.is_empty() && self.trial.interrupted().is_none()
     }
 
     fn save(&mut self) -> Result<(), ObjectiveError> {
