@@ -1,6 +1,7 @@
 //! The examples, and what they are to reach.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -32,6 +33,7 @@ const EXAMPLES: &[(&str, Example)] = &[
     ("transfer", Example::Real(transfer)),
     ("mnist", Example::Real(mnist)),
     ("mnist-best", Example::Real(mnist_best)),
+    ("pytorch", Example::Real(pytorch)),
 ];
 
 /// Runs the examples of these names, or all.
@@ -275,6 +277,35 @@ fn mnist_best(bench: &Bench, _data: &Path) -> Result<Vec<Line>> {
         what: format!("MNIST, augmentation and one-cycle schedule, {epochs} epochs"),
         result: format!("test accuracy {:.2}%", 100.0 * accuracy),
         wanted: "99.5%",
+        seconds: started.elapsed().as_secs_f64(),
+    }])
+}
+
+/// A script in PyTorch as the objective; nothing where there is no PyTorch.
+fn pytorch(bench: &Bench, data: &Path) -> Result<Vec<Line>> {
+    let python = std::env::var("LUTHIER_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let found = Command::new(&python).args(["-c", "import torch"]).stderr(Stdio::null()).status();
+    if !found.is_ok_and(|status| status.success()) {
+        println!("skipped: pytorch needs Python with torch as python3, or as LUTHIER_PYTHON");
+        return Ok(Vec::new());
+    }
+    let table = data.join("tabular/california_housing.csv");
+    let (python, table) = (format!("params.python={python:?}"), format!("params.data={}", quoted(&table)));
+    let mut more = vec!["--set", &python, "--set", &table];
+    if bench.short {
+        more.extend(["--set", "params.epochs=2", "--set", "command.steps=2"]);
+    }
+    let started = Instant::now();
+    let (tuned, _) = bench.tune("examples/pytorch/study.toml", "2", &more)?;
+    let error = number(&tuned, "best.value");
+    ensure!(bench.short || error <= 0.60, "the error on the validation rows is {error}");
+    let [complete, stopped] = ["trials.complete", "trials.stopped"].map(|path| number(&tuned, path));
+    Ok(vec![Line {
+        what: "California housing by a script in PyTorch, `[command]`".to_owned(),
+        result: format!(
+            "validation RMSE {error:.4} (100,000 $); {complete} trials complete, {stopped} stopped"
+        ),
+        wanted: "0.60",
         seconds: started.elapsed().as_secs_f64(),
     }])
 }

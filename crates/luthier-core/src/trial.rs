@@ -277,6 +277,18 @@ pub enum FailCause {
     },
     /// The objective's value is NaN or infinite.
     NotFinite,
+    /// It took longer than a trial may.
+    TimeLimit {
+        /// The limit.
+        seconds: f64,
+    },
+    /// It took more memory than a trial may.
+    MemoryLimit {
+        /// The limit, in bytes.
+        limit: u64,
+        /// What was measured, in bytes.
+        bytes: u64,
+    },
     /// The objective returned an error.
     Error {
         /// What it said.
@@ -296,6 +308,11 @@ impl fmt::Display for FailCause {
                 write!(f, "diverged at step {step} (epoch {epoch}), before the first finite value")
             }
             Self::NotFinite => write!(f, "the objective's value is not a finite number"),
+            Self::TimeLimit { seconds } => write!(f, "took longer than its time limit of {seconds} s"),
+            Self::MemoryLimit { limit, bytes } => {
+                let [limit, bytes] = [limit, bytes].map(|size| *size as f64 / 1e6);
+                write!(f, "took {bytes:.0} MB of memory, more than its limit of {limit:.0} MB")
+            }
             Self::Error { message } => f.write_str(message),
             Self::Panicked { message } => write!(f, "panicked: {message}"),
         }

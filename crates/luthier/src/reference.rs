@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use luthier_core::Direction;
 use luthier_core::config::reference::{Section, markdown};
+use luthier_runner::CommandConfig;
 use luthier_train::batch_size::BatchSizeConfig;
 use luthier_train::data::{ClassificationSource, Source, SplitConfig};
 use luthier_train::model::{Activation, Architecture, Init, Layer, ModelConfig};
@@ -22,6 +23,7 @@ pub fn sections() -> Vec<Section> {
         Section::new("Study and search", "Which metric is tuned, and how configurations are chosen.")
             .with::<StudySection>("study")
             .with::<SearchSection>("search"),
+        Section::new("Programs", PROGRAMS).with::<CommandConfig>("command"),
         Section::new("Data", "Where examples come from and how they become numbers.")
             .with::<DataConfig>("data")
             .with::<Source>("data.source")
@@ -66,6 +68,29 @@ pub fn sections() -> Vec<Section> {
         Section::new("What a run records", RECORDED),
     ]
 }
+
+/// What a program is told and what follows from what it does.
+const PROGRAMS: &str = "\
+A study file with `[command]` tunes a program in any language, in place of a training by `[data]`, `[model]` and `[train]`. \
+What it is told stands in `[params]`, whose values may be ranges: `lr = { float = [1e-4, 1e-1], log = true }`. A value goes by \
+its place there, such as `lr` or `optimizer.momentum`.\n\n\
+| what a program is told | |\n| --- | --- |\n\
+| `{NAME}` in `run` | a value as an argument, or a part of one |\n\
+| `LUTHIER_PARAM_NAME` | a value as an environment variable; capitals, and `_` for all but letters and digits |\n\
+| `LUTHIER_PARAMS` | a JSON file: `{\"trial\": 7, \"seed\": 1, \"until\": 9, \"checkpoint\": \"/…\", \"params\": {…}}` |\n\
+| `LUTHIER_TRIAL`, `LUTHIER_SEED` | the number of the trial, and the seed for all that it draws |\n\
+| `LUTHIER_CHECKPOINT` | a folder of the trial's own; with `resumes` its contents come back when the trial goes on, and the \
+winner's are kept (`luthier best --model out.tar`) |\n\
+| `LUTHIER_UNTIL` | the step at which the trial is to pause, if there is one |\n\n\
+It runs in the folder of the study file. It prints how it does, and `objective` of `[study]` says under which name; the best \
+value of a trial counts. Exit code 0 completes a trial, all else fails it. A trial that is stopped, paused or interrupted \
+gets SIGTERM, and SIGKILL when `grace` is over; so do all processes of its group, and when the program has ended, by itself \
+or because Luthier was killed, nothing that it has started lives on. (Outside Linux that holds for its process group alone.)\n\n\
+A program that `resumes` reports a step first and writes its checkpoint afterwards, to another name and then renamed: so one \
+that is ended between the two goes through that step again, which is not counted twice, and leaves none out. It exits at \
+`LUTHIER_UNTIL`, for which it has the time of `grace`; one that goes on instead gets SIGTERM after its next report. What it \
+prints from there to its end counts when the trial goes on.\n\n\
+`luthier logs STUDY --trial N --output` shows what a trial printed.\n";
 
 /// What stands in every report beside the metrics.
 const RECORDED: &str = "\

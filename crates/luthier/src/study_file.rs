@@ -1,17 +1,18 @@
 //! Study files: the sections of all crates together, checked as a whole.
 
+mod loaded;
+mod task;
 mod text;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use luthier_core::config::{Fields, Node, Policy, Problem, Problems, Template, bounds};
-use luthier_core::{Direction, SamplerAndPruner, Search, Space};
-use luthier_train::data::{DataError, SplitConfig};
-use luthier_train::model::ModelConfig;
-use luthier_train::{DataConfig, Device, Experiment, Metric, MetricName, MetricSet, TrainConfig};
+use luthier_core::config::{Fields, Kind, Node, Problems, Template, bounds};
+use luthier_core::{Params, SamplerAndPruner, Search, Space};
 use thiserror::Error;
 
+pub use loaded::{LoadError, Loaded, Training};
+pub use task::Task;
 pub use text::difference;
 use text::{apply_sets, check_names, identity};
 
@@ -22,9 +23,11 @@ luthier_core::settings! {
         /// The study's name, unique in its storage.
         name: String;
         /// The metric to tune: "val_" or "train_" and a metric, such as "val_accuracy" or "val_f1_macro", or
-        /// a cost such as "latency_ms". "val_accuracy" for classes and "val_rmse" for numbers if left out.
+        /// a cost such as "latency_ms". "val_accuracy" for classes and "val_rmse" for numbers if left out. With
+        /// `[command]`, whatever the program calls it.
         objective: Option<String> = None;
-        /// "minimize" or "maximize"; the metric implies it.
+        /// "minimize" or "maximize"; the metric implies it. To be given where `[command]` reports something that is none
+        /// of Luthier's metrics.
         direction: Option<String> = None;
         /// The value that is good enough: the study stops there.
         target: Option<f64> = None;
@@ -69,23 +72,6 @@ luthier_core::settings! {
 /// Trials where a file says nothing.
 const DEFAULT_TRIALS: u64 = 100;
 
-/// Where ranges may stand in a study file.
-const POLICY: Policy = Policy {
-    allowed: &[
-        "model",
-        "train",
-        "data.scale",
-        "data.impute",
-        "data.missing_flags",
-        "data.standardize_target",
-        "data.max_words",
-        "data.min_count",
-        "data.max_length",
-        "data.augment",
-    ],
-    refused: &[("train.epochs", "trials of different length cannot be compared; stop early instead")],
-};
-
 /// A study file that has been checked.
 #[derive(Debug, Clone)]
 pub struct StudyFile {
@@ -97,10 +83,8 @@ pub struct StudyFile {
     pub search: SearchSection,
     /// The section `[trial]`.
     pub trial: Option<TrialSection>,
-    /// The section `[data]` at the first corner of the space.
-    pub data: DataConfig,
-    /// The metric, if the file names it.
-    objective: Option<MetricName>,
+    /// What its trials run.
+    pub task: Task,
     root: Node,
     template: Template,
 }
@@ -126,24 +110,20 @@ struct Sections {
     study: StudySection,
     search: SearchSection,
     trial: Option<TrialSection>,
-    data: DataConfig,
+    task: Task,
 }
 
 impl Sections {
     fn read(file: &Node, problems: &mut Problems) -> Option<Self> {
         let sections = Fields::open(file, "", problems)?;
-        let study = sections.required("study", problems);
-        let data = sections.required("data", problems);
-        let model: Option<ModelConfig> = sections.or("model", luthier_core::config::defaults, problems);
-        if let (Some(model), Some(node)) = (&model, file.get("model")) {
-            model.check(node, problems);
-        }
-        let train: Option<TrainConfig> = sections.required("train", problems);
+        let study: Option<StudySection> = sections.required("study", problems);
+        let task = Task::read(file, &sections, problems);
         let search = sections.or("search", luthier_core::config::defaults, problems);
         let trial = sections.or("trial", || None, problems);
-        sections.close(&["study", "data", "model", "train", "search", "trial"], problems);
-        let (_, _) = (model?, train?);
-        Some(Self { study: study?, search: search?, trial: trial?, data: data? })
+        let known: Vec<&str> =
+            ["study"].iter().chain(Task::sections(file)).chain(&["search", "trial"]).copied().collect();
+        sections.close(&known, problems);
+        Some(Self { study: study?, search: search?, trial: trial?, task: task? })
     }
 }
 
@@ -169,7 +149,7 @@ impl StudyFile {
         let mut root = Node::parse(text, &name)?;
         apply_sets(&mut root, sets)?;
         let mut problems = Problems::new(&name);
-        let template = Template::compile(&root, &POLICY, &mut problems);
+        let template = Template::compile(&root, Task::policy(&root), &mut problems);
         let mut first = None;
         for corner in template.space().corners() {
             match template.fill(&corner) {
@@ -182,18 +162,29 @@ impl StudyFile {
                 Err(reason) => problems.add(0, "", "ranges that fit together", reason),
             }
         }
-        let objective = check_names(&root, &template, &mut problems);
+        check_names(&root, &mut problems);
+        let task = first.as_mut().map(|sections: &mut Sections| &mut sections.task);
+        Task::complete(task, &root, &template, &mut problems);
         let sections = problems.or(first)?;
         Ok(Self {
             path: path.to_path_buf(),
             study: sections.study,
             search: sections.search,
             trial: sections.trial,
-            data: sections.data,
-            objective,
+            task: sections.task,
             root,
             template,
         })
+    }
+
+    /// Whether its trials run a program.
+    pub fn is_command(&self) -> bool {
+        matches!(self.task, Task::Command { .. })
+    }
+
+    /// What its trials count: epochs, or the steps of a program.
+    pub fn unit(&self) -> &'static str {
+        if self.is_command() { "step" } else { "epoch" }
     }
 
     /// The space of the file's ranges.
@@ -214,6 +205,18 @@ impl StudyFile {
     /// The file without what may change while a study goes on: the limits.
     pub fn identity(&self) -> String {
         identity(&self.root)
+    }
+
+    /// The file with the values of a trial in the places of the ranges, and its seed: what repeats the trial.
+    ///
+    /// # Errors
+    ///
+    /// If `params` are not of this file's space.
+    pub fn filled(&self, params: &Params, seed: u64) -> Result<String, String> {
+        let mut file = self.template.fill(params)?;
+        file.set("trial", Node::new(Kind::Table(indexmap::IndexMap::new())))?;
+        file.set("trial.seed", Node::new(Kind::Int(seed as i64)))?;
+        Ok(file.to_toml())
     }
 
     /// The number of configurations to try, if there is one.
@@ -247,107 +250,4 @@ impl StudyFile {
     pub fn folder(&self) -> &Path {
         self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
-
-    /// Loads the data, splits it, and checks the file against it at every corner of the space.
-    ///
-    /// # Errors
-    ///
-    /// [`LoadError`] where the data cannot be used, or the file does not fit it.
-    pub fn load(
-        &self,
-        device: Device,
-        progress: luthier_train::data::Progress<'_>,
-    ) -> Result<Loaded, LoadError> {
-        let DataConfig { source, split, .. } = &self.data;
-        let dataset = source.load_for(split, self.folder(), progress).map_err(|error| self.located(error))?;
-        let splits = match split {
-            SplitConfig { folds: Some(_), fold: None, .. } => split.folds(&dataset),
-            _ => split.split(&dataset).map(|split| vec![split]),
-        };
-        let splits = splits.map_err(|error| self.located(error))?;
-        let objective =
-            self.objective.unwrap_or_else(|| MetricName::val(Metric::default_of(dataset.targets.task())));
-        let mut problems = Problems::new(self.path.display().to_string());
-        if let Err(reason) = objective.metric.fits(&dataset.targets) {
-            let line =
-                self.root.get("study").and_then(|study| study.get("objective")).map_or(0, |node| node.line);
-            let names: Vec<String> = MetricSet::all(&dataset.targets)
-                .iter()
-                .map(|metric| MetricName::val(metric).name())
-                .collect();
-            problems.push(Problem {
-                line: (line > 0).then_some(line),
-                path: "study.objective".to_owned(),
-                expected: format!("a metric that fits the data: {}", names.join(", ")),
-                found: format!("{:?}", objective.name()),
-                help: Some(reason),
-            });
-            return Err(problems.into());
-        }
-        let direction = self.direction(objective);
-        let experiment =
-            Experiment::new(self.template.clone(), dataset, splits, objective, direction, device)
-                .in_folder(self.folder());
-        for corner in self.space().corners() {
-            if let Err(found) = experiment.summarize(&corner, &problems.file) {
-                for problem in found.iter() {
-                    problems.push(problem.clone());
-                }
-            }
-        }
-        problems.or(Some(()))?;
-        Ok(Loaded { experiment, objective, direction })
-    }
-
-    /// A fault of the file that showed only with the data, at its line; other errors as they are.
-    fn located(&self, error: DataError) -> LoadError {
-        let (path, found) = match &error {
-            DataError::Setting { key, problem } if key.starts_with("split.") => {
-                (format!("data.{key}"), problem.clone())
-            }
-            DataError::Setting { key, problem } => {
-                (format!("data.source.classification.{key}"), problem.clone())
-            }
-            DataError::Split(reason) => ("data.split".to_owned(), reason.clone()),
-            _ => return error.into(),
-        };
-        let mut node = Some(&self.root);
-        let mut line = 0;
-        for part in path.split('.') {
-            node = node.and_then(|node| node.get(part));
-            line = node.map_or(line, |node| node.line);
-        }
-        let mut problems = Problems::new(self.path.display().to_string());
-        problems.add(line, &path, "settings that fit each other and the data", found);
-        problems.into()
-    }
-
-    fn direction(&self, objective: MetricName) -> Direction {
-        match self.study.direction.as_deref() {
-            Some("minimize") => Direction::Minimize,
-            Some("maximize") => Direction::Maximize,
-            _ => objective.direction(),
-        }
-    }
-}
-
-/// A study file with its data.
-pub struct Loaded {
-    /// What a trial runs.
-    pub experiment: Experiment,
-    /// The metric that is tuned.
-    pub objective: MetricName,
-    /// Which way it is tuned.
-    pub direction: Direction,
-}
-
-/// Why a study file and its data do not go together.
-#[derive(Debug, Error)]
-pub enum LoadError {
-    /// The data.
-    #[error(transparent)]
-    Data(#[from] luthier_train::data::DataError),
-    /// The file, seen with the data.
-    #[error(transparent)]
-    Problems(#[from] Problems),
 }

@@ -8,7 +8,7 @@ mod common;
 use std::fmt::Write;
 
 use common::{Sandbox, text};
-use luthier::StudyFile;
+use luthier::{Loaded, StudyFile};
 use serde_json::Value;
 
 /// A row of the table: its size is missing now and then, its age never is.
@@ -141,7 +141,8 @@ fn evaluation_gives_the_numbers_of_the_study() {
         let best = sandbox.json(&["best", target]);
         let file = StudyFile::open(&sandbox.path("study.toml"), &[]).unwrap();
         let loaded = file.load(luthier_train::device("cpu").unwrap(), &|_, _, _| {}).unwrap();
-        let split = loaded.experiment.split();
+        let Loaded::Training(training) = loaded else { panic!("a training") };
+        let split = training.experiment.split();
 
         write_rows(&sandbox, "test.csv", &split.test);
         let measured = sandbox.json(&["evaluate", "model.safetensors", "test.csv"]);

@@ -12,7 +12,7 @@ use luthier_core::{
 
 use super::{FAILURES_IN_A_ROW, RunError, Shared};
 use crate::handle::Handle;
-use crate::{Ledger, checkpoint_name, model_name};
+use crate::{Ledger, checkpoint_name, model_name, stderr_name, stdout_name};
 
 /// What a worker does next.
 pub(super) enum Job {
@@ -66,6 +66,7 @@ impl Shared<'_> {
             .filter(|trial| trial.outcome.is_none())
             .flat_map(|trial| [checkpoint_name(trial.id), model_name(trial.id)])
             .chain(history.best().map(|best| model_name(best.id)))
+            .chain(history.trials().iter().flat_map(|trial| [stdout_name(trial.id), stderr_name(trial.id)]))
             .collect();
         for name in storage.artifacts(study)? {
             if !keep.contains(&name) {

@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use luthier::StudyFile;
 use luthier_core::{Metrics, Outcome, Params, TrialId};
 use luthier_runner::model_name;
 use luthier_train::{TrainedModel, device};
 use serde::Serialize;
 
 use super::output::{metrics, number, params, print, print_json};
-use super::place::study_with_history;
+use super::place::{stored_file, study_with_history, unit_of};
 use super::tune::write_file;
-use super::{Failure, StudyArgs};
+use super::{Failure, StudyArgs, program};
 
 #[derive(Debug, Args)]
 pub(crate) struct BestArgs {
@@ -20,7 +21,7 @@ pub(crate) struct BestArgs {
     /// Write the study file with the winner's values in the places of the ranges
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write the model (safetensors)
+    /// Write the model (safetensors); of a program, its checkpoint folder (tar)
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
 }
@@ -50,7 +51,25 @@ pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
         return Err(Failure::failed("the best trial has no value"));
     };
     let mut written = Vec::new();
-    if args.output.is_some() || args.model.is_some() {
+    let unit = unit_of(&study);
+    let head = format!(
+        "# Trial {} of study \"{name}\": {} {} at {unit} {}.\n# `luthier train` on this file repeats it.\n\n",
+        best.id,
+        study.definition.objective,
+        number(*value),
+        step.unwrap_or(0)
+    );
+    if let Some(file) = stored_file(&study).filter(StudyFile::is_command) {
+        if let Some(path) = &args.output {
+            let filled = file.filled(&best.params, best.seed).map_err(Failure::failed)?;
+            write_file(path, format!("{head}{filled}").as_bytes())?;
+            written.push(path.display().to_string());
+        }
+        if let Some(path) = &args.model {
+            program::write_checkpoint(&*storage, &study, best.id, path)?;
+            written.push(path.display().to_string());
+        }
+    } else if args.output.is_some() || args.model.is_some() {
         if best.imported {
             return Err(Failure::failed(format!(
                 "trial {}, the best one, was imported: there is no model of it, and no file but the one of its study",
@@ -67,13 +86,6 @@ pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
         if let Some(path) = &args.output {
             let device = device("cpu").map_err(Failure::failed)?;
             let opened = TrainedModel::from_bytes(&model, device).map_err(Failure::failed)?;
-            let head = format!(
-                "# Trial {} of study \"{name}\": {} {} at epoch {}.\n# `luthier train` on this file repeats it.\n\n",
-                best.id,
-                study.definition.objective,
-                number(*value),
-                step.unwrap_or(0)
-            );
             write_file(path, format!("{head}{}", opened.file()).as_bytes())?;
             written.push(path.display().to_string());
         }
@@ -96,7 +108,7 @@ pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
         return print_json(&shown);
     }
     let mut text = format!(
-        "trial {} of study `{name}`: {} {} at epoch {}\n{}",
+        "trial {} of study `{name}`: {} {} at {unit} {}\n{}",
         shown.trial,
         shown.objective,
         number(shown.value),

@@ -1,13 +1,13 @@
 //! `luthier check`: what a study file comes to, without training.
 
-use luthier::StudyFile;
+use luthier::{Loaded, StudyFile, Training};
 use luthier_train::device;
 use serde::Serialize;
 
 use super::notices::notices;
 use super::output::{print, print_json, table, table_text};
 use super::place::with_progress;
-use super::{Failure, FileArgs};
+use super::{Failure, FileArgs, program};
 
 #[derive(Serialize)]
 struct Checked {
@@ -42,8 +42,14 @@ struct Stage {
 pub(crate) fn run(args: &FileArgs) -> Result<(), Failure> {
     let device = device(&args.device).map_err(Failure::usage)?;
     let file = StudyFile::open(&args.file, &args.sets)?;
-    let loaded = with_progress(|progress| file.load(device, progress))?;
-    let experiment = &loaded.experiment;
+    match with_progress(|progress| file.load(device, progress))? {
+        Loaded::Training(training) => check_training(args, &file, &training),
+        Loaded::Command(command) => program::check(args, &file, &command),
+    }
+}
+
+fn check_training(args: &FileArgs, file: &StudyFile, training: &Training) -> Result<(), Failure> {
+    let experiment = &training.experiment;
     let corners = file.space().corners();
     let name = args.file.display().to_string();
     let stages = experiment.summarize(&corners[0], &name)?;
@@ -56,8 +62,8 @@ pub(crate) fn run(args: &FileArgs) -> Result<(), Failure> {
     let split = experiment.split();
     let checked = Checked {
         study: file.study.name.clone(),
-        objective: loaded.objective.name(),
-        direction: loaded.direction,
+        objective: training.objective.name(),
+        direction: training.direction,
         parameters: file.space().iter().cloned().collect(),
         examples: Examples {
             train: split.train.len(),
@@ -76,7 +82,7 @@ pub(crate) fn run(args: &FileArgs) -> Result<(), Failure> {
     if args.json {
         return print_json(&checked);
     }
-    print(&text(&file, &checked, &experiment.dataset().summary().to_string()))
+    print(&text(file, &checked, &experiment.dataset().summary().to_string()))
 }
 
 fn text(file: &StudyFile, checked: &Checked, data: &str) -> String {
@@ -87,28 +93,11 @@ fn text(file: &StudyFile, checked: &Checked, data: &str) -> String {
     text += &checked.notices.iter().map(|notice| format!("  note: {notice}\n")).collect::<String>();
     text.push('\n');
 
-    if checked.parameters.is_empty() {
-        text += "no ranges: this file trains one model\n\n";
+    text += &if checked.parameters.is_empty() {
+        "no ranges: this file trains one model\n\n".to_owned()
     } else {
-        let mut rows = table(["  parameter", "range", "only if", "line"]);
-        for parameter in &checked.parameters {
-            let conditions: Vec<String> = parameter.conditions.iter().map(condition).collect();
-            let line = file.line(&parameter.name).map_or_else(
-                || "--set".to_owned(),
-                |line| match line {
-                    0 => "--set".to_owned(),
-                    line => line.to_string(),
-                },
-            );
-            rows.add_row([
-                format!("  {}", parameter.name),
-                parameter.distribution.to_string(),
-                conditions.join(", "),
-                line,
-            ]);
-        }
-        text += &format!("space: {} parameters\n{}\n", checked.parameters.len(), table_text(&rows));
-    }
+        space(file)
+    };
 
     let mut rows = table(["  layer", "shape behind it", "weights"]);
     for layer in &checked.layers {
@@ -129,6 +118,21 @@ fn text(file: &StudyFile, checked: &Checked, data: &str) -> String {
         None => "\n  computed by Burn".to_owned(),
     };
     text
+}
+
+/// The ranges of a file, and where they stand.
+pub(crate) fn space(file: &StudyFile) -> String {
+    let mut rows = table(["  parameter", "range", "only if", "line"]);
+    let mut count = 0;
+    for parameter in file.space().iter() {
+        count += 1;
+        let conditions: Vec<String> = parameter.conditions.iter().map(condition).collect();
+        let line = file.line(&parameter.name).filter(|line| *line > 0);
+        let line = line.map_or_else(|| "--set".to_owned(), |line| line.to_string());
+        let range = parameter.distribution.to_string();
+        rows.add_row([format!("  {}", parameter.name), range, conditions.join(", "), line]);
+    }
+    format!("space: {count} parameters\n{}\n", table_text(&rows))
 }
 
 fn indented(text: &str) -> String {

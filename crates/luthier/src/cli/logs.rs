@@ -1,11 +1,11 @@
-//! `luthier logs`: the epochs of a trial.
+//! `luthier logs`: the epochs of a trial, or what its program printed.
 
 use clap::Args;
 use luthier_core::TrialId;
 
 use super::output::{number, params, print, print_json, table, table_text};
-use super::place::study_with_history;
-use super::{Failure, StudyArgs};
+use super::place::{study_with_history, unit_of};
+use super::{Failure, StudyArgs, program};
 
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
@@ -14,10 +14,13 @@ pub(crate) struct LogsArgs {
     /// The trial's number; the best one if left out
     #[arg(long)]
     trial: Option<u64>,
+    /// Show what the trial's program printed: its standard output, then its standard error
+    #[arg(long)]
+    output: bool,
 }
 
 pub(crate) fn run(args: &LogsArgs) -> Result<(), Failure> {
-    let (_, study, history) = study_with_history(&args.study)?;
+    let (storage, study, history) = study_with_history(&args.study)?;
     let trial = match args.trial {
         Some(number) => history.trial(TrialId(number)).ok_or_else(|| {
             let count = history.trials().len();
@@ -27,13 +30,17 @@ pub(crate) fn run(args: &LogsArgs) -> Result<(), Failure> {
             history.best().ok_or_else(|| Failure::failed("no complete trial yet; name one with --trial"))?
         }
     };
+    if args.output {
+        return program::print_output(&*storage, &study, trial, args.study.json);
+    }
     if args.study.json {
         return print_json(&trial.reports);
     }
     let mut text = format!("trial {} of study `{}`: {}\n", trial.id, study.definition.name, trial.state());
     text += &params(&trial.params);
     if let Some(first) = trial.reports.first() {
-        let mut table = table(std::iter::once("epoch").chain(first.metrics.iter().map(|(name, _)| name)));
+        let mut table =
+            table(std::iter::once(unit_of(&study)).chain(first.metrics.iter().map(|(name, _)| name)));
         for report in &trial.reports {
             let mut row = vec![report.step.to_string()];
             row.extend(report.metrics.iter().map(|(_, value)| number(value)));

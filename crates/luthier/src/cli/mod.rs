@@ -15,6 +15,7 @@ mod notices;
 mod output;
 mod place;
 mod predict;
+mod program;
 mod progress;
 mod studies;
 mod train;
@@ -62,7 +63,7 @@ enum Command {
     Studies(studies::StudiesArgs),
     /// List the trials of a study
     Trials(trials::TrialsArgs),
-    /// Show the epochs of a trial
+    /// Show the epochs of a trial, or what its program printed
     Logs(logs::LogsArgs),
     /// Write the trials of a study for other programs: a table, or a database of Optuna
     Export(export::ExportArgs),

@@ -58,6 +58,16 @@ pub(crate) fn study_with_history(args: &StudyArgs) -> Result<(Arc<dyn Storage>, 
     Ok((storage, study, history))
 }
 
+/// The file that a study was begun with, as far as this program can still read it.
+pub(crate) fn stored_file(study: &Study) -> Option<StudyFile> {
+    StudyFile::parse(study.definition.file.as_deref()?, Path::new("study.toml"), &[]).ok()
+}
+
+/// What the trials of a study count.
+pub(crate) fn unit_of(study: &Study) -> &'static str {
+    stored_file(study).map_or("epoch", |file| file.unit())
+}
+
 /// Shows a download on stderr.
 pub(crate) fn download_progress() -> impl Fn(&str, u64, Option<u64>) {
     let bar = indicatif::ProgressBar::hidden();

@@ -16,6 +16,8 @@ pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
     objective: String,
+    /// What is counted: epochs, or the steps of a program.
+    unit: &'static str,
     direction: Direction,
     trials: Option<u64>,
     deadline: Option<Instant>,
@@ -35,7 +37,7 @@ struct State {
 impl Progress {
     pub(crate) fn new(
         history: &History,
-        objective: &str,
+        (objective, unit): (&str, &'static str),
         trials: Option<u64>,
         deadline: Option<Instant>,
         quiet: bool,
@@ -54,6 +56,7 @@ impl Progress {
             bar,
             quiet,
             objective: objective.to_owned(),
+            unit,
             direction: history.direction(),
             trials,
             deadline,
@@ -121,9 +124,9 @@ impl Progress {
         for (trial, last) in &state.running {
             text += &match last {
                 Some((epoch, value)) => {
-                    format!("\n  trial {trial}: epoch {epoch}, {} {}", self.objective, number(*value))
+                    format!("\n  trial {trial}: {} {epoch}, {} {}", self.unit, self.objective, number(*value))
                 }
-                None => format!("\n  trial {trial}: first epoch"),
+                None => format!("\n  trial {trial}: first {}", self.unit),
             };
         }
         text

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use luthier::StudyFile;
+use luthier::{Loaded, StudyFile, Training};
 use luthier_core::{
     Decision, Ending, Evaluation, Metrics, Objective, ObjectiveError, Params, Stop, TrialHandle, TrialId,
     trial_seed,
@@ -17,63 +17,65 @@ use super::checkpoints::Checkpoints;
 use super::notices::tell_notices;
 use super::output::{metrics, number, print, print_json, seconds, tell};
 use super::place::with_progress;
-use super::{Failure, FileArgs, tune};
+use super::{Failure, FileArgs, program, tune};
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
     #[command(flatten)]
-    file: FileArgs,
+    pub(super) file: FileArgs,
     /// Threads for the mathematics; the result does not depend on it
     #[arg(long, default_value_t = 1)]
     threads: usize,
     /// Train for so many epochs, in place of the file's number; more than a resumed run has had lengthen it
     #[arg(long, value_name = "N")]
-    epochs: Option<u64>,
+    pub(super) epochs: Option<u64>,
     /// Write checkpoints to this folder: last, best, and those that [train] checkpoints asks for
     #[arg(long, value_name = "DIR")]
-    checkpoint: Option<PathBuf>,
+    pub(super) checkpoint: Option<PathBuf>,
     /// Go on from a checkpoint: a folder of --checkpoint, or one file of it. With --set, under other values
     #[arg(long, value_name = "DIR")]
-    resume: Option<PathBuf>,
+    pub(super) resume: Option<PathBuf>,
     /// Write the model to this file
     #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
+    pub(super) model: Option<PathBuf>,
     /// Measure the model on the sealed test examples at the end
     #[arg(long)]
-    test: bool,
+    pub(super) test: bool,
 }
 
 #[derive(Serialize)]
-struct Trained {
-    value: f64,
-    objective: String,
-    epoch: Option<u64>,
-    seconds: f64,
-    ending: Ending,
+pub(super) struct Trained {
+    pub(super) value: f64,
+    pub(super) objective: String,
+    pub(super) epoch: Option<u64>,
+    pub(super) seconds: f64,
+    pub(super) ending: Ending,
     #[serde(skip_serializing_if = "Option::is_none")]
-    test: Option<Metrics>,
-    epochs: Vec<Row>,
+    pub(super) test: Option<Metrics>,
+    pub(super) epochs: Vec<Row>,
 }
 
 #[derive(Serialize, Clone)]
-struct Row {
+pub(super) struct Row {
     epoch: u64,
     #[serde(flatten)]
     metrics: Metrics,
 }
 
 /// The one trial of a training run: it reports to the terminal.
-struct Alone {
-    params: Params,
-    seed: u64,
-    rows: Vec<Row>,
-    json: bool,
-    /// What is counted: epochs, measurements within them, or folds.
-    unit: &'static str,
-    interrupt: Interrupt,
+pub(super) struct Alone {
+    pub(super) params: Params,
+    pub(super) seed: u64,
+    pub(super) rows: Vec<Row>,
+    pub(super) json: bool,
+    /// What is counted: epochs, measurements within them, folds, or the steps of a program.
+    pub(super) unit: &'static str,
+    /// Whether a metric is shown while it runs.
+    pub(super) shows: fn(&str) -> bool,
+    pub(super) interrupt: Interrupt,
     /// What it goes on from.
-    resumed: Option<Vec<u8>>,
-    checkpoints: Option<Checkpoints>,
+    pub(super) resumed: Option<Vec<u8>>,
+    pub(super) checkpoints: Option<Checkpoints>,
 }
 
 impl TrialHandle for Alone {
@@ -95,11 +97,7 @@ impl TrialHandle for Alone {
 
     fn report(&mut self, step: u64, value: f64, metrics: Metrics) -> Result<Decision, ObjectiveError> {
         if !self.json {
-            // The rest is the same all along, or for --json.
-            let shown = |name: &str| {
-                name.starts_with("train_") || name.starts_with("val_") || name == "learning_rate"
-            };
-            let shown = metrics.iter().filter(|(name, _)| shown(name)).collect();
+            let shown = metrics.iter().filter(|(name, _)| (self.shows)(name)).collect();
             tell(&format!("{} {step}: {}", self.unit, self::metrics(&shown)));
         }
         if let Some(checkpoints) = &mut self.checkpoints {
@@ -140,10 +138,22 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     sets.extend(args.epochs.map(|epochs| format!("train.epochs={epochs}")));
     let file = StudyFile::open(&args.file.file, &sets)?;
     refuse_ranges(&file, &args.file)?;
-    let loaded = with_progress(|progress| file.load(device, progress))?;
-    let experiment = loaded.experiment.with_threads(args.threads);
+    match with_progress(|progress| file.load(device, progress))? {
+        Loaded::Training(training) => train(args, &file, *training, started),
+        Loaded::Command(command) => program::train(args, &file, &command, started),
+    }
+}
+
+/// The seed of the one trial of a file.
+pub(super) fn seed(file: &StudyFile) -> u64 {
+    file.trial.as_ref().map_or_else(|| trial_seed(file.search.seed, 0), |trial| trial.seed)
+}
+
+fn train(args: &TrainArgs, file: &StudyFile, training: Training, started: Instant) -> Result<(), Failure> {
+    let Training { experiment, objective, direction } = training;
+    let experiment = experiment.with_threads(args.threads);
     tell_notices(&experiment, &Params::new())?;
-    let seed = file.trial.as_ref().map_or_else(|| trial_seed(file.search.seed, 0), |trial| trial.seed);
+    let seed = seed(file);
     let Resumed { seed, bytes: resumed, best } = match &args.resume {
         None => Resumed { seed, bytes: None, best: None },
         Some(path) => resume(&experiment, path, seed, !args.file.sets.is_empty())?,
@@ -155,12 +165,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         Every::Epochs(1.0) => "epoch",
         _ => "report",
     };
-    if let (Some(folder), None) = (&args.checkpoint, &args.resume) {
-        Checkpoints::refuse_used(folder)?;
-    }
-    let folder = args.checkpoint.as_ref().or(args.resume.as_ref().filter(|path| path.is_dir()));
-    let checkpoints =
-        folder.map(|folder| Checkpoints::new(folder, &rule, loaded.direction, best)).transpose()?;
+    let folder = folder_of_checkpoints(args)?;
+    let checkpoints = folder.map(|folder| Checkpoints::new(folder, &rule, direction, best)).transpose()?;
     let interrupt = Interrupt::default();
     let message = match folder {
         Some(folder) => {
@@ -173,7 +179,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     tune::stop_on_signals(&interrupt, message)?;
     let params = Params::new();
     let (rows, json) = (Vec::new(), args.file.json);
-    let mut trial = Alone { params, seed, rows, json, unit, interrupt, resumed, checkpoints };
+    // The rest is the same all along, or for --json.
+    let shows =
+        |name: &str| name.starts_with("train_") || name.starts_with("val_") || name == "learning_rate";
+    let mut trial = Alone { params, seed, rows, json, unit, shows, interrupt, resumed, checkpoints };
     let (value, epoch, ending, model) = match experiment.evaluate(&mut trial)? {
         Evaluation::Complete { value, step, ending, model } => (value, step, ending, model),
         Evaluation::Paused => return Err(Failure::Interrupted),
@@ -188,7 +197,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     }
     let trained = Trained {
         value,
-        objective: loaded.objective.name(),
+        objective: objective.name(),
         epoch,
         seconds: started.elapsed().as_secs_f64(),
         ending,
@@ -215,6 +224,14 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         text += &format!("wrote {}\n", path.display());
     }
     print(&text)
+}
+
+/// Where checkpoints are written; not where those of another run are.
+pub(super) fn folder_of_checkpoints(args: &TrainArgs) -> Result<Option<&PathBuf>, Failure> {
+    if let (Some(folder), None) = (&args.checkpoint, &args.resume) {
+        Checkpoints::refuse_used(folder)?;
+    }
+    Ok(args.checkpoint.as_ref().or(args.resume.as_ref().filter(|path| path.is_dir())))
 }
 
 /// What a run goes on with.

@@ -72,5 +72,8 @@ fn row(trial: &Trial) -> Row<'_> {
 
 /// A parameter's name without its section: what a table has room for.
 fn short(name: &str) -> &str {
-    name.strip_prefix("model.layers.").or_else(|| name.strip_prefix("train.")).unwrap_or(name)
+    ["model.layers.", "train.", "params."]
+        .iter()
+        .find_map(|section| name.strip_prefix(section))
+        .unwrap_or(name)
 }

@@ -16,7 +16,7 @@ use super::notices::tell_notices;
 use super::output::{metrics, number, params, print, print_json, seconds, tell};
 use super::place::{storage_of, with_progress};
 use super::progress::Progress;
-use super::{Failure, FileArgs, StorageArgs};
+use super::{Failure, FileArgs, StorageArgs, program};
 
 #[derive(Debug, Args)]
 pub(crate) struct TuneArgs {
@@ -74,13 +74,16 @@ pub(crate) fn run(args: &TuneArgs) -> Result<(), Failure> {
     let file = StudyFile::open(&args.file.file, &sets(args))?;
     let loaded = with_progress(|progress| file.load(device, progress))?;
     let storage = storage_of(&file, &args.storage)?;
-    let data = loaded.experiment.dataset().fingerprint()?;
+    let data = loaded.fingerprint()?;
     let study = open_study(&storage, &file, &loaded, &data)?;
+    let loaded = program::keeping_output(loaded, &storage, study.id);
     let ledger = Ledger::open(Arc::clone(&storage), study)?;
     if !args.force {
         refuse_changes(ledger.history(), &file, &data)?;
     }
-    tell_notices(&loaded.experiment, &file.space().corners()[0])?;
+    if let Loaded::Training(training) = &loaded {
+        tell_notices(&training.experiment, &file.space().corners()[0])?;
+    }
 
     let search = file.make_search().map_err(Failure::usage)?;
     let parallel = file.search.parallel;
@@ -93,12 +96,17 @@ pub(crate) fn run(args: &TuneArgs) -> Result<(), Failure> {
     let interrupt = Interrupt::default();
     stop_on_signals(&interrupt, "stopping; what is done is kept (once more to stop at once)")?;
     let deadline = file.search.timeout.map(|timeout| started + timeout);
-    let progress =
-        Progress::new(ledger.history(), &loaded.objective.name(), file.trials(), deadline, args.file.json);
+    let progress = Progress::new(
+        ledger.history(),
+        (&loaded.objective(), file.unit()),
+        file.trials(),
+        deadline,
+        args.file.json,
+    );
     let session = Session {
         search: &*search,
-        space: loaded.experiment.space(),
-        objective: &loaded.experiment,
+        space: file.space(),
+        objective: loaded.as_objective(),
         limits: Limits { trials: file.trials(), deadline, target: file.study.target, parallel },
         interrupt,
         observer: &progress,
@@ -154,11 +162,11 @@ fn open_study(
     }
     let definition = StudyDefinition {
         name: file.study.name.clone(),
-        objective: loaded.objective.name(),
-        direction: loaded.direction,
+        objective: loaded.objective(),
+        direction: loaded.direction(),
         seed: file.search.seed,
         slots: file.slots(),
-        steps: loaded.experiment.reports(),
+        steps: loaded.reports(),
         file: Some(file.text()),
         data: Some(data.to_owned()),
         program: PROGRAM.to_owned(),
@@ -205,10 +213,13 @@ fn test_winner(ledger: &mut Ledger, loaded: &Loaded, threads: usize) -> Result<(
         tell(&format!("note: trial {trial}, the best one, was imported: there is no model of it to test"));
         return Ok(());
     }
+    if let Loaded::Command(_) = loaded {
+        return Ok(());
+    }
     let Some(model) = ledger.storage().artifact(ledger.study().id, &model_name(trial))? else {
         return Err(Failure::failed(format!("the model of trial {trial} is not in the storage any more")));
     };
-    if let Some(metrics) = loaded.experiment.test(&model, threads).map_err(Failure::failed)? {
+    if let Some(metrics) = loaded.test(&model, threads).map_err(Failure::failed)? {
         ledger.append(Event::Tested { trial, metrics })?;
     }
     Ok(())
@@ -229,7 +240,7 @@ fn summary(file: &StudyFile, loaded: &Loaded, history: &History, stopped: Stop, 
         let luthier_core::Outcome::Complete { value, step, .. } = best.outcome.as_ref()? else { return None };
         Some(Winner {
             trial: best.id,
-            objective: loaded.objective.name(),
+            objective: loaded.objective(),
             value: *value,
             epoch: *step,
             params: best.params.clone(),
@@ -268,10 +279,11 @@ fn report(args: &TuneArgs, file: &StudyFile, history: &History, tuned: &Tuned) -
         None => text += "no trial came to a value\n",
         Some(best) => {
             text += &format!(
-                "\nwinner: trial {}, {} {} at epoch {}\n{}",
+                "\nwinner: trial {}, {} {} at {} {}\n{}",
                 best.trial,
                 best.objective,
                 number(best.value),
+                file.unit(),
                 best.epoch.unwrap_or(0),
                 params(&best.params)
             );
@@ -281,8 +293,10 @@ fn report(args: &TuneArgs, file: &StudyFile, history: &History, tuned: &Tuned) -
             let storage =
                 args.storage.storage.as_ref().map(|url| format!(" --storage {url}")).unwrap_or_default();
             text += &format!(
-                "\nget its file and its model with:\n  luthier best {}{storage} -o best.toml --model model.safetensors\n",
-                file.path.display()
+                "\nget its file{} with:\n  luthier best {}{storage} -o best.toml{}\n",
+                if file.is_command() { "" } else { " and its model" },
+                file.path.display(),
+                if file.is_command() { "" } else { " --model model.safetensors" }
             );
         }
     }

@@ -63,7 +63,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
         let device = device("cpu").map_err(Failure::usage)?;
         let loaded = with_progress(|progress| file.load(device, progress))?;
         let model = storage.artifact(study.id, &model_name(best.id))?;
-        let differences = repeat(&loaded.experiment, best, model.as_deref(), &MEASURED_TIMES)?;
+        let differences = repeat(loaded.as_objective(), best, model.as_deref(), &MEASURED_TIMES)?;
         report.differences.extend(differences);
         report.trained = Some(best.id);
     }

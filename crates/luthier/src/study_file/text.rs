@@ -1,7 +1,6 @@
 //! What is read of a study file beside its sections: its identity, what is set in it, and its names.
 
-use luthier_core::config::{Decode, Kind, Node, Problem, Problems, Template, nearest};
-use luthier_train::{Metric, MetricName};
+use luthier_core::config::{Kind, Node, Problem, Problems, nearest};
 
 use super::StudyFile;
 
@@ -55,8 +54,8 @@ pub(super) fn apply_sets(root: &mut Node, sets: &[String]) -> Result<(), Problem
     problems.or(Some(()))
 }
 
-/// Checks the keys that name something (no range may stand there), and finds the objective.
-pub(super) fn check_names(root: &Node, template: &Template, problems: &mut Problems) -> Option<MetricName> {
+/// Checks the keys that name something; no range may stand there.
+pub(super) fn check_names(root: &Node, problems: &mut Problems) {
     let node = |section: &str, key: &str| root.get(section).and_then(|section| section.get(key));
     let line = |section: &str, key: &str| node(section, key).map_or(0, |node| node.line);
     let mut one_of = |section: &str, key: &str, known: &[&str]| {
@@ -80,20 +79,4 @@ pub(super) fn check_names(root: &Node, template: &Template, problems: &mut Probl
     if node("study", "name").and_then(Node::as_str).is_some_and(|name| name.trim().is_empty()) {
         problems.add(line("study", "name"), "study.name", "a name", "empty text");
     }
-    let objective = MetricName::decode(node("study", "objective")?, "study.objective", problems);
-    let of_loss = |name: &str| {
-        name.strip_prefix("train.loss").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    let searched_loss = template.space().iter().find(|param| of_loss(&param.name));
-    if objective.is_some_and(|objective| objective.metric == Metric::Loss)
-        && let Some(param) = searched_loss
-    {
-        problems.add(
-            template.line(&param.name).unwrap_or(0),
-            &param.name,
-            "one loss: the objective is that loss, and different losses cannot be compared",
-            "a range",
-        );
-    }
-    objective
 }
