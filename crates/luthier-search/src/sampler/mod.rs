@@ -1,5 +1,6 @@
 //! Samplers: what is tried next.
 
+mod observation;
 mod random;
 mod tpe;
 
