@@ -5,7 +5,7 @@ use std::fmt;
 use luthier_core::{Pruner, Sampler};
 
 use crate::pruner::{Asha, NoPruner, Percentile};
-use crate::sampler::{Random, Tpe};
+use crate::sampler::{Grid, Halton, Random, Sobol, Tpe};
 
 /// An algorithm with its name.
 pub struct Entry<T: ?Sized> {
@@ -35,6 +35,21 @@ pub const SAMPLERS: &[Entry<dyn Sampler>] = &[
         name: "random",
         about: "every value of a range equally likely on its scale",
         create: || Box::new(Random),
+    },
+    Entry {
+        name: "sobol",
+        about: "fills the space evenly (Sobol's quasi-random sequence, scrambled)",
+        create: || Box::new(Sobol),
+    },
+    Entry {
+        name: "halton",
+        about: "fills the space evenly (Halton's quasi-random sequence, scrambled)",
+        create: || Box::new(Halton),
+    },
+    Entry {
+        name: "grid",
+        about: "every combination once; ranges of floats without a step by 5 points",
+        create: || Box::new(Grid::default()),
     },
     Entry {
         name: "tpe",
