@@ -1,5 +1,7 @@
 //! Samplers: what is tried next.
 
+mod auto;
+mod gp;
 mod grid;
 mod halton;
 mod observation;
@@ -7,6 +9,8 @@ mod random;
 mod sobol;
 mod tpe;
 
+pub use auto::Auto;
+pub use gp::Gp;
 pub use grid::Grid;
 pub use halton::Halton;
 pub use random::Random;

@@ -5,7 +5,7 @@
 //! | complete, finite loss | its loss |
 //! | stopped by the search, or paused, with a finite report | its best loss so far, which running on could only have improved |
 //! | failed, infeasible, without any finite loss | without a loss: the region is avoided |
-//! | running | without a loss |
+//! | running | without a loss, and marked as running |
 
 use luthier_core::{Outcome, Params, View};
 
@@ -15,6 +15,8 @@ pub(super) struct Observation<'a> {
     pub(super) params: &'a Params,
     /// A finite loss, where there is one.
     pub(super) loss: Option<f64>,
+    /// The trial has not ended, and has no loss yet that counts.
+    pub(super) running: bool,
 }
 
 /// The observations of a history: finished trials by number, then unfinished ones by number.
@@ -25,11 +27,11 @@ pub(super) fn observations<'a>(view: &View<'a>) -> impl Iterator<Item = Observat
             Outcome::Stopped { .. } => best_report(trial.losses()),
             Outcome::Failed { .. } | Outcome::Infeasible { .. } => None,
         };
-        Observation { params: trial.params(), loss }
+        Observation { params: trial.params(), loss, running: false }
     });
     let unfinished = view.unfinished().map(|trial| {
         let loss = trial.is_paused().then(|| best_report(trial.losses())).flatten();
-        Observation { params: trial.params(), loss }
+        Observation { params: trial.params(), loss, running: loss.is_none() }
     });
     finished.chain(unfinished)
 }
