@@ -3,9 +3,12 @@
 //! Symbols: parameters are in the space's order; the last one that is active varies fastest. The configuration of
 //! number k is found without those before it: below each value of a parameter there are as many configurations as the
 //! parameters behind it have, and k says which value's share it falls into. Only parameters on which others depend
-//! have to be counted value by value.
+//! have to be counted value by value, once for each combination of values that the parameters behind them see.
 //!
-//! Complexity: O(d p) for d parameters, with p combinations of values of the parameters that others depend on.
+//! Complexity: O(d² v p) for d parameters of which others depend on some with v values, at most p combinations of which
+//! are seen by those that come later.
+
+use std::collections::BTreeMap;
 
 use luthier_core::{Distribution, Parameter, Params, Rng, Sampler, SearchError, Space, Value, View};
 
@@ -45,7 +48,16 @@ impl Sampler for Grid {
     fn propose(&self, _: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError> {
         let parameters: Vec<&Parameter> = space.iter().collect();
         let mut params = Params::new();
-        let all = self.count(&parameters, &mut params);
+        let mut counts = Counts::new();
+        if let Some(parameter) = self.too_many(&parameters) {
+            let message = format!(
+                "sampler grid: `{}` has more than {PARENT_VALUES} values, and other parameters depend on it; give it \
+                 fewer, or take another sampler",
+                parameter.name
+            );
+            return Err(SearchError { message });
+        }
+        let all = self.count(&parameters, &mut params, &mut counts);
         // Where values are asked for one by one, the numbers of trials outrun the grid, which then begins anew.
         let mut left = u128::from(rng.position()) % all;
         for (j, parameter) in parameters.iter().enumerate() {
@@ -54,7 +66,7 @@ impl Sampler for Grid {
             }
             for i in 0..self.values(&parameter.distribution) {
                 params.insert(parameter.name.clone(), self.value(&parameter.distribution, i));
-                let below = self.count(&parameters[j + 1..], &mut params);
+                let below = self.count(&parameters[j + 1..], &mut params, &mut counts);
                 if is_free(parameter, &parameters[j + 1..]) {
                     let i = (left / below) as u64;
                     params.insert(parameter.name.clone(), self.value(&parameter.distribution, i));
@@ -72,8 +84,29 @@ impl Sampler for Grid {
 
     fn is_exhausted(&self, view: &View<'_>, space: &Space) -> bool {
         let parameters: Vec<&Parameter> = space.iter().collect();
-        view.len() as u128 >= self.count(&parameters, &mut Params::new())
+        self.too_many(&parameters).is_none()
+            && view.len() as u128 >= self.count(&parameters, &mut Params::new(), &mut Counts::new())
     }
+}
+
+/// A parameter that others depend on has at most so many values.
+const PARENT_VALUES: u64 = 10_000;
+
+/// Numbers of configurations, by how many parameters are left and by what these see of those before.
+type Counts = BTreeMap<(usize, String), u128>;
+
+/// The values of `params` on which parameters of `parameters` depend, in words.
+fn seen(parameters: &[&Parameter], params: &Params) -> String {
+    let on = |name: &str| {
+        parameters
+            .iter()
+            .any(|parameter| parameter.conditions.iter().any(|condition| condition.param() == name))
+    };
+    let mut words = String::new();
+    for (name, value) in params.iter().filter(|(name, _)| on(name)) {
+        words.push_str(&format!("{name} = {value:?};"));
+    }
+    words
 }
 
 /// Whether no parameter of `others` depends on this one.
@@ -97,23 +130,34 @@ impl Grid {
         }
     }
 
+    /// A parameter that others depend on and that has too many values to look at each.
+    fn too_many<'a>(self, parameters: &[&'a Parameter]) -> Option<&'a Parameter> {
+        let many = |parameter: &&Parameter| self.values(&parameter.distribution) > PARENT_VALUES;
+        parameters.iter().copied().filter(many).find(|parameter| !is_free(parameter, parameters))
+    }
+
     /// The number of configurations that `parameters` have beside `params`, at least 1. Numbers that do not fit are
     /// the largest that does.
-    fn count(self, parameters: &[&Parameter], params: &mut Params) -> u128 {
+    fn count(self, parameters: &[&Parameter], params: &mut Params, counts: &mut Counts) -> u128 {
         let Some((parameter, rest)) = parameters.split_first() else { return 1 };
         if !parameter.is_active(params) {
-            return self.count(rest, params);
+            return self.count(rest, params, counts);
         }
         let values = self.values(&parameter.distribution);
         if is_free(parameter, rest) {
-            return self.count(rest, params).saturating_mul(u128::from(values));
+            return self.count(rest, params, counts).saturating_mul(u128::from(values));
+        }
+        let key = (parameters.len(), seen(parameters, params));
+        if let Some(known) = counts.get(&key) {
+            return *known;
         }
         let mut total = 0_u128;
         for i in 0..values {
             params.insert(parameter.name.clone(), self.value(&parameter.distribution, i));
-            total = total.saturating_add(self.count(rest, params));
+            total = total.saturating_add(self.count(rest, params, counts));
         }
         params.shift_remove(&parameter.name);
+        counts.insert(key, total);
         total
     }
 }
@@ -173,6 +217,35 @@ mod tests {
         // (adam + 3 of sgd) times (one layer + 4 of two).
         assert_eq!(configurations(Grid { points: 3 }, &space).len(), (1 + 3) * (1 + 4));
         assert_eq!(configurations(Grid::default(), &Space::default()), [Params::new()]);
+    }
+
+    #[test]
+    fn many_parents_are_counted_one_after_the_other() {
+        // Thirty layers of four kinds, one of which has a parameter of its own: (3 + 5)^30 configurations.
+        let layer = |i: usize| {
+            let kind = Parameter::new(format!("kind{i}"), Distribution::choice(["a", "b", "c", "d"]));
+            let own = Parameter::new(format!("own{i}"), Distribution::int(1, 5));
+            [kind, own.when(luthier_core::Condition::equals(format!("kind{i}"), "d"))]
+        };
+        let space = Space::new((0..30).flat_map(layer)).unwrap();
+        let parameters: Vec<&Parameter> = space.iter().collect();
+        let count = Grid::default().count(&parameters, &mut Params::new(), &mut Counts::new());
+        assert_eq!(count, 8_u128.pow(30));
+    }
+
+    #[test]
+    fn a_parent_with_too_many_values_is_refused() {
+        let space = Space::new([
+            Parameter::new("n", Distribution::int(0, 1 << 40)),
+            Parameter::new("x", Distribution::int(0, 1))
+                .when(luthier_core::Condition::AtLeast { param: "n".into(), value: 3 }),
+        ])
+        .unwrap();
+        let history = History::new(Direction::Minimize);
+        let mut rng = Streams::new(0).at(Purpose::Sampler, 0);
+        let error = Grid::default().propose(&history.view(), &space, &mut rng).unwrap_err();
+        assert!(error.message.contains("`n` has more than 10000 values"), "{error}");
+        assert!(!Grid::default().is_exhausted(&history.view(), &space));
     }
 
     #[test]

@@ -11,15 +11,14 @@
 //!   weights); the others weigh the same;
 //! - the kernels of l have a width that depends on the number of observations alone, those of g follow Scott's
 //!   rule. `tests/quality.rs` compares the whole with Optuna 5.
-//!
 //! - of long histories g keeps [`BAD_LIMIT`] kernels, each standing for as many observations as it weighs, so a
 //!   proposal takes bounded time.
 //!
 //! Trials without a loss (failed, infeasible, running) are bad: their regions are avoided, and proposals made side
 //! by side differ ("constant liar"). What each trial counts as: [`observation`](super::observation).
 //!
-//! Complexity: O(c k d) for c candidates, at most k = 25 + 2 [`BAD_LIMIT`] kernels and d parameters, and O(n log n) to
-//! rank n losses.
+//! Complexity: O(c k d) for c candidates, at most k = 25 + 2 [`BAD_LIMIT`] kernels and d parameters, and O(n) to
+//! find the good of n losses.
 
 mod normal;
 mod parzen;
