@@ -23,6 +23,10 @@ const STARTS: usize = 3;
 /// Evaluations on the way of each of them along the gradient.
 const EVALUATIONS: usize = 25;
 
+/// Single changes that are tried between two ways along the gradient: enough for several rounds in spaces of some tens of
+/// parameters, and a bound for those of hundreds.
+const CHANGES: usize = 300;
+
 /// A configuration with its row and its score.
 #[derive(Clone)]
 struct Candidate {
@@ -123,11 +127,13 @@ impl Acquisition<'_> {
 
     /// The best change of one value that has steps or options, again and again while it gains.
     fn step(&self, mut candidate: Candidate, taken: &[Vec<f64>]) -> Candidate {
+        let mut left = CHANGES;
         for _ in 0..4 {
             let mut best: Option<Candidate> = None;
             for parameter in self.features.space.iter().filter(|parameter| varies(parameter)) {
                 let Some(value) = candidate.params.get(&parameter.name) else { continue };
-                for other in others(&parameter.distribution, value) {
+                for other in others(&parameter.distribution, value).into_iter().take(left) {
+                    left -= 1;
                     let changed = with(self.features.space, &candidate.params, &parameter.name, &other);
                     let found = self.candidate(changed).filter(|found| !taken.contains(&found.row));
                     best = match (best, found) {
