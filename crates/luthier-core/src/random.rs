@@ -141,6 +141,17 @@ impl Rng {
         })
     }
 
+    /// The position of this stream: for proposals the number of the trial.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The stream of the same seed and purpose at another position, from its beginning.
+    #[must_use]
+    pub fn at(&self, position: u64) -> Self {
+        Self { position, inner: None, ..self.clone() }
+    }
+
     /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.generator().next_u64()

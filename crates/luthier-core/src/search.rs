@@ -118,6 +118,12 @@ pub trait Sampler: Send + Sync {
     /// A configuration in `space`.
     fn propose(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError>;
 
+    /// Whether there is nothing left to propose in `space`. The default always has something.
+    fn is_exhausted(&self, view: &View<'_>, space: &Space) -> bool {
+        let _ = (view, space);
+        false
+    }
+
     /// A value for one parameter, where the space is found trial by trial.
     ///
     /// The default proposes in the space of that parameter alone.
@@ -189,6 +195,10 @@ impl Search for SamplerAndPruner {
         };
         Ok(match self.pruner.admit(view) {
             Admission::New(_) if view.is_closed() => Next::Done,
+            // What runs may make the pruner let a paused trial go on.
+            Admission::New(_) if self.sampler.is_exhausted(view, space) => {
+                if view.unfinished().any(|trial| !trial.is_paused()) { Next::Wait } else { Next::Done }
+            }
             Admission::New(budget) => {
                 Next::New { params: self.sampler.propose(view, space, rng)?, until: step(budget) }
             }

@@ -5,7 +5,7 @@ use std::fmt;
 use luthier_core::{Pruner, Sampler};
 
 use crate::pruner::{Asha, NoPruner, Percentile};
-use crate::sampler::{Random, Tpe};
+use crate::sampler::{Auto, Gp, Grid, Halton, Random, Sobol, Tpe};
 
 /// An algorithm with its name.
 pub struct Entry<T: ?Sized> {
@@ -32,14 +32,39 @@ impl<T: ?Sized> fmt::Debug for Entry<T> {
 /// Every sampler.
 pub const SAMPLERS: &[Entry<dyn Sampler>] = &[
     Entry {
+        name: "auto",
+        about: "the best choice for most: Gaussian process and TPE by turns, TPE alone where losses are hard to predict",
+        create: || Box::new(Auto),
+    },
+    Entry {
         name: "random",
         about: "every value of a range equally likely on its scale",
         create: || Box::new(Random),
     },
     Entry {
+        name: "sobol",
+        about: "fills the space evenly (Sobol's quasi-random sequence, scrambled)",
+        create: || Box::new(Sobol),
+    },
+    Entry {
+        name: "halton",
+        about: "fills the space evenly (Halton's quasi-random sequence, scrambled)",
+        create: || Box::new(Halton),
+    },
+    Entry {
+        name: "grid",
+        about: "every combination once; ranges of floats without a step by 5 points",
+        create: || Box::new(Grid::default()),
+    },
+    Entry {
         name: "tpe",
         about: "learns where good trials are denser than bad ones (tree-structured Parzen estimator)",
         create: || Box::new(Tpe::default()),
+    },
+    Entry {
+        name: "gp",
+        about: "predicts losses and seeks the largest expected improvement (Gaussian process)",
+        create: || Box::new(Gp::default()),
     },
 ];
 

@@ -1,6 +1,13 @@
 //! Every algorithm of the registry keeps the contracts of `luthier-core`.
 
-use luthier_core::testing::{pruner_contract, sampler_contract};
+#![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
+
+use luthier_core::testing::{pruner_contract, record, sampler_contract};
+use luthier_core::{
+    Direction, Distribution, Event, History, Next, Outcome, Parameter, Purpose, SamplerAndPruner, Search,
+    Space, Streams, TrialId,
+};
+use luthier_search::sampler::Grid;
 use luthier_search::{PRUNERS, SAMPLERS};
 
 #[test]
@@ -18,8 +25,33 @@ fn pruners() {
 }
 
 #[test]
+fn a_search_over_a_grid_comes_to_its_end() {
+    let space = Space::new([Parameter::new("x", Distribution::int(1, 3))]).unwrap();
+    let search =
+        SamplerAndPruner::new(Box::new(Grid::default()), luthier_search::pruner("none").expect("a name"));
+    let mut events = Vec::new();
+    let next = |events: &[Event], n| {
+        let history = History::replay(Direction::Minimize, &record(events.to_vec())).unwrap();
+        search.next(&history.view(), &space, &mut Streams::new(0).at(Purpose::Sampler, n)).unwrap()
+    };
+    for n in 0..3 {
+        let Next::New { params, .. } = next(&events, n) else { panic!("trial {n} is missing") };
+        events.push(Event::TrialStarted { trial: TrialId(n), params, seed: 0, until: None, at: None });
+    }
+    assert_eq!(next(&events, 3), Next::Wait);
+    for n in 0..3 {
+        let outcome = Outcome::Infeasible { reason: "no room".into() };
+        events.push(Event::TrialFinished { trial: TrialId(n), outcome, seconds: 0.0 });
+    }
+    assert_eq!(next(&events, 3), Next::Done);
+}
+
+#[test]
 fn names_find_their_algorithm() {
-    assert_eq!(SAMPLERS.iter().map(|entry| entry.name).collect::<Vec<_>>(), ["random", "tpe"]);
+    assert_eq!(
+        SAMPLERS.iter().map(|entry| entry.name).collect::<Vec<_>>(),
+        ["auto", "random", "sobol", "halton", "grid", "tpe", "gp"]
+    );
     assert_eq!(
         PRUNERS.iter().map(|entry| entry.name).collect::<Vec<_>>(),
         ["none", "median", "asha", "asha_stop"]

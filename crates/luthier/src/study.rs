@@ -215,12 +215,12 @@ pub struct Best {
 }
 
 impl Study {
-    /// A study of this name: minimising, with TPE and median pruning, until told otherwise.
+    /// A study of this name: minimising, with the sampler `auto` and median pruning, until told otherwise.
     pub fn builder(name: &str) -> StudyBuilder {
         StudyBuilder {
             name: name.to_owned(),
             direction: Direction::Minimize,
-            sampler: "tpe".to_owned(),
+            sampler: "auto".to_owned(),
             pruner: "median".to_owned(),
             seed: 0,
             parallel: 1,

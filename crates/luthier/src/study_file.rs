@@ -39,7 +39,7 @@ luthier_core::settings! {
     #[derive(Debug, Clone, PartialEq)]
     pub struct SearchSection {
         /// What chooses configurations.
-        sampler: String = "tpe".to_owned();
+        sampler: String = "auto".to_owned();
         /// What stops trials that cannot win.
         pruner: String = "median".to_owned();
         /// Configurations to try; 100 if neither they nor a timeout are given.

@@ -2,8 +2,8 @@
 
 use super::{conditional_space, record};
 use crate::{
-    Decision, Direction, Ending, Event, FailCause, History, Metrics, Outcome, Params, Pruner, Purpose,
-    Recorded, Report, Sampler, Space, Streams, TrialId, Value,
+    Condition, Decision, Direction, Distribution, Ending, Event, FailCause, History, Metrics, Outcome,
+    Parameter, Params, Pruner, Purpose, Recorded, Report, Sampler, Space, Streams, TrialId, Value,
 };
 
 /// A made-up loss: small for a rate near 1e-3 and many layers.
@@ -49,7 +49,7 @@ pub fn sampler_contract(sampler: &dyn Sampler) {
     for trials in [0, 1, 5, 60] {
         let history = History::replay(Direction::Minimize, &mixed_history(&space, trials)).unwrap();
         let view = history.view();
-        for position in 0..25 {
+        for position in 0..10 {
             let rng = || Streams::new(5).at(Purpose::Sampler, position);
             let params = sampler.propose(&view, &space, &mut rng()).unwrap();
             // It stays in the space, parents and children fitting each other.
@@ -63,16 +63,17 @@ pub fn sampler_contract(sampler: &dyn Sampler) {
         }
     }
 
+    keeps_to_unusual_spaces(sampler);
+
     // Trials of another space (an older file, a parameter that has gone) do no harm.
-    let other =
-        Space::new([crate::Parameter::new("rate", crate::Distribution::log_float(1.0, 2.0))]).unwrap();
+    let other = Space::new([Parameter::new("rate", Distribution::log_float(1.0, 2.0))]).unwrap();
     let history = History::replay(Direction::Minimize, &mixed_history(&space, 40)).unwrap();
     let params =
         sampler.propose(&history.view(), &other, &mut Streams::new(1).at(Purpose::Sampler, 0)).unwrap();
     assert!(other.contains(&params));
 
     // A space of one point has one answer, and the empty space the empty one.
-    let point = Space::new([crate::Parameter::new("x", crate::Distribution::float(2.0, 2.0))]).unwrap();
+    let point = Space::new([Parameter::new("x", Distribution::float(2.0, 2.0))]).unwrap();
     let params =
         sampler.propose(&history.view(), &point, &mut Streams::new(1).at(Purpose::Sampler, 0)).unwrap();
     assert_eq!(params["x"], Value::Float(2.0));
@@ -80,6 +81,82 @@ pub fn sampler_contract(sampler: &dyn Sampler) {
     let params =
         sampler.propose(&history.view(), &nothing, &mut Streams::new(1).at(Purpose::Sampler, 0)).unwrap();
     assert!(params.is_empty());
+}
+
+/// Spaces with whatever is unusual in a range: one parameter, two hundred, constants, steps that do not reach the end,
+/// options of one and of many, children of children.
+fn unusual_spaces() -> Vec<Space> {
+    let step = |low, high, step| Distribution::Float { low, high, log: false, step: Some(step) };
+    let space = |parameters: Vec<Parameter>| Space::new(parameters).unwrap();
+    let many = |i: usize| {
+        let distribution = match i % 4 {
+            0 => Distribution::float(-1.0, 1.0),
+            1 => Distribution::log_int(1, 1000),
+            2 => Distribution::choice(["a", "b", "c"]),
+            _ => step(0.0, 1.0, 0.3),
+        };
+        Parameter::new(format!("p{i}"), distribution)
+    };
+    vec![
+        space(vec![Parameter::new("x", Distribution::float(-1e300, 1e300))]),
+        space(vec![Parameter::new("x", Distribution::log_float(1e-300, 1e300))]),
+        space(vec![Parameter::new("n", Distribution::Int { low: -7, high: 8, log: false, step: 4 })]),
+        space(vec![
+            Parameter::new("only", Distribution::choice(["one"])),
+            Parameter::new("fixed", Distribution::int(3, 3)),
+            Parameter::new("step", step(0.1, 0.95, 0.2)),
+        ]),
+        space(vec![
+            Parameter::new("kind", Distribution::choice((0..60_i64).collect::<Vec<_>>())),
+            Parameter::new("depth", Distribution::int(0, 2)).when(Condition::equals("kind", 1)),
+            Parameter::new("width", Distribution::log_float(1e-3, 1.0))
+                .when(Condition::AtLeast { param: "depth".into(), value: 1 }),
+        ]),
+        space((0..200).map(many).collect()),
+    ]
+}
+
+/// How trials may end that say little, by name.
+const UNUSUAL_ENDS: [&str; 7] =
+    ["failed", "infeasible", "equal", "not finite", "huge", "running", "stopped without a report"];
+
+/// A history of `trials` trials that all end in this way.
+fn unusual_history(space: &Space, trials: u64, end: &str) -> Vec<Recorded> {
+    let streams = Streams::new(7);
+    let complete = |value| Outcome::Complete { value, step: None, ending: Ending::Full };
+    let mut events = Vec::new();
+    for n in 0..trials {
+        let trial = TrialId(n);
+        let params = space.sample(&mut streams.at(Purpose::Sampler, n));
+        events.push(Event::TrialStarted { trial, params, seed: n, until: None, at: None });
+        let outcome = match end {
+            "failed" => Outcome::Failed { cause: FailCause::NotFinite },
+            "infeasible" => Outcome::Infeasible { reason: "no room".into() },
+            "equal" => complete(0.25),
+            "not finite" => complete([f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.0][n as usize % 4]),
+            "huge" => complete([f64::MAX, f64::MIN, 1e-300, 0.0][n as usize % 4]),
+            "running" => continue,
+            _ => Outcome::Stopped { reason: crate::StopReason::Requested, value: None },
+        };
+        events.push(Event::TrialFinished { trial, outcome, seconds: 0.0 });
+    }
+    record(events)
+}
+
+/// Whatever the space and whatever became of the trials, a proposal is in the space and the same each time.
+fn keeps_to_unusual_spaces(sampler: &dyn Sampler) {
+    for space in unusual_spaces() {
+        for end in UNUSUAL_ENDS {
+            for trials in [1, 14] {
+                let events = unusual_history(&space, trials, end);
+                let history = History::replay(Direction::Maximize, &events).unwrap();
+                let rng = || Streams::new(5).at(Purpose::Sampler, trials);
+                let params = sampler.propose(&history.view(), &space, &mut rng()).unwrap();
+                assert!(space.contains(&params), "trials that are {end}: {params:?}");
+                assert_eq!(params, sampler.propose(&history.view(), &space, &mut rng()).unwrap());
+            }
+        }
+    }
 }
 
 /// Checks a pruner against the contract of [`Pruner`].

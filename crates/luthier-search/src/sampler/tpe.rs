@@ -11,25 +11,28 @@
 //!   weights); the others weigh the same;
 //! - the kernels of l have a width that depends on the number of observations alone, those of g follow Scott's
 //!   rule. `tests/quality.rs` compares the whole with Optuna 5.
+//! - of long histories g keeps [`BAD_LIMIT`] kernels, each standing for as many observations as it weighs, so a
+//!   proposal takes bounded time.
 //!
-//! What an observation is worth:
+//! Trials without a loss (failed, infeasible, running) are bad: their regions are avoided, and proposals made side
+//! by side differ ("constant liar"). What each trial counts as: [`observation`](super::observation).
 //!
-//! | trial | counts as |
-//! | --- | --- |
-//! | complete, finite loss | its loss |
-//! | stopped by the search, or paused, with a finite report | its best loss so far, which running on could only have improved |
-//! | failed, infeasible, without any finite loss | bad: the region is avoided |
-//! | running | bad ("constant liar"), so that proposals made side by side differ |
+//! Complexity: O(c k d) for c candidates, at most k = 25 + 2 [`BAD_LIMIT`] kernels and d parameters, and O(n) to
+//! find the good of n losses.
 
 mod normal;
 mod parzen;
 
-use luthier_core::{Outcome, Params, Rng, Sampler, SearchError, Space, View};
+use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
+use super::observation::{Observation, observations};
 use parzen::{Bandwidth, Cube, Parzen, Point};
 
 /// At most so many observations are good, whatever their share, so that l stays narrow in long studies.
 const GOOD_LIMIT: usize = 25;
+
+/// At most so many observations with a loss that is not good make kernels of g, and at most so many without a loss.
+const BAD_LIMIT: usize = 200;
 
 /// Random points of which the first trials take the one that is farthest from the others.
 const SPREAD: usize = 24;
@@ -41,8 +44,6 @@ const PRIOR_WEIGHT: f64 = 1.0;
 ///
 /// The first [`startup_trials`](Self::startup_trials) are spread evenly over the space, by taking of some random
 /// configurations the one that is farthest from the trials so far (Mitchell 1991).
-///
-/// A proposal takes O(n d) time for each candidate, with n trials and d parameters.
 ///
 /// ```
 /// use luthier_core::{Direction, Distribution, History, Parameter, Purpose, Sampler, Space, Streams};
@@ -78,19 +79,20 @@ impl Default for Tpe {
 impl Sampler for Tpe {
     fn propose(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError> {
         let cube = Cube::new(space);
-        let observations = Observations::new(view, &cube);
         if view.finished().count() < self.startup_trials {
-            let others: Vec<&Point> = observations.points().collect();
+            let others: Vec<Point> = observations(view).map(|seen| cube.point(seen.params)).collect();
             return Ok(best_of(SPREAD, || {
                 let params = space.sample(rng);
                 let point = cube.point(&params);
-                let distances = others.iter().map(|other| cube.distance(other, &point));
-                (distances.fold(f64::INFINITY, f64::min), params)
+                let distances = others.iter().filter(|other| is_known(other));
+                let nearest =
+                    distances.map(|other| cube.distance(other, &point)).fold(f64::INFINITY, f64::min);
+                (nearest, params)
             }));
         }
-        let (good, bad, weights) = observations.split(self.good_share);
-        let l = Parzen::new(&cube, &good, &weights, PRIOR_WEIGHT, Bandwidth::Fixed);
-        let g = Parzen::new(&cube, &bad, &vec![1.0; bad.len()], PRIOR_WEIGHT, Bandwidth::Scott);
+        let Split { good, bad } = Split::new(view, &cube, self.good_share);
+        let l = Parzen::new(&cube, &good, PRIOR_WEIGHT, Bandwidth::Fixed);
+        let g = Parzen::new(&cube, &bad, PRIOR_WEIGHT, Bandwidth::Scott);
         Ok(best_of(self.candidates, || {
             let params = l.sample(rng);
             let point = cube.point(&params);
@@ -111,62 +113,60 @@ fn best_of(n: usize, mut draw: impl FnMut() -> (f64, Params)) -> Params {
     best.1
 }
 
-/// What is known of the space. Trials that share no parameter with it are left out.
-struct Observations {
-    /// Finite losses with their points, best first; of equal ones the older.
-    ranked: Vec<(f64, Point)>,
-    /// Points without a loss.
-    bad: Vec<Point>,
+/// Whether a trial has anything to say about the space: trials that share no parameter with it are left out.
+fn is_known(point: &Point) -> bool {
+    point.iter().any(Option::is_some)
 }
 
-impl Observations {
-    fn new(view: &View<'_>, cube: &Cube<'_>) -> Self {
-        let finished = view.finished().map(|trial| {
-            let loss = match trial.outcome() {
-                Outcome::Complete { .. } => trial.loss().filter(|loss| loss.is_finite()),
-                Outcome::Stopped { .. } => best_report(trial.losses()),
-                Outcome::Failed { .. } | Outcome::Infeasible { .. } => None,
-            };
-            (loss, trial.params())
-        });
-        let unfinished = view
-            .unfinished()
-            .map(|trial| (trial.is_paused().then(|| best_report(trial.losses())).flatten(), trial.params()));
-        let mut observations = Self { ranked: Vec::new(), bad: Vec::new() };
-        for (loss, params) in finished.chain(unfinished) {
-            let point = cube.point(params);
-            match loss {
-                _ if point.iter().all(Option::is_none) => {}
-                Some(loss) => observations.ranked.push((loss, point)),
-                None => observations.bad.push(point),
-            }
+/// The points of both densities with their weights.
+struct Split {
+    good: Vec<(Point, f64)>,
+    bad: Vec<(Point, f64)>,
+}
+
+impl Split {
+    fn new(view: &View<'_>, cube: &Cube<'_>, share: f64) -> Self {
+        let mut seen: Vec<Observation<'_>> = observations(view).collect();
+        let split = Self::of(&seen, cube, share);
+        if split.good.iter().chain(&split.bad).all(|(point, _)| is_known(point)) {
+            return split;
         }
-        observations.ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
-        observations
+        // To look up the parameters of every trial takes longer than all the rest, so it is done only where a trial
+        // that shares no parameter with the space has turned up.
+        seen.retain(|seen| is_known(&cube.point(seen.params)));
+        Self::of(&seen, cube, share)
     }
 
-    fn points(&self) -> impl Iterator<Item = &Point> {
-        self.ranked.iter().map(|(_, point)| point).chain(&self.bad)
-    }
-
-    /// The good points, the bad ones, and the weights of the good: how far each is below the best loss that is
-    /// not good, 1 on average.
-    fn split(&self, share: f64) -> (Vec<&Point>, Vec<&Point>, Vec<f64>) {
-        let n = self.ranked.len();
+    fn of(seen: &[Observation<'_>], cube: &Cube<'_>, share: f64) -> Self {
+        let mut ranked: Vec<(f64, usize)> =
+            seen.iter().zip(0..).filter_map(|(seen, i)| Some((seen.loss?, i))).collect();
         // Trials without a loss do not make more of the others good.
+        let n = ranked.len();
         let count = ((share * n as f64).ceil() as usize).clamp(1, GOOD_LIMIT).min(n);
-        let (good, rest) = self.ranked.split_at(count);
-        let edge = rest.first().or(good.last()).map_or(0.0, |worst| worst.0);
-        let mean = good.iter().map(|(loss, _)| edge - loss).sum::<f64>() / count as f64;
-        let weigh = |loss: f64| if mean > 0.0 && mean.is_finite() { (edge - loss) / mean } else { 1.0 };
-        let weights = good.iter().map(|(loss, _)| weigh(*loss)).collect();
-        let bad = rest.iter().map(|(_, point)| point).chain(&self.bad).collect();
-        (good.iter().map(|(_, point)| point).collect(), bad, weights)
+        // Best first; of equal ones the older. Only the good ones and the next need an order.
+        let order = |a: &(f64, usize), b: &(f64, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+        let edge = if count < n { Some(*ranked.select_nth_unstable_by(count, order).1) } else { None };
+        ranked.truncate(count);
+        ranked.sort_unstable_by(order);
+        // A good one weighs by how far it is below the best loss that is not good, 1 on average.
+        let worst = edge.or(ranked.last().copied()).map_or(0.0, |worst| worst.0);
+        let mean = ranked.iter().map(|(loss, _)| worst - loss).sum::<f64>() / count as f64;
+        let weigh = |loss: f64| if mean > 0.0 && mean.is_finite() { (worst - loss) / mean } else { 1.0 };
+        let good = ranked.iter().map(|(loss, i)| (cube.point(seen[*i].params), weigh(*loss))).collect();
+        let is_bad = |i: usize, loss: f64| edge.is_some_and(|edge| order(&(loss, i), &edge).is_ge());
+        let rest = (0..seen.len()).filter(|i| seen[*i].loss.is_some_and(|loss| is_bad(*i, loss)));
+        let lost = (0..seen.len()).filter(|i| seen[*i].loss.is_none());
+        let kept = [thinned(&rest.collect::<Vec<_>>()), thinned(&lost.collect::<Vec<_>>())].concat();
+        let bad = kept.into_iter().map(|(i, weight)| (cube.point(seen[i].params), weight)).collect();
+        Self { good, bad }
     }
 }
 
-fn best_report(losses: &[(u64, f64)]) -> Option<f64> {
-    losses.iter().map(|(_, loss)| *loss).filter(|loss| loss.is_finite()).reduce(f64::min)
+/// At most [`BAD_LIMIT`] of `all`, evenly spaced, each with the number of those that it stands for.
+fn thinned(all: &[usize]) -> Vec<(usize, f64)> {
+    let kept = all.len().min(BAD_LIMIT);
+    // The middle one of each stretch.
+    (0..kept).map(|i| (all[(2 * i + 1) * all.len() / (2 * kept)], all.len() as f64 / kept as f64)).collect()
 }
 
 #[cfg(test)]

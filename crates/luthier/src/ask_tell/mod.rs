@@ -132,7 +132,7 @@ impl Asked {
         let steps = start.problem.max_fidelity;
         // Where trials report, stopping early matters more than anything else.
         let pruner = start.pruner.as_deref().unwrap_or(if steps.is_some() { "asha" } else { "none" });
-        let sampler = start.sampler.as_deref().unwrap_or("tpe");
+        let sampler = start.sampler.as_deref().unwrap_or("auto");
         let unknown = |what: &str, name: &str, known: Vec<&str>| {
             format!("there is no {what} {name:?}; there is {}", known.join(", "))
         };

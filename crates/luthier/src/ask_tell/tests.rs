@@ -149,7 +149,10 @@ fn lines_that_cannot_be_followed_change_nothing() {
         &with(json!({"name": "x", "type": "float", "low": 2, "high": 1}), json!({})),
         "above the high end",
     );
-    refused(&with(x.clone(), json!({"sampler": "magic"})), "no sampler \"magic\"; there is random, tpe");
+    refused(
+        &with(x.clone(), json!({"sampler": "magic"})),
+        "no sampler \"magic\"; there is auto, random, sobol",
+    );
     refused(&with(x.clone(), json!({"pruner": "magic"})), "no pruner \"magic\"");
     assert_eq!(session.line(&with(x, json!({"seed": 1}))), Ok(Some(r#"{"ready":true}"#.to_owned())));
 

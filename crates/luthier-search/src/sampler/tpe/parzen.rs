@@ -182,19 +182,14 @@ pub(super) struct Parzen<'a> {
 }
 
 impl<'a> Parzen<'a> {
-    /// The density of `points` with these weights, beside a prior kernel of weight `prior`.
-    pub(super) fn new(
-        cube: &'a Cube<'a>,
-        points: &[&Point],
-        weights: &[f64],
-        prior: f64,
-        bandwidth: Bandwidth,
-    ) -> Self {
+    /// The density of points with their weights, beside a prior kernel of weight `prior`.
+    pub(super) fn new(cube: &'a Cube<'a>, points: &[(Point, f64)], prior: f64, bandwidth: Bandwidth) -> Self {
         let columns: Vec<Vec<Factor>> =
             (0..cube.axes.len()).map(|j| factors(cube, j, points, bandwidth)).collect();
         let factors = (0..points.len()).flat_map(|i| columns.iter().map(move |column| column[i])).collect();
-        let total: f64 = weights.iter().sum::<f64>() + prior;
-        let weights: Vec<f64> = weights.iter().chain([&prior]).map(|weight| weight / total).collect();
+        let total: f64 = points.iter().map(|(_, weight)| weight).sum::<f64>() + prior;
+        let weights = points.iter().map(|(_, weight)| *weight).chain([prior]);
+        let weights: Vec<f64> = weights.map(|weight| weight / total).collect();
         let log_weights = weights.iter().map(|weight| libm::log(*weight)).collect();
         Self { cube, factors, weights, log_weights }
     }
@@ -251,7 +246,7 @@ impl<'a> Parzen<'a> {
 }
 
 /// The factors of axis `j`, one for each of `points`.
-fn factors(cube: &Cube<'_>, j: usize, points: &[&Point], bandwidth: Bandwidth) -> Vec<Factor> {
+fn factors(cube: &Cube<'_>, j: usize, points: &[(Point, f64)], bandwidth: Bandwidth) -> Vec<Factor> {
     let axis = cube.axes[j];
     if let Axis::Options(n) = axis {
         // Every option is smoothed by the same share, smaller with more kernels, as in Optuna.
@@ -259,14 +254,14 @@ fn factors(cube: &Cube<'_>, j: usize, points: &[&Point], bandwidth: Bandwidth) -
         let total = 1.0 + n * share;
         let (same, other) = (libm::log(n * (1.0 + share) / total), libm::log(n * share / total));
         let factor = |at: Coordinate| Factor::Option { low: at.low, same, other };
-        return points.iter().map(|point| point[j].map_or(Factor::Prior, factor)).collect();
+        return points.iter().map(|(point, _)| point[j].map_or(Factor::Prior, factor)).collect();
     }
-    let units: Vec<f64> = points.iter().filter_map(|point| Some(point[j]?.unit)).collect();
+    let units: Vec<f64> = points.iter().filter_map(|(point, _)| Some(point[j]?.unit)).collect();
     let sigma = bandwidth.sigma(&units, cube.axes.len());
     // A kernel narrower than half a cell would leave the neighbouring numbers to the prior.
     let sigma = if let Axis::Cells(cells) = axis { sigma.max(0.5 / cells) } else { sigma };
     let factor = |at: Coordinate| Factor::Normal(TruncatedNormal::new(at.unit, sigma));
-    points.iter().map(|point| point[j].map_or(Factor::Prior, factor)).collect()
+    points.iter().map(|(point, _)| point[j].map_or(Factor::Prior, factor)).collect()
 }
 
 fn log_sum_exp(terms: &[f64]) -> f64 {

@@ -3,8 +3,8 @@
 
 use luthier_core::testing::record;
 use luthier_core::{
-    Direction, Distribution, Ending, Event, FailCause, History, Metrics, Parameter, Purpose, Report, Stop,
-    StopReason, Streams, TrialId,
+    Direction, Distribution, Ending, Event, FailCause, History, Metrics, Outcome, Parameter, Purpose, Report,
+    Stop, StopReason, Streams, TrialId,
 };
 
 use super::*;
@@ -120,9 +120,9 @@ fn the_density_integrates_to_one() {
     let cube = Cube::new(&space);
     let mut rng = Streams::new(0).at(Purpose::Sampler, 0);
     let points: Vec<Point> = (0..12).map(|_| cube.point(&space.sample(&mut rng))).collect();
-    let points: Vec<&Point> = points.iter().collect();
+    let points: Vec<(Point, f64)> = points.into_iter().map(|point| (point, 1.0)).collect();
     for bandwidth in [Bandwidth::Fixed, Bandwidth::Scott] {
-        let parzen = Parzen::new(&cube, &points, &[1.0; 12], 1.0, bandwidth);
+        let parzen = Parzen::new(&cube, &points, 1.0, bandwidth);
         let mut total = 0.0;
         for kind in ["a", "b", "c"] {
             for units in 1..=40_i64 {
@@ -143,4 +143,16 @@ fn losses_of_any_size_are_weighed() {
             mean(&history(&grid(20), |trial, x| vec![complete(trial, if x < 0.5 { value } else { -value })]));
         assert!((0.0..=1.0).contains(&found), "{value}");
     }
+}
+
+#[test]
+fn of_a_long_history_some_kernels_stand_for_all() {
+    let history = history(&grid(3_000), |trial, x| vec![complete(trial, (x - 0.8).abs())]);
+    let space = line();
+    let split = Split::new(&history.view(), &Cube::new(&space), 0.15);
+    assert_eq!((split.good.len(), split.bad.len()), (GOOD_LIMIT, BAD_LIMIT));
+    let weight: f64 = split.bad.iter().map(|(_, weight)| weight).sum();
+    assert!((weight - (3_000 - GOOD_LIMIT) as f64).abs() < 1e-6, "{weight}");
+    let found = mean(&history);
+    assert!((found - 0.8).abs() < 0.05, "{found}");
 }

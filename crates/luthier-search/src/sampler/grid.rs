@@ -1,0 +1,262 @@
+//! Grid search: every combination of values, one after the other.
+//!
+//! Symbols: parameters are in the space's order; the last one that is active varies fastest. The configuration of
+//! number k is found without those before it: below each value of a parameter there are as many configurations as the
+//! parameters behind it have, and k says which value's share it falls into. Only parameters on which others depend
+//! have to be counted value by value, once for each combination of values that the parameters behind them see.
+//!
+//! Complexity: O(d² v p) for d parameters of which others depend on some with v values, at most p combinations of which
+//! are seen by those that come later.
+
+use std::collections::BTreeMap;
+
+use luthier_core::{Distribution, Parameter, Params, Rng, Sampler, SearchError, Space, Value, View};
+
+/// Every combination of values: all options, all whole numbers, all steps, and of a range of floats without a step so
+/// many [`points`](Self::points), evenly spaced on its scale with both ends among them.
+///
+/// The configuration of a trial is that of its number. After the last one the sampler is
+/// [exhausted](Sampler::is_exhausted).
+///
+/// ```
+/// use luthier_core::{Direction, Distribution, History, Parameter, Purpose, Sampler, Space, Streams};
+/// use luthier_search::sampler::Grid;
+///
+/// let space = Space::new([
+///     Parameter::new("optimizer", Distribution::choice(["adam", "sgd"])),
+///     Parameter::new("rate", Distribution::log_float(1e-4, 1e-2)),
+/// ])?;
+/// let grid = Grid { points: 3 };
+/// let history = History::new(Direction::Minimize);
+/// let params = grid.propose(&history.view(), &space, &mut Streams::new(0).at(Purpose::Sampler, 5))?;
+/// assert_eq!((params["optimizer"].as_str(), params["rate"].as_f64()), (Some("sgd"), Some(1e-2)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// Values of a range of floats that has no step; 0 means 1. 5 by default.
+    pub points: u64,
+}
+
+impl Default for Grid {
+    fn default() -> Self {
+        Self { points: 5 }
+    }
+}
+
+impl Sampler for Grid {
+    fn propose(&self, _: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError> {
+        let parameters: Vec<&Parameter> = space.iter().collect();
+        let mut params = Params::new();
+        let mut counts = Counts::new();
+        if let Some(parameter) = self.too_many(&parameters) {
+            let message = format!(
+                "sampler grid: `{}` has more than {PARENT_VALUES} values, and other parameters depend on it; give it \
+                 fewer, or take another sampler",
+                parameter.name
+            );
+            return Err(SearchError { message });
+        }
+        let all = self.count(&parameters, &mut params, &mut counts);
+        // Where values are asked for one by one, the numbers of trials outrun the grid, which then begins anew.
+        let mut left = u128::from(rng.position()) % all;
+        for (j, parameter) in parameters.iter().enumerate() {
+            if !parameter.is_active(&params) {
+                continue;
+            }
+            for i in 0..self.values(&parameter.distribution) {
+                params.insert(parameter.name.clone(), self.value(&parameter.distribution, i));
+                let below = self.count(&parameters[j + 1..], &mut params, &mut counts);
+                if is_free(parameter, &parameters[j + 1..]) {
+                    let i = (left / below) as u64;
+                    params.insert(parameter.name.clone(), self.value(&parameter.distribution, i));
+                    left %= below;
+                    break;
+                }
+                if left < below {
+                    break;
+                }
+                left -= below;
+            }
+        }
+        Ok(params)
+    }
+
+    fn is_exhausted(&self, view: &View<'_>, space: &Space) -> bool {
+        let parameters: Vec<&Parameter> = space.iter().collect();
+        self.too_many(&parameters).is_none()
+            && view.len() as u128 >= self.count(&parameters, &mut Params::new(), &mut Counts::new())
+    }
+}
+
+/// A parameter that others depend on has at most so many values.
+const PARENT_VALUES: u64 = 10_000;
+
+/// Numbers of configurations, by how many parameters are left and by what these see of those before.
+type Counts = BTreeMap<(usize, String), u128>;
+
+/// The values of `params` on which parameters of `parameters` depend, in words.
+fn seen(parameters: &[&Parameter], params: &Params) -> String {
+    let on = |name: &str| {
+        parameters
+            .iter()
+            .any(|parameter| parameter.conditions.iter().any(|condition| condition.param() == name))
+    };
+    let mut words = String::new();
+    for (name, value) in params.iter().filter(|(name, _)| on(name)) {
+        words.push_str(&format!("{name} = {value:?};"));
+    }
+    words
+}
+
+/// Whether no parameter of `others` depends on this one.
+fn is_free(parameter: &Parameter, others: &[&Parameter]) -> bool {
+    !others.iter().any(|other| other.conditions.iter().any(|on| on.param() == parameter.name))
+}
+
+impl Grid {
+    /// The number of values that a range has on the grid.
+    fn values(self, distribution: &Distribution) -> u64 {
+        distribution.cardinality().unwrap_or(self.points.max(1))
+    }
+
+    /// The value of number `i`.
+    fn value(self, distribution: &Distribution, i: u64) -> Value {
+        let values = self.values(distribution);
+        match (distribution, distribution.cardinality()) {
+            (_, None) if values > 1 => distribution.from_unit(i as f64 / (values - 1) as f64),
+            (Distribution::Int { low, step, .. }, _) => Value::Int(low + i as i64 * step),
+            _ => distribution.from_unit((i as f64 + 0.5) / values as f64),
+        }
+    }
+
+    /// A parameter that others depend on and that has too many values to look at each.
+    fn too_many<'a>(self, parameters: &[&'a Parameter]) -> Option<&'a Parameter> {
+        let many = |parameter: &&Parameter| self.values(&parameter.distribution) > PARENT_VALUES;
+        parameters.iter().copied().filter(many).find(|parameter| !is_free(parameter, parameters))
+    }
+
+    /// The number of configurations that `parameters` have beside `params`, at least 1. Numbers that do not fit are
+    /// the largest that does.
+    fn count(self, parameters: &[&Parameter], params: &mut Params, counts: &mut Counts) -> u128 {
+        let Some((parameter, rest)) = parameters.split_first() else { return 1 };
+        if !parameter.is_active(params) {
+            return self.count(rest, params, counts);
+        }
+        let values = self.values(&parameter.distribution);
+        if is_free(parameter, rest) {
+            return self.count(rest, params, counts).saturating_mul(u128::from(values));
+        }
+        let key = (parameters.len(), seen(parameters, params));
+        if let Some(known) = counts.get(&key) {
+            return *known;
+        }
+        let mut total = 0_u128;
+        for i in 0..values {
+            params.insert(parameter.name.clone(), self.value(&parameter.distribution, i));
+            total = total.saturating_add(self.count(rest, params, counts));
+        }
+        params.shift_remove(&parameter.name);
+        counts.insert(key, total);
+        total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
+
+    use luthier_core::{Direction, Event, History, Purpose, Streams, TrialId, testing};
+
+    use super::*;
+
+    fn configurations(grid: Grid, space: &Space) -> Vec<Params> {
+        let mut events = Vec::new();
+        let mut all = Vec::new();
+        loop {
+            let history = History::replay(Direction::Minimize, &testing::record(events.clone())).unwrap();
+            if grid.is_exhausted(&history.view(), space) {
+                return all;
+            }
+            let n = all.len() as u64;
+            let mut rng = Streams::new(0).at(Purpose::Sampler, n);
+            let params = grid.propose(&history.view(), space, &mut rng).unwrap();
+            assert!(space.contains(&params), "{params:?}");
+            assert!(!all.contains(&params), "twice: {params:?}");
+            all.push(params.clone());
+            events.push(Event::TrialStarted { trial: TrialId(n), params, seed: 0, until: None, at: None });
+        }
+    }
+
+    #[test]
+    fn every_combination_comes_once() {
+        let space = Space::new([
+            Parameter::new("kind", Distribution::choice(["a", "b", "c"])),
+            Parameter::new("layers", Distribution::log_int(1, 4)),
+            Parameter::new("share", Distribution::Float { low: 0.0, high: 1.0, log: false, step: Some(0.5) }),
+            Parameter::new("rate", Distribution::float(0.0, 1.0)),
+        ])
+        .unwrap();
+        let all = configurations(Grid { points: 2 }, &space);
+        assert_eq!(all.len(), 3 * 4 * 3 * 2);
+        assert!(all.iter().all(|params| [0.0, 1.0].contains(&params["rate"].as_f64().unwrap())));
+    }
+
+    #[test]
+    fn a_conditional_space_has_the_combinations_that_exist() {
+        use luthier_core::Condition;
+        let space = Space::new([
+            Parameter::new("optimizer", Distribution::choice(["adam", "sgd"])),
+            Parameter::new("momentum", Distribution::float(0.0, 0.9))
+                .when(Condition::equals("optimizer", "sgd")),
+            Parameter::new("layers", Distribution::int(1, 2)),
+            Parameter::new("second", Distribution::int(1, 4))
+                .when(Condition::AtLeast { param: "layers".into(), value: 2 }),
+        ])
+        .unwrap();
+        // (adam + 3 of sgd) times (one layer + 4 of two).
+        assert_eq!(configurations(Grid { points: 3 }, &space).len(), (1 + 3) * (1 + 4));
+        assert_eq!(configurations(Grid::default(), &Space::default()), [Params::new()]);
+    }
+
+    #[test]
+    fn many_parents_are_counted_one_after_the_other() {
+        // Thirty layers of four kinds, one of which has a parameter of its own: (3 + 5)^30 configurations.
+        let layer = |i: usize| {
+            let kind = Parameter::new(format!("kind{i}"), Distribution::choice(["a", "b", "c", "d"]));
+            let own = Parameter::new(format!("own{i}"), Distribution::int(1, 5));
+            [kind, own.when(luthier_core::Condition::equals(format!("kind{i}"), "d"))]
+        };
+        let space = Space::new((0..30).flat_map(layer)).unwrap();
+        let parameters: Vec<&Parameter> = space.iter().collect();
+        let count = Grid::default().count(&parameters, &mut Params::new(), &mut Counts::new());
+        assert_eq!(count, 8_u128.pow(30));
+    }
+
+    #[test]
+    fn a_parent_with_too_many_values_is_refused() {
+        let space = Space::new([
+            Parameter::new("n", Distribution::int(0, 1 << 40)),
+            Parameter::new("x", Distribution::int(0, 1))
+                .when(luthier_core::Condition::AtLeast { param: "n".into(), value: 3 }),
+        ])
+        .unwrap();
+        let history = History::new(Direction::Minimize);
+        let mut rng = Streams::new(0).at(Purpose::Sampler, 0);
+        let error = Grid::default().propose(&history.view(), &space, &mut rng).unwrap_err();
+        assert!(error.message.contains("`n` has more than 10000 values"), "{error}");
+        assert!(!Grid::default().is_exhausted(&history.view(), &space));
+    }
+
+    #[test]
+    fn a_grid_of_any_size_is_counted_at_once() {
+        let wide =
+            Space::new((0..200).map(|i| Parameter::new(format!("x{i}"), Distribution::int(0, 1 << 40))));
+        let space = wide.unwrap();
+        let history = History::new(Direction::Minimize);
+        assert!(!Grid::default().is_exhausted(&history.view(), &space));
+        let mut rng = Streams::new(0).at(Purpose::Sampler, 7);
+        let params = Grid::default().propose(&history.view(), &space, &mut rng).unwrap();
+        assert_eq!((params["x0"].as_i64(), params["x199"].as_i64()), (Some(0), Some(7)));
+    }
+}

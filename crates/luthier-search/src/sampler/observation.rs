@@ -1,0 +1,41 @@
+//! What a history says to a sampler that learns from losses.
+//!
+//! | trial | counts as |
+//! | --- | --- |
+//! | complete, finite loss | its loss |
+//! | stopped by the search, or paused, with a finite report | its best loss so far, which running on could only have improved |
+//! | failed, infeasible, without any finite loss | without a loss: the region is avoided |
+//! | running | without a loss, and marked as running |
+
+use luthier_core::{Outcome, Params, View};
+
+/// What is known of a configuration.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Observation<'a> {
+    pub(super) params: &'a Params,
+    /// A finite loss, where there is one.
+    pub(super) loss: Option<f64>,
+    /// The trial has not ended, and has no loss yet that counts.
+    pub(super) running: bool,
+}
+
+/// The observations of a history: finished trials by number, then unfinished ones by number.
+pub(super) fn observations<'a>(view: &View<'a>) -> impl Iterator<Item = Observation<'a>> + use<'a> {
+    let finished = view.finished().map(|trial| {
+        let loss = match trial.outcome() {
+            Outcome::Complete { .. } => trial.loss().filter(|loss| loss.is_finite()),
+            Outcome::Stopped { .. } => best_report(trial.losses()),
+            Outcome::Failed { .. } | Outcome::Infeasible { .. } => None,
+        };
+        Observation { params: trial.params(), loss, running: false }
+    });
+    let unfinished = view.unfinished().map(|trial| {
+        let loss = trial.is_paused().then(|| best_report(trial.losses())).flatten();
+        Observation { params: trial.params(), loss, running: loss.is_none() }
+    });
+    finished.chain(unfinished)
+}
+
+fn best_report(losses: &[(u64, f64)]) -> Option<f64> {
+    losses.iter().map(|(_, loss)| *loss).filter(|loss| loss.is_finite()).reduce(f64::min)
+}
