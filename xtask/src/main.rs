@@ -6,14 +6,18 @@
 //! - `cargo xtask bench train [NAME…] [--repeats N] [--seconds S] [--threads N] [--write]`: how fast Luthier and
 //!   PyTorch train the same networks; `--write` puts the table into `docs/performance.md`.
 //! - `cargo xtask bench mnist-fixed [--repeats SEEDS] [--threads N] [--epochs N] [--write]`: one run on MNIST in both.
+//! - `cargo xtask bench storage [--processes 1,4,16,64] [--repeats N] [--seconds S] [--write]`: trials a second that many
+//!   processes store, beside Optuna; with PostgreSQL where `LUTHIER_POSTGRES` is set. `--write` puts the table into
+//!   `docs/execution.md`.
 //!
-//! PyTorch is that of `$LUTHIER_PYTHON`, or of `python3`.
+//! PyTorch and Optuna are those of `$LUTHIER_PYTHON`, or of `python3`.
 #![allow(clippy::print_stdout, reason = "a task talks to the person who started it")]
 
 mod bench;
 mod examples;
 mod prepare;
 mod speed;
+mod storage;
 
 use anyhow::{Result, bail};
 
@@ -28,9 +32,11 @@ fn main() -> Result<()> {
         }
         ["bench", "train", ref rest @ ..] => speed::train(&speed::Options::read(rest)?),
         ["bench", "mnist-fixed", ref rest @ ..] => speed::mnist_fixed(&speed::Options::read(rest)?),
+        ["bench", "storage", ref rest @ ..] => storage::run(&storage::Options::read(rest)?),
+        ["bench", "storage-worker", ref rest @ ..] => storage::work(rest),
         _ => bail!(
             "the tasks are: cargo xtask examples [--short] [NAME…]; cargo xtask bench train [NAME…]; cargo xtask bench \
-             mnist-fixed"
+             mnist-fixed; cargo xtask bench storage"
         ),
     }
 }

@@ -12,6 +12,11 @@ use crate::{Attributes, Distribution, Metrics, Moment, Outcome, Params, Report, 
 /// The place of an event in its study, from 1. Revision 0 is the empty study.
 pub type Revision = u64;
 
+/// A session of work on a study, by the revision of the event with which it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionId(pub Revision);
+
 /// Something that happened in a study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -30,6 +35,13 @@ pub enum Event {
         /// When a slot asked for it, in a study with a logical clock.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Moment>,
+    },
+    /// A session took a trial in hand. What another one still says of it does not count.
+    TrialTaken {
+        /// Its number.
+        trial: TrialId,
+        /// Who.
+        session: SessionId,
     },
     /// A trial that has just begun in this list ran elsewhere: the study was imported.
     TrialImported {
@@ -68,7 +80,7 @@ pub enum Event {
         /// What it said.
         report: Report,
     },
-    /// A running trial was set aside; it goes on later from its last checkpoint.
+    /// A session laid a trial out of its hands; it goes on later from its last checkpoint.
     TrialPaused {
         /// Its number.
         trial: TrialId,
@@ -118,6 +130,9 @@ pub enum Event {
     SessionStarted {
         /// The program and version that works.
         program: String,
+        /// The machine and the process.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        worker: Option<String>,
         /// The study file that it works by, where there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         file: Option<String>,
@@ -133,6 +148,8 @@ pub enum Event {
     },
     /// A session of work ended.
     SessionEnded {
+        /// Which.
+        session: SessionId,
         /// Why.
         cause: Stop,
         /// The last moment that counted, in a study with a logical clock.
@@ -142,10 +159,23 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whether it is at a moment of the logical clock: all that comes before the moment counts for who reads it.
+    pub fn is_decision(&self) -> bool {
+        match self {
+            Self::TrialStarted { at, .. }
+            | Self::TrialResumed { at, .. }
+            | Self::SessionStarted { at, .. }
+            | Self::SessionEnded { at, .. } => at.is_some(),
+            Self::TrialStopped { .. } => true,
+            _ => false,
+        }
+    }
+
     /// The trial that the event is about.
     pub fn trial(&self) -> Option<TrialId> {
         match self {
             Self::TrialStarted { trial, .. }
+            | Self::TrialTaken { trial, .. }
             | Self::TrialImported { trial, .. }
             | Self::ParamSuggested { trial, .. }
             | Self::Reported { trial, .. }

@@ -6,15 +6,15 @@
 mod apply;
 mod view;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use indexmap::IndexMap;
 use thiserror::Error;
 
 use crate::clock::{Clock, Said};
 use crate::{
-    Attributes, Direction, Distribution, Due, Metrics, Moment, Outcome, Params, Recorded, Report, Revision,
-    Stop, StudyDefinition, TrialId,
+    Attributes, Direction, Distribution, Due, FailCause, Metrics, Moment, Outcome, Params, Recorded, Report,
+    Revision, SessionId, Stop, StudyDefinition, TrialId,
 };
 
 pub use view::{FinishedTrial, Unfinished, View};
@@ -40,6 +40,12 @@ pub struct Trial {
     pub outcome: Option<Outcome>,
     /// What set it aside, if something did and it has not gone on.
     pub paused: Option<Stop>,
+    /// The session that has it in hand, or had when it ended.
+    pub holder: Option<SessionId>,
+    /// How often a session took it in hand.
+    pub taken: u64,
+    /// How often it was taken from a session that had not laid it down, since its last report.
+    pub lost: u64,
     /// When it started, in microseconds since 1970 (UTC); unknown for some that were imported.
     pub started_us: Option<i64>,
     /// Wall-clock seconds spent on it, once it has ended.
@@ -62,12 +68,13 @@ struct Ahead {
 }
 
 impl Trial {
-    /// The state in one word: `running`, `paused`, or that of its [`Outcome`].
+    /// The state in one word: `waiting` (in nobody's hands), `running`, `paused`, or that of its [`Outcome`].
     pub fn state(&self) -> &'static str {
-        match (&self.outcome, self.paused) {
-            (Some(outcome), _) => outcome.state(),
-            (None, Some(_)) => "paused",
-            (None, None) => "running",
+        match (&self.outcome, self.paused, self.holder) {
+            (Some(outcome), ..) => outcome.state(),
+            (None, Some(_), _) => "paused",
+            (None, None, None) => "waiting",
+            (None, None, Some(_)) => "running",
         }
     }
 
@@ -163,7 +170,14 @@ pub struct History {
     direction: Direction,
     revision: Revision,
     trials: Vec<Trial>,
+    /// The trials that have not ended.
+    open: BTreeSet<TrialId>,
+    /// Those that have, in the order in which that counted.
+    ended: Vec<TrialId>,
+    best: Option<TrialId>,
+    failures: usize,
     session: Option<SessionRecord>,
+    limit: Option<u64>,
     attributes: Attributes,
     steps: Option<u64>,
     /// Nothing in free order.
@@ -175,6 +189,8 @@ pub struct History {
 pub struct SessionRecord {
     /// The program and its version.
     pub program: String,
+    /// The machine and the process.
+    pub worker: Option<String>,
     /// The study file.
     pub file: Option<String>,
     /// The fingerprint of the data.
@@ -188,7 +204,12 @@ impl History {
             direction,
             revision: 0,
             trials: Vec::new(),
+            open: BTreeSet::new(),
+            ended: Vec::new(),
+            best: None,
+            failures: 0,
             session: None,
+            limit: None,
             attributes: Attributes::default(),
             steps: None,
             clock: None,
@@ -273,14 +294,51 @@ impl History {
         self.trials.get(id.0 as usize)
     }
 
+    /// The trials that have not ended, by number.
+    pub fn open(&self) -> impl Iterator<Item = &Trial> {
+        self.open.iter().filter_map(|id| self.trial(*id))
+    }
+
+    /// The trials that have ended, in the order in which that counted.
+    pub fn ended(&self) -> &[TrialId] {
+        &self.ended
+    }
+
+    /// Trials that failed one after the other, by an error or a panic, up to the last that ended; since the last
+    /// session began.
+    pub fn failures(&self) -> usize {
+        self.failures
+    }
+
+    /// Trials that may begin in all, as the last session said.
+    pub fn limit(&self) -> Option<u64> {
+        self.limit
+    }
+
     /// The complete trial with the best value; of equal ones the first.
     pub fn best(&self) -> Option<&Trial> {
-        let best = self
-            .view()
-            .finished()
-            .filter_map(|t| Some((t.loss()?, t.id())))
-            .reduce(|best, next| if next.0 < best.0 { next } else { best })?;
-        self.trial(best.1)
+        self.trial(self.best?)
+    }
+
+    /// Lets the end of a trial count.
+    fn conclude(&mut self, id: TrialId) {
+        self.open.remove(&id);
+        self.ended.push(id);
+        let Some(outcome) = self.trial(id).and_then(|trial| trial.outcome.as_ref()) else { return };
+        let failed = matches!(
+            outcome,
+            Outcome::Failed { cause: FailCause::Error { .. } | FailCause::Panicked { .. } }
+        );
+        let value = outcome.value();
+        self.failures = if failed { self.failures + 1 } else { 0 };
+        let Some(value) = value else { return };
+        let best = self.best().and_then(|best| Some((best.id, best.outcome.as_ref()?.value()?)));
+        let wins = best.is_none_or(|(best, than)| {
+            self.direction.better(value, than) || !self.direction.better(than, value) && id < best
+        });
+        if wins {
+            self.best = Some(id);
+        }
     }
 
     /// What an algorithm sees.

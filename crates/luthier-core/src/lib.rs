@@ -26,7 +26,7 @@ mod value;
 
 pub use clock::{Due, Moment};
 pub use distribution::{Distribution, DistributionError};
-pub use event::{Event, Recorded, Revision, Stop};
+pub use event::{Event, Recorded, Revision, SessionId, Stop};
 pub use history::{FinishedTrial, History, HistoryError, SessionRecord, Trial, Unfinished, View};
 pub use objective::{Abilities, Decision, Evaluation, Objective, ObjectiveError, TrialHandle};
 pub use random::{Purpose, Rng, Streams, fingerprint, trial_seed};
@@ -34,7 +34,7 @@ pub use search::{
     Admission, Budget, Next, Pruner, Sampler, SamplerAndPruner, Search, SearchError, StopReason,
 };
 pub use space::{Condition, Parameter, Space, SpaceError};
-pub use storage::{MemoryStorage, Storage, StorageError, StudyLock};
+pub use storage::{MemoryStorage, Presence, Storage, StorageError, Turn};
 pub use study::{Attributes, Direction, Study, StudyDefinition, StudyId};
 pub use trial::{Ending, FailCause, Metrics, Outcome, Report, TrialId, number};
 pub use value::{Params, Value};

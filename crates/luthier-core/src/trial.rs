@@ -289,6 +289,11 @@ pub enum FailCause {
         /// What was measured, in bytes.
         bytes: u64,
     },
+    /// The processes that had it in hand ended without a word, one after the other.
+    Lost {
+        /// How many.
+        times: u64,
+    },
     /// The objective returned an error.
     Error {
         /// What it said.
@@ -313,6 +318,11 @@ impl fmt::Display for FailCause {
                 let [limit, bytes] = [limit, bytes].map(|size| *size as f64 / 1e6);
                 write!(f, "took {bytes:.0} MB of memory, more than its limit of {limit:.0} MB")
             }
+            Self::Lost { times } => write!(
+                f,
+                "{times} processes that ran it ended without a word before its next report: were they killed, or out of \
+                 memory?"
+            ),
             Self::Error { message } => f.write_str(message),
             Self::Panicked { message } => write!(f, "panicked: {message}"),
         }

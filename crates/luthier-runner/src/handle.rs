@@ -25,6 +25,10 @@ pub(crate) struct Handle<'s, 'a> {
     /// The last checkpoint, or the beginning.
     pub(crate) saved: Instant,
     pub(crate) flushed: Instant,
+    /// The last step that was reported here, stored or not.
+    pub(crate) told: u64,
+    /// Whether another session has taken it in hand.
+    pub(crate) lost: bool,
 }
 
 impl Handle<'_, '_> {
@@ -34,6 +38,19 @@ impl Handle<'_, '_> {
             Outcome::Stopped { reason, .. } => Some(reason.clone()),
             _ => None,
         }
+    }
+
+    /// Makes durable what was reported.
+    fn store(&mut self, ledger: &mut Ledger) -> Result<(), ObjectiveError> {
+        let ordered = ledger.history().is_ordered();
+        // A decision may have to wait for other trials; meanwhile this one goes on.
+        self.shared
+            .turn(ledger, |ledger| if ordered { self.shared.advance(ledger) } else { Ok(()) })
+            .map_err(|error| Self::failed("a report could not be stored", error))?;
+        self.flushed = Instant::now();
+        let trial = ledger.history().trial(self.id);
+        self.lost = trial.is_none_or(|trial| trial.holder != ledger.session());
+        Ok(())
     }
 
     fn failed(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> ObjectiveError {
@@ -60,20 +77,20 @@ impl TrialHandle for Handle<'_, '_> {
 
     fn report(&mut self, step: u64, value: f64, metrics: Metrics) -> Result<Decision, ObjectiveError> {
         let decides = self.shared.search.decides();
-        let mut ledger = self.shared.lock();
+        let shared = self.shared;
+        let mut ledger = shared.lock();
         if let Some(reason) = self.stopped(&ledger) {
             return Ok(Decision::Stop(reason));
         }
         let last = ledger.history().trial(self.id).and_then(Trial::last_report);
         let (last_step, known) = last.map_or((0, f64::NAN), |last| (last.step, last.value));
-        if step > last_step {
+        if step > last_step.max(self.told) {
+            self.told = step;
             let event = Event::Reported { trial: self.id, report: Report { step, value, metrics } };
             self.shared.observer.event(&event);
-            let due = decides || self.flushed.elapsed() >= REPORTS_WAIT;
-            ledger.append_later(event);
-            if due {
-                ledger.flush().map_err(|error| Self::failed("a report could not be stored", error))?;
-                self.flushed = Instant::now();
+            ledger.tell_later(event);
+            if decides || self.flushed.elapsed() >= REPORTS_WAIT {
+                self.store(&mut ledger)?;
             }
         } else if step == last_step && known.to_bits() != value.to_bits() {
             // The trial was taken up again and went through this step before.
@@ -83,11 +100,7 @@ impl TrialHandle for Handle<'_, '_> {
                  machine computes differently; the first value is kept"
             ));
         }
-        if ledger.history().is_ordered() {
-            // The decision may have to wait for other trials; meanwhile this one goes on.
-            self.shared
-                .advance(&mut ledger)
-                .map_err(|error| Self::failed("the study cannot go on", error))?;
+        if ledger.history().is_ordered() || self.lost {
             return Ok(self.stopped(&ledger).map_or(Decision::Continue, Decision::Stop));
         }
         if !decides || step < last_step {
@@ -105,7 +118,7 @@ impl TrialHandle for Handle<'_, '_> {
     }
 
     fn interrupted(&self) -> Option<Stop> {
-        self.shared.stop()
+        self.shared.stop().or(self.lost.then_some(Stop::Interrupted))
     }
 
     fn checkpoint(&mut self) -> Result<Option<Vec<u8>>, ObjectiveError> {
@@ -120,9 +133,15 @@ impl TrialHandle for Handle<'_, '_> {
     }
 
     fn save_checkpoint(&mut self, checkpoint: Vec<u8>) -> Result<(), ObjectiveError> {
-        let (storage, study) = self.shared.place();
-        storage
-            .put_artifact(study, &checkpoint_name(self.id), &checkpoint)
+        // The reports first: whoever goes on from the checkpoint does not make them again.
+        let shared = self.shared;
+        let mut ledger = shared.lock();
+        if ledger.is_waiting() {
+            self.store(&mut ledger)?;
+        }
+        drop(ledger);
+        self.shared
+            .keep(checkpoint_name(self.id), &checkpoint)
             .map_err(|error| Self::failed("a checkpoint could not be stored", error))?;
         self.saved = Instant::now();
         Ok(())

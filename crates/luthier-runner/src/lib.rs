@@ -4,18 +4,18 @@
 //! is durable. [`Session`] is a stretch of work on a study: it asks the search what to run, runs it,
 //! and stops at the limits or when it is told to. [`CommandObjective`] makes an objective of any program.
 
+mod closure;
 mod command;
 mod handle;
-mod json_line;
 mod ledger;
 mod session;
 mod verify;
 
+pub use closure::{Closure, ClosureError, EndHere, Run};
 pub use command::{
     ByteSize, CommandConfig, CommandObjective, Keep, RegexReport, ReportConfig, Supervisor, stderr_name,
     stdout_name, supervise_if_asked,
 };
-pub use json_line::json_line;
 pub use ledger::{Ledger, LedgerError, read_history};
 pub use session::{Interrupt, Limits, Observer, Quiet, RunError, Session};
 pub use verify::{Verified, VerifyError, repeat, verify};

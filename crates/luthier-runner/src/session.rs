@@ -1,14 +1,17 @@
 //! A stretch of work on a study.
 
+mod aftermath;
 mod ordered;
 mod worker;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 use luthier_core::{
-    Event, Objective, ObjectiveError, Search, SearchError, Space, Stop, Storage, StudyId, TrialId,
+    Event, Objective, ObjectiveError, Search, SearchError, SessionRecord, Space, Stop, Storage, StudyId,
+    TrialId,
 };
 use thiserror::Error;
 
@@ -21,7 +24,8 @@ const FAILURES_IN_A_ROW: usize = 5;
 /// When to stop.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Limits {
-    /// Configurations of the whole study, those of earlier sessions included.
+    /// Configurations of the whole study, those of earlier sessions included. All sessions at work keep to what the
+    /// last one said.
     pub trials: Option<u64>,
     /// When the time of this session is up, what is done at its end included.
     pub deadline: Option<Instant>,
@@ -52,6 +56,11 @@ pub trait Observer: Send + Sync {
     /// An event; reports are told before they are durable.
     fn event(&self, event: &Event) {
         let _ = event;
+    }
+
+    /// Whether it wants to hear what other sessions do.
+    fn hears_others(&self) -> bool {
+        true
     }
 
     /// Something that a person should know.
@@ -86,7 +95,7 @@ impl From<luthier_core::StorageError> for RunError {
     }
 }
 
-/// A stretch of work on a study.
+/// A stretch of work on a study, beside those of other processes.
 pub struct Session<'a> {
     /// What to run next.
     pub search: &'a dyn Search,
@@ -100,12 +109,8 @@ pub struct Session<'a> {
     pub interrupt: Interrupt,
     /// Who hears of it.
     pub observer: &'a dyn Observer,
-    /// The program and its version, for the record.
-    pub program: String,
-    /// The study file, for the record.
-    pub file: Option<String>,
-    /// The fingerprint of the data, for the record.
-    pub data: Option<String>,
+    /// Who works, and by what, for the record.
+    pub record: SessionRecord,
 }
 
 /// What the workers of a session share.
@@ -122,25 +127,43 @@ pub(crate) struct Shared<'a> {
     /// Trials that a worker has in hand, and since when.
     in_hand: Mutex<Vec<(TrialId, Instant)>>,
     ended: Mutex<Option<Stop>>,
-    failed_in_a_row: AtomicUsize,
-    /// Whether the search has said that it has nothing more.
-    done: AtomicBool,
+    /// Artifacts that may be there, of trials that only this session has had in hand.
+    kept: Mutex<BTreeSet<String>>,
+    aftermath: Mutex<Aftermath>,
+}
+
+/// What is still to be done about trials that have ended.
+struct Aftermath {
+    /// Ends that have been told and tidied up after.
+    told: usize,
+    /// The best of those.
+    best: Option<TrialId>,
     /// Trials whose models are of no use as soon as the next decision is stored: until then a reader of the events
     /// takes one of them for the best.
-    beaten: Mutex<Vec<TrialId>>,
+    beaten: Vec<TrialId>,
+    /// When others were last looked for that are not at work any more.
+    looked: Option<Instant>,
 }
 
 impl Session<'_> {
-    /// Works on the study of `ledger` until a limit is reached, and says which. Trials that an earlier
-    /// session left unfinished go on first.
+    /// Works on the study of `ledger` until a limit is reached, and says which. What an earlier session left
+    /// unfinished goes on first, and what one leaves whose process ends meanwhile.
     ///
     /// # Errors
     ///
     /// [`RunError`] where the work cannot go on. The study is intact then, and its unfinished trials go
     /// on in the next session.
-    pub fn run(self, ledger: Ledger) -> Result<(Stop, Ledger), RunError> {
+    pub fn run(self, mut ledger: Ledger) -> Result<(Stop, Ledger), RunError> {
         let place = (Arc::clone(ledger.storage()), ledger.study().id);
         let workers = self.limits.parallel.max(1);
+        let session = ledger.begin(&self.record, self.limits.trials)?;
+        ledger.news();
+        let aftermath = Aftermath {
+            told: ledger.history().ended().len(),
+            best: ledger.history().best().map(|best| best.id),
+            beaten: Vec::new(),
+            looked: None,
+        };
         let shared = Shared {
             ledger: Mutex::new(ledger),
             changed: Condvar::new(),
@@ -153,19 +176,10 @@ impl Session<'_> {
             place,
             in_hand: Mutex::new(Vec::new()),
             ended: Mutex::new(None),
-            failed_in_a_row: AtomicUsize::new(0),
-            done: AtomicBool::new(false),
-            beaten: Mutex::new(Vec::new()),
+            kept: Mutex::new(BTreeSet::new()),
+            aftermath: Mutex::new(aftermath),
         };
         shared.tidy()?;
-        let at = shared.lock().history().last_moment();
-        shared.lock().append(Event::SessionStarted {
-            program: self.program,
-            file: self.file,
-            data: self.data,
-            trials: self.limits.trials,
-            at,
-        })?;
         let results: Vec<Result<(), RunError>> = std::thread::scope(|scope| {
             let handles: Vec<_> = (0..workers).map(|_| scope.spawn(|| shared.work())).collect();
             handles
@@ -177,13 +191,12 @@ impl Session<'_> {
             result?;
         }
         let cause = shared.stop().unwrap_or(Stop::Finished);
-        {
-            let mut ledger = shared.lock();
+        shared.turn(&mut shared.lock(), |ledger| {
             let at = ledger.history().last_moment();
-            ledger.append(Event::SessionEnded { cause, at })?;
-        }
-        shared.remove_beaten()?;
-        let ledger = shared.ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
+            Ok(ledger.add(Event::SessionEnded { session, cause, at })?)
+        })?;
+        let mut ledger = shared.ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
+        ledger.leave();
         Ok((cause, ledger))
     }
 }

@@ -171,7 +171,7 @@ fn sync_folder(_folder: &Path) -> io::Result<()> {
 }
 
 /// The names in `folder` that are text; none if it does not exist.
-fn names_in(folder: &Path) -> io::Result<Vec<String>> {
+pub(crate) fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),

@@ -1,17 +1,19 @@
 //! The storage in an SQLite file.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{fs, io};
 
 use luthier_core::{
-    Event, Recorded, Revision, Storage, StorageError, Study, StudyDefinition, StudyId, StudyLock,
+    Event, Presence, Recorded, Revision, SessionId, Storage, StorageError, Study, StudyDefinition, StudyId,
+    Turn,
 };
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use crate::artifacts::Artifacts;
 use crate::clock::now_ms;
-use crate::{errors, lock, schema};
+use crate::{chain, errors, presence, schema};
 
 /// Studies in one SQLite file, their artifacts in a folder beside it (`luthier.files` for
 /// `luthier.db`).
@@ -92,6 +94,15 @@ impl SqliteStorage {
             .and_then(|mut statement| statement.exists([study.0]))
             .map_err(self.failed("cannot read the study"))?
             .then_some(())
+            .ok_or(StorageError::NoSuchStudy(study))
+    }
+
+    /// The text of a study's definition.
+    fn definition(&self, connection: &Connection, study: StudyId) -> Result<String, StorageError> {
+        connection
+            .prepare_cached("SELECT definition FROM studies WHERE id = ?1")
+            .and_then(|mut statement| statement.query_row([study.0], |row| row.get(0)).optional())
+            .map_err(self.failed("cannot read the study"))?
             .ok_or(StorageError::NoSuchStudy(study))
     }
 
@@ -208,19 +219,19 @@ impl Storage for SqliteStorage {
         self.forget_discarded_folder(study.0)
     }
 
-    fn lock_study(&self, study: StudyId) -> Result<Box<dyn StudyLock>, StorageError> {
-        let since: String = {
-            let connection = self.connection();
-            self.check_study(&connection, study)?;
-            connection
-                .query_row("SELECT datetime(?1 / 1000, 'unixepoch') || ' UTC'", [now_ms()], |row| row.get(0))
-                .map_err(self.failed("cannot tell the time"))?
-        };
-        let folder = self.artifacts.folder(study);
-        let lock = lock::acquire(&folder, &since)?;
-        // It may have been deleted in between, and with it the file that is locked.
+    fn turn(&self, study: StudyId) -> Result<Box<dyn Turn + '_>, StorageError> {
         self.check_study(&self.connection(), study)?;
-        Ok(Box::new(lock))
+        presence::turn(&self.artifacts.folder(study))
+    }
+
+    fn enroll(&self, study: StudyId, session: SessionId) -> Result<Box<dyn Presence>, StorageError> {
+        self.check_study(&self.connection(), study)?;
+        presence::enroll(&self.artifacts.folder(study), session)
+    }
+
+    fn living(&self, study: StudyId) -> Result<BTreeSet<SessionId>, StorageError> {
+        self.check_study(&self.connection(), study)?;
+        presence::living(&self.artifacts.folder(study))
     }
 
     fn append(
@@ -234,24 +245,31 @@ impl Storage for SqliteStorage {
         let texts: Vec<String> =
             events.iter().map(|event| self.event_text(event)).collect::<Result<_, _>>()?;
         self.write(what, |transaction| {
-            let found: Option<i64> = transaction
+            let last: Option<(i64, Vec<u8>)> = transaction
                 .prepare_cached(
-                    "SELECT (SELECT coalesce(max(revision), 0) FROM events WHERE study = ?1)
-                     FROM studies WHERE id = ?1",
+                    "SELECT revision, digest FROM events WHERE study = ?1 ORDER BY revision DESC LIMIT 1",
                 )
-                .and_then(|mut statement| statement.query_row([study.0], |row| row.get(0)).optional())
+                .and_then(|mut statement| {
+                    statement.query_row([study.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+                })
                 .map_err(failed)?;
-            let found = found.ok_or(StorageError::NoSuchStudy(study))? as Revision;
+            let (found, mut digest) = match last {
+                Some((revision, digest)) => (revision as Revision, digest),
+                None => (0, chain::origin(&self.definition(transaction, study)?).to_vec()),
+            };
             if found != after {
                 return Err(StorageError::Conflict { expected: after, found });
             }
             let mut insert = transaction
-                .prepare_cached("INSERT INTO events (study, revision, at_ms, event) VALUES (?1, ?2, ?3, ?4)")
+                .prepare_cached(
+                    "INSERT INTO events (study, revision, at_ms, event, digest) VALUES (?1, ?2, ?3, ?4, ?5)",
+                )
                 .map_err(failed)?;
             let at_ms = now_ms();
             let mut recorded = Vec::with_capacity(events.len());
             for ((event, text), revision) in events.iter().zip(&texts).zip(after + 1..) {
-                insert.execute(params![study.0, revision as i64, at_ms, text]).map_err(failed)?;
+                digest = chain::link(&digest, revision as i64, at_ms, text).to_vec();
+                insert.execute(params![study.0, revision as i64, at_ms, text, digest]).map_err(failed)?;
                 recorded.push(Recorded { revision, at_ms, event: event.clone() });
             }
             Ok(recorded)
@@ -287,6 +305,24 @@ impl Storage for SqliteStorage {
             self.check_study(&connection, study)?;
         }
         Ok(recorded)
+    }
+
+    fn altered(&self, study: StudyId) -> Result<Option<Revision>, StorageError> {
+        let failed = self.failed("cannot read the study");
+        let connection = self.connection();
+        let mut check = chain::Check::new(&self.definition(&connection, study)?);
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT revision, at_ms, event, digest FROM events WHERE study = ?1 ORDER BY revision",
+            )
+            .map_err(failed)?;
+        let mut rows = statement.query([study.0]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let text: String = row.get(2).map_err(failed)?;
+            let digest: Vec<u8> = row.get(3).map_err(failed)?;
+            check.event(row.get(0).map_err(failed)?, row.get(1).map_err(failed)?, &text, &digest);
+        }
+        Ok(check.altered)
     }
 
     fn put_artifact(&self, study: StudyId, name: &str, bytes: &[u8]) -> Result<(), StorageError> {

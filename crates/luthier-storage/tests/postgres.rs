@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use luthier_core::{
-    Direction, Event, Params, Storage, StorageError, StudyDefinition, TrialId, testing::storage_contract,
+    Direction, Event, Params, SessionId, Storage, StudyDefinition, TrialId, testing::storage_contract,
 };
 use luthier_storage::PostgresStorage;
 use postgres::{Client, NoTls};
@@ -128,20 +128,49 @@ fn a_connection_that_breaks_loses_nothing_and_doubles_nothing() {
 }
 
 #[test]
-fn a_lock_says_who_holds_it_and_ends_with_its_connection() {
+fn a_session_is_alive_as_long_as_it_is_heard_of_and_a_turn_ends_with_its_connection() {
     let Some(database) = Database::new() else { return };
-    let (one, other) = (database.open(), database.open());
-    let study = one.create_study(&definition()).unwrap();
-    let held = one.lock_study(study.id).unwrap();
-    let Err(StorageError::Locked { holder }) = other.lock_study(study.id) else { panic!("not locked") };
-    assert!(holder.contains(&format!("process {}", std::process::id())), "{holder}");
+    let open = || PostgresStorage::open(&format!("{}?lease=1", database.url())).unwrap();
+    let (one, other) = (open(), open());
+    let study = one.create_study(&definition()).unwrap().id;
+    let here = one.enroll(study, SessionId(3)).unwrap();
+    // It is renewed, by new connections where the old ones break.
+    for _ in 0..15 {
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(other.living(study).unwrap(), [SessionId(3)].into());
+        database.cut();
+    }
+    // One that is not renewed runs out.
+    std::mem::forget(here);
+    let mut client = Client::connect(&database.url(), NoTls).unwrap();
+    client.execute("INSERT INTO sessions VALUES ($1, 4, now() + interval '100 ms')", &[&study.0]).unwrap();
+    std::thread::sleep(Duration::from_millis(150));
+    assert_eq!(other.living(study).unwrap(), [SessionId(3)].into());
+
+    // A turn whose connection has ended does not hold others up.
+    let turn = one.turn(study).unwrap();
     database.cut();
-    let again = (0..100).find_map(|_| {
-        std::thread::sleep(Duration::from_millis(20));
-        other.lock_study(study.id).ok()
-    });
-    assert!(again.is_some(), "the lock of a connection that has ended is held for ever");
-    drop(held);
+    drop(other.turn(study).unwrap());
+    drop(turn);
+    let wrong = PostgresStorage::open(&format!("{}?lease=soon", database.url())).map(|_| ()).unwrap_err();
+    assert!(wrong.to_string().contains("expected lease=SECONDS, at least 1, found lease=soon"), "{wrong}");
+}
+
+#[test]
+fn what_was_altered_is_found() {
+    let Some(database) = Database::new() else { return };
+    let storage = database.open();
+    let study = storage.create_study(&definition()).unwrap().id;
+    let events: Vec<Event> = (0..5).map(started).collect();
+    storage.append(study, 0, &events[..3]).unwrap();
+    storage.append(study, 3, &events[3..]).unwrap();
+    assert_eq!(storage.altered(study).unwrap(), None);
+    let mut client = Client::connect(&database.url(), NoTls).unwrap();
+    let alter = "UPDATE events SET event = replace(event, '\"seed\":3', '\"seed\":8') WHERE revision = 4";
+    assert_eq!(client.execute(alter, &[]).unwrap(), 1);
+    assert_eq!(storage.altered(study).unwrap(), Some(4));
+    client.batch_execute("UPDATE studies SET definition = replace(definition, 'test', 'best')").unwrap();
+    assert_eq!(storage.altered(study).unwrap(), Some(1));
 }
 
 #[test]

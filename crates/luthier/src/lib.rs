@@ -21,3 +21,8 @@ pub use study_file::{
 
 /// The program and its version, as studies record it.
 pub const PROGRAM: &str = concat!("luthier ", env!("CARGO_PKG_VERSION"));
+
+/// The machine and the number of the process, as sessions record it.
+pub fn this_process() -> String {
+    format!("{} process {}", gethostname::gethostname().to_string_lossy(), std::process::id())
+}

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use luthier_core::{
     Direction, Ending, Event, FailCause, History, MemoryStorage, Outcome, Params, SamplerAndPruner, Search,
-    Storage, StudyDefinition, TrialId,
+    SessionRecord, Storage, StudyDefinition, Trial as StoredTrial, TrialId,
 };
 use luthier_runner::{Ledger, LedgerError};
 use thiserror::Error;
@@ -39,6 +39,12 @@ pub enum StudyError {
     /// The search.
     #[error(transparent)]
     Search(#[from] luthier_core::SearchError),
+    /// Another process ended the trial: this one was not heard of for too long.
+    #[error("trial {trial} was ended by another process, which had not heard of this one for too long")]
+    Lost {
+        /// The trial.
+        trial: TrialId,
+    },
     /// A range that cannot be used, or that is not the one of before.
     #[error("parameter `{name}`: {reason}")]
     Parameter {
@@ -124,11 +130,12 @@ impl StudyBuilder {
         self.open(Arc::new(MemoryStorage::new()))
     }
 
-    /// The study, kept in the SQLite file at `path`. If there is one of this name, it goes on.
+    /// The study, kept in the SQLite file at `path`. If there is one of this name, it goes on: other processes may
+    /// work on it at the same time, and trials of those that have ended in the midst of one have failed.
     ///
     /// # Errors
     ///
-    /// If sampler or pruner are unknown, the file cannot be used, or another process works on the study.
+    /// If sampler or pruner are unknown, or the file cannot be used.
     pub fn stored_in(self, path: impl AsRef<Path>) -> Result<Study, StudyError> {
         let storage = luthier_storage::SqliteStorage::open(path.as_ref())?;
         self.open(Arc::new(storage))
@@ -175,12 +182,44 @@ impl StudyBuilder {
             }
             Some(study) => study,
         };
+        let mut ledger = Ledger::open(storage, study)?;
+        let record = SessionRecord {
+            program: crate::PROGRAM.to_owned(),
+            worker: Some(crate::this_process()),
+            file: None,
+            data: None,
+        };
+        ledger.begin(&record, None)?;
+        end_abandoned(&mut ledger)?;
         Ok(Study {
-            ledger: Mutex::new(Ledger::open(storage, study)?),
+            ledger: Mutex::new(ledger),
             search: Box::new(SamplerAndPruner::new(sampler, pruner)),
             parallel: self.parallel,
         })
     }
+}
+
+/// Stores what a trial has said.
+fn tell(ledger: &mut Ledger, trial: TrialId, event: &Event) -> Result<(), StudyError> {
+    ledger.turn(|ledger| {
+        let told = ledger.tell(event.clone())?;
+        if told { Ok(()) } else { Err(StudyError::Lost { trial }) }
+    })
+}
+
+/// Trials of processes that have ended in the midst of one have failed: nobody else can go on with them.
+fn end_abandoned(ledger: &mut Ledger) -> Result<(), StudyError> {
+    let living = ledger.storage().living(ledger.study().id)?;
+    ledger.turn(|ledger| {
+        let abandoned = |trial: &&StoredTrial| trial.holder.is_some_and(|holder| !living.contains(&holder));
+        let trials: Vec<TrialId> = ledger.history().open().filter(abandoned).map(|trial| trial.id).collect();
+        for trial in trials {
+            ledger.take(trial)?;
+            let cause = FailCause::Error { message: "its process ended before it did".to_owned() };
+            ledger.tell(Event::TrialFinished { trial, outcome: Outcome::Failed { cause }, seconds: 0.0 })?;
+        }
+        Ok(())
+    })
 }
 
 /// A study whose objective is Rust code. Its parameters are those that the trials ask for.
@@ -238,7 +277,11 @@ impl Study {
     ///
     /// If it cannot be stored.
     pub fn ask(&self) -> Result<Trial<'_>, StudyError> {
-        let id = self.ledger().start(Params::new(), None, None)?;
+        let id = self.ledger().turn(|ledger| {
+            let id = ledger.start(Params::new(), None, None)?;
+            ledger.take(id)?;
+            Ok::<_, StudyError>(id)
+        })?;
         Ok(Trial::new(self, id))
     }
 
@@ -269,7 +312,7 @@ impl Study {
     }
 
     fn finish(&self, trial: TrialId, outcome: Outcome, seconds: f64) -> Result<(), StudyError> {
-        Ok(self.ledger().append(Event::TrialFinished { trial, outcome, seconds })?)
+        tell(&mut self.ledger(), trial, &Event::TrialFinished { trial, outcome, seconds })
     }
 
     /// Runs `trials` more trials of `objective`. An error of the objective fails its trial, not the study.

@@ -103,7 +103,7 @@ fn number(row: &Value) -> usize {
 }
 
 fn is_finished(row: &Value) -> bool {
-    !matches!(row["state"].as_str(), Some("running" | "paused"))
+    !matches!(row["state"].as_str(), Some("waiting" | "running" | "paused"))
 }
 
 /// Starts the study and kills it `kills` times, and runs it to its end; gives its trials.

@@ -102,7 +102,12 @@ fn ctrl_c_keeps_what_is_done() {
     sandbox.ok(&["tune", "study.toml"]);
     let after = sandbox.trials("quick", "luthier.db");
     assert_eq!(after.len(), 8);
-    assert_eq!(after[..2], before[..2]);
+    // The winner gets its values on the test part at the end, and nothing else changes.
+    let mut kept = after[..2].to_vec();
+    for row in &mut kept {
+        row.as_object_mut().unwrap().remove("test");
+    }
+    assert_eq!(kept, before[..2]);
 
     sandbox.ok(&["tune", "study.toml", "--storage", "calm.db"]);
     assert_eq!(timeless(&after), timeless(&sandbox.trials("quick", "calm.db")));
@@ -159,7 +164,7 @@ fn limits_may_be_raised() {
 }
 
 #[test]
-fn two_programs_do_not_work_on_one_study() {
+fn a_study_that_is_worked_on_is_not_deleted() {
     let sandbox = long_sandbox();
     let running = sandbox.start(&["tune", "study.toml", "--set", "train.epochs=1000000"]);
     let deadline = Instant::now() + A_MINUTE;
@@ -168,9 +173,9 @@ fn two_programs_do_not_work_on_one_study() {
         assert!(Instant::now() < deadline, "no trial has started");
         std::thread::sleep(Duration::from_millis(20));
     }
-    let said = sandbox.fails(1, &["tune", "study.toml", "--set", "train.epochs=1000000"]);
-    assert!(said.contains("another process") && said.lines().count() == 1, "{said}");
-    sandbox.fails(1, &["delete", "quick", "--yes"]);
+    let said = sandbox.fails(1, &["delete", "quick", "--yes"]);
+    let process = format!("process {}", running.id());
+    assert!(said.contains("is being worked on by") && said.contains(&process), "{said}");
     sandbox.ok(&["tune", "study.toml", "--set", "study.name=another", "--set", "train.epochs=2"]);
     running.kill();
     sandbox.ok(&["delete", "quick", "--yes"]);

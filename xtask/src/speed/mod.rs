@@ -6,7 +6,7 @@ mod case;
 mod fixed;
 mod ours;
 mod pytorch;
-mod table;
+pub(crate) mod table;
 
 use std::path::Path;
 

@@ -21,7 +21,7 @@ impl Figures {
     }
 
     /// The median and the range of all.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let (least, most) = self
             .0
             .iter()

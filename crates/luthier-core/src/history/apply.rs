@@ -32,6 +32,9 @@ impl History {
                     losses: Vec::new(),
                     outcome: None,
                     paused: None,
+                    holder: None,
+                    taken: 0,
+                    lost: 0,
                     started_us: Some(recorded.at_ms.saturating_mul(1_000)),
                     seconds: None,
                     tested: None,
@@ -40,6 +43,16 @@ impl History {
                     direction: self.direction,
                     ahead: Ahead::default(),
                 });
+                self.open.insert(*trial);
+            }
+            Event::TrialTaken { trial, session } => {
+                let trial = self.at_work(*trial)?;
+                trial.lost += u64::from(trial.holder.is_some());
+                trial.holder = Some(*session);
+                trial.taken += 1;
+                if trial.paused != Some(Stop::Search) {
+                    trial.paused = None;
+                }
             }
             Event::TrialImported { trial, started_us, attributes } => {
                 let trial = self.unfinished(*trial)?;
@@ -61,14 +74,22 @@ impl History {
                 {
                     return Err(HistoryError::Step { trial: trial.id, last, found: report.step });
                 }
-                // Whatever set it aside, it goes on.
-                trial.paused = None;
+                trial.go_on(is_ordered);
+                trial.lost = 0;
                 trial.ahead.reports.push_back(report.clone());
                 if !is_ordered {
                     trial.count_report();
                 }
             }
-            Event::TrialPaused { trial, cause } => self.unfinished(*trial)?.paused = Some(*cause),
+            Event::TrialPaused { trial, cause } => {
+                let is_ordered = self.is_ordered();
+                let trial = self.unfinished(*trial)?;
+                trial.holder = None;
+                // With a clock it is known by the reports where the search pauses a trial, and when that counts.
+                if !is_ordered || *cause != Stop::Search && trial.paused.is_none() {
+                    trial.paused = Some(*cause);
+                }
+            }
             Event::TrialResumed { trial, until, at } => {
                 self.unfinished(*trial)?;
                 self.begin(*trial, *at)?;
@@ -90,26 +111,35 @@ impl History {
                 let trial = self.unfinished(*trial)?;
                 trial.seconds = Some(trial.ahead.end.as_ref().map_or(*seconds, |(_, seconds)| *seconds));
                 (trial.outcome, trial.paused, trial.ahead) = (Some(outcome.clone()), None, Ahead::default());
+                let id = trial.id;
+                self.conclude(id);
             }
             Event::TrialFinished { trial, outcome, seconds } => {
                 let is_ordered = self.is_ordered();
                 let trial = self.at_work(*trial)?;
-                trial.paused = None;
+                trial.go_on(is_ordered);
                 trial.ahead.end = Some((outcome.clone(), *seconds));
+                let id = trial.id;
                 if !is_ordered {
-                    trial.count_end();
+                    self.count_end(id);
                 }
             }
             Event::Tested { trial, metrics } => self.trial_mut(*trial)?.tested = Some(metrics.clone()),
-            Event::SessionStarted { program, file, data, at, .. } => {
+            Event::SessionStarted { program, worker, file, data, trials, at } => {
                 if let Some(at) = at {
                     self.pass(*at, true);
-                    if let Some(clock) = &mut self.clock {
+                    // Slots that had nothing to begin may have now.
+                    if let Some(clock) = self.clock.as_mut().filter(|_| self.limit != *trials) {
                         clock.wake(*at);
                     }
                 }
-                let (program, file, data) = (program.clone(), file.clone(), data.clone());
-                self.session = Some(SessionRecord { program, file, data });
+                (self.limit, self.failures) = (*trials, 0);
+                self.session = Some(SessionRecord {
+                    program: program.clone(),
+                    worker: worker.clone(),
+                    file: file.clone(),
+                    data: data.clone(),
+                });
             }
             Event::SessionEnded { at, .. } => {
                 if let Some(at) = at {
@@ -172,8 +202,9 @@ impl History {
             return;
         };
         if trial.ahead.reports.is_empty() {
-            trial.count_end();
             clock.leave(at);
+            let id = trial.id;
+            self.count_end(id);
             return;
         }
         trial.count_report();
@@ -183,6 +214,24 @@ impl History {
             clock.leave(at);
         } else {
             clock.report(at, trial.id);
+        }
+    }
+
+    /// The end that a trial has said counts.
+    fn count_end(&mut self, id: TrialId) {
+        let Some(trial) = self.trials.get_mut(id.0 as usize) else { return };
+        if let Some((outcome, seconds)) = trial.ahead.end.take() {
+            (trial.outcome, trial.seconds) = (Some(outcome), Some(seconds));
+            self.conclude(id);
+        }
+    }
+
+    /// What was applied before its storage had given it a time has one now.
+    pub fn stamp(&mut self, recorded: &Recorded) {
+        if let Event::TrialStarted { trial, .. } = recorded.event
+            && let Some(trial) = self.trials.get_mut(trial.0 as usize)
+        {
+            trial.started_us = Some(recorded.at_ms.saturating_mul(1_000));
         }
     }
 
@@ -203,16 +252,17 @@ impl History {
 }
 
 impl Trial {
+    /// Whatever set it aside, it goes on. With a clock it may run ahead of where the search has paused it.
+    fn go_on(&mut self, is_ordered: bool) {
+        if !is_ordered || self.paused != Some(Stop::Search) {
+            self.paused = None;
+        }
+    }
+
     fn count_report(&mut self) {
         if let Some(report) = self.ahead.reports.pop_front() {
             self.losses.push((report.step, self.direction.loss(report.value)));
             self.reports.push(report);
-        }
-    }
-
-    fn count_end(&mut self) {
-        if let Some((outcome, seconds)) = self.ahead.end.take() {
-            (self.outcome, self.seconds) = (Some(outcome), Some(seconds));
         }
     }
 }

@@ -1,14 +1,18 @@
 //! A storage in memory: for tests, and for studies that nobody wants to keep.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::{Event, Recorded, Revision, Storage, StorageError, Study, StudyDefinition, StudyId, StudyLock};
+use crate::{
+    Event, Presence, Recorded, Revision, SessionId, Storage, StorageError, Study, StudyDefinition, StudyId,
+    Turn,
+};
 
 /// Keeps studies as long as it lives. Its clock stands still at 0.
 #[derive(Default)]
 pub struct MemoryStorage {
     inner: Arc<Mutex<Inner>>,
+    turned: Condvar,
 }
 
 #[derive(Default)]
@@ -21,7 +25,10 @@ struct Kept {
     study: Study,
     events: Vec<Recorded>,
     artifacts: BTreeMap<String, Vec<u8>>,
-    locked: bool,
+    living: BTreeSet<SessionId>,
+    /// Who has the turn, and who waits for it.
+    queue: VecDeque<u64>,
+    tickets: u64,
 }
 
 impl MemoryStorage {
@@ -46,18 +53,35 @@ impl Inner {
     }
 }
 
-struct Lock {
+struct Here {
     inner: Arc<Mutex<Inner>>,
+    study: StudyId,
+    session: SessionId,
+}
+
+impl Presence for Here {}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        if let Some(kept) = lock(&self.inner).studies.get_mut(&self.study) {
+            kept.living.remove(&self.session);
+        }
+    }
+}
+
+struct InTurn<'a> {
+    storage: &'a MemoryStorage,
     study: StudyId,
 }
 
-impl StudyLock for Lock {}
+impl Turn for InTurn<'_> {}
 
-impl Drop for Lock {
+impl Drop for InTurn<'_> {
     fn drop(&mut self) {
-        if let Some(kept) = lock(&self.inner).studies.get_mut(&self.study) {
-            kept.locked = false;
+        if let Some(kept) = self.storage.inner().studies.get_mut(&self.study) {
+            kept.queue.pop_front();
         }
+        self.storage.turned.notify_all();
     }
 }
 
@@ -69,8 +93,14 @@ impl Storage for MemoryStorage {
         }
         inner.next_id += 1;
         let study = Study { id: StudyId(inner.next_id), created_ms: 0, definition: definition.clone() };
-        let kept =
-            Kept { study: study.clone(), events: Vec::new(), artifacts: BTreeMap::new(), locked: false };
+        let kept = Kept {
+            study: study.clone(),
+            events: Vec::new(),
+            artifacts: BTreeMap::new(),
+            living: BTreeSet::new(),
+            queue: VecDeque::new(),
+            tickets: 0,
+        };
         inner.studies.insert(study.id, kept);
         Ok(study)
     }
@@ -84,14 +114,25 @@ impl Storage for MemoryStorage {
         removed.map(|_| ()).ok_or(StorageError::NoSuchStudy(study))
     }
 
-    fn lock_study(&self, study: StudyId) -> Result<Box<dyn StudyLock>, StorageError> {
+    fn turn(&self, study: StudyId) -> Result<Box<dyn Turn + '_>, StorageError> {
         let mut inner = self.inner();
         let kept = inner.get(study)?;
-        if kept.locked {
-            return Err(StorageError::Locked { holder: String::new() });
+        kept.tickets += 1;
+        let ticket = kept.tickets;
+        kept.queue.push_back(ticket);
+        while inner.get(study)?.queue.front() != Some(&ticket) {
+            inner = self.turned.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
-        kept.locked = true;
-        Ok(Box::new(Lock { inner: Arc::clone(&self.inner), study }))
+        Ok(Box::new(InTurn { storage: self, study }))
+    }
+
+    fn enroll(&self, study: StudyId, session: SessionId) -> Result<Box<dyn Presence>, StorageError> {
+        self.inner().get(study)?.living.insert(session);
+        Ok(Box::new(Here { inner: Arc::clone(&self.inner), study, session }))
+    }
+
+    fn living(&self, study: StudyId) -> Result<BTreeSet<SessionId>, StorageError> {
+        Ok(self.inner().get(study)?.living.clone())
     }
 
     fn append(
@@ -117,6 +158,11 @@ impl Storage for MemoryStorage {
 
     fn read(&self, study: StudyId, after: Revision) -> Result<Vec<Recorded>, StorageError> {
         Ok(self.inner().get(study)?.events.iter().skip(after as usize).cloned().collect())
+    }
+
+    fn altered(&self, study: StudyId) -> Result<Option<Revision>, StorageError> {
+        self.inner().get(study)?;
+        Ok(None)
     }
 
     fn put_artifact(&self, study: StudyId, name: &str, bytes: &[u8]) -> Result<(), StorageError> {

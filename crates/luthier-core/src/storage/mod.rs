@@ -2,9 +2,11 @@
 
 mod memory;
 
+use std::collections::BTreeSet;
+
 use thiserror::Error;
 
-use crate::{Event, Recorded, Revision, Study, StudyDefinition, StudyId};
+use crate::{Event, Recorded, Revision, SessionId, Study, StudyDefinition, StudyId};
 
 pub use memory::MemoryStorage;
 
@@ -24,12 +26,6 @@ pub enum StorageError {
         expected: Revision,
         /// The revision that the study is at.
         found: Revision,
-    },
-    /// Another process works on the study.
-    #[error("the study is being worked on by another process{holder}; wait for it or stop it")]
-    Locked {
-        /// Who that is, as far as it is known: ` (process 12 …)`.
-        holder: String,
     },
     /// What is stored cannot be what this program stored.
     #[error("{place}: {what}")]
@@ -52,8 +48,11 @@ pub enum StorageError {
     },
 }
 
-/// Held by the process that works on a study; dropping it, or the end of the process, frees it.
-pub trait StudyLock: Send + Sync {}
+/// Held by a session that is at work; dropping it, or the end of the process, says that it is no more.
+pub trait Presence: Send + Sync {}
+
+/// Held by who appends next; dropping it lets the next one in.
+pub trait Turn {}
 
 /// Where studies are kept.
 ///
@@ -74,8 +73,18 @@ pub trait Storage: Send + Sync {
     /// Removes a study with its events and artifacts.
     fn delete_study(&self, study: StudyId) -> Result<(), StorageError>;
 
-    /// Claims the study for this process, so that no two work on it at once.
-    fn lock_study(&self, study: StudyId) -> Result<Box<dyn StudyLock>, StorageError>;
+    /// Waits until whoever else is about to append has done so, first come, first served.
+    ///
+    /// Appending is safe without it: [`Storage::append`] refuses what was made for an older revision. But many
+    /// writers without turns mostly refuse each other.
+    fn turn(&self, study: StudyId) -> Result<Box<dyn Turn + '_>, StorageError>;
+
+    /// Makes known that a session is at work, until what is returned is dropped or the process ends.
+    fn enroll(&self, study: StudyId, session: SessionId) -> Result<Box<dyn Presence>, StorageError>;
+
+    /// The sessions that are at work. One whose process has ended is missing: at once, or after a time in which
+    /// a process that is alive and reaches the storage has certainly been heard of.
+    fn living(&self, study: StudyId) -> Result<BTreeSet<SessionId>, StorageError>;
 
     /// Appends `events` in one transaction, if the study is still at revision `after`, and returns
     /// them as they are stored.
@@ -88,6 +97,10 @@ pub trait Storage: Send + Sync {
 
     /// The events after revision `after`, in order.
     fn read(&self, study: StudyId, after: Revision) -> Result<Vec<Recorded>, StorageError>;
+
+    /// The first event that is not as it was stored, if there is one. Each event is stored with a digest of itself
+    /// and of all before it, the study's definition included.
+    fn altered(&self, study: StudyId) -> Result<Option<Revision>, StorageError>;
 
     /// Keeps `bytes` under `name`, in place of what was there.
     fn put_artifact(&self, study: StudyId, name: &str, bytes: &[u8]) -> Result<(), StorageError>;

@@ -1,7 +1,9 @@
 //! What every storage promises.
 
+use std::sync::atomic::Ordering;
+
 use crate::{
-    Direction, Ending, Event, History, Metrics, Outcome, Params, Report, Storage, StorageError,
+    Direction, Ending, Event, History, Metrics, Outcome, Params, Report, SessionId, Storage, StorageError,
     StudyDefinition, StudyId, TrialId, Value,
 };
 
@@ -95,12 +97,20 @@ pub fn storage_contract(storage: &dyn Storage) {
     storage.remove_artifact(a.id, "trial-0.checkpoint").unwrap();
     assert_eq!(storage.artifacts(a.id).unwrap(), ["trial-0.model"]);
 
-    // One holder at a time.
-    let lock = storage.lock_study(a.id).unwrap();
-    assert!(matches!(storage.lock_study(a.id), Err(StorageError::Locked { .. })));
-    drop(storage.lock_study(b.id).unwrap());
-    drop(lock);
-    drop(storage.lock_study(a.id).unwrap());
+    // Who is at work is known until it no longer is.
+    assert!(storage.living(a.id).unwrap().is_empty());
+    let (one, two) = (SessionId(1), SessionId(4));
+    let here = storage.enroll(a.id, one).unwrap();
+    let too = storage.enroll(a.id, two).unwrap();
+    assert_eq!(storage.living(a.id).unwrap(), [one, two].into());
+    assert!(storage.living(b.id).unwrap().is_empty());
+    drop(here);
+    assert_eq!(storage.living(a.id).unwrap(), [two].into());
+    drop(too);
+    assert!(storage.living(a.id).unwrap().is_empty());
+
+    // What is stored is as it was stored.
+    assert_eq!(storage.altered(a.id).unwrap(), None);
 
     // Deleting takes everything of that study and nothing else; its key is not given again.
     storage.delete_study(a.id).unwrap();
@@ -108,17 +118,23 @@ pub fn storage_contract(storage: &dyn Storage) {
     assert!(matches!(storage.delete_study(a.id), Err(StorageError::NoSuchStudy(_))));
     assert!(matches!(storage.read(a.id, 0), Err(StorageError::NoSuchStudy(_))));
     assert!(matches!(storage.append(a.id, 0, &events), Err(StorageError::NoSuchStudy(_))));
-    assert!(matches!(storage.lock_study(StudyId(9_999)), Err(StorageError::NoSuchStudy(_))));
+    let none = StudyId(9_999);
+    assert!(matches!(storage.enroll(none, one).map(drop), Err(StorageError::NoSuchStudy(_))));
+    assert!(matches!(storage.living(none), Err(StorageError::NoSuchStudy(_))));
+    assert!(matches!(storage.altered(none), Err(StorageError::NoSuchStudy(_))));
     let again = storage.create_study(&definition("a")).unwrap();
     assert!(again.id != a.id && storage.read(again.id, 0).unwrap().is_empty());
     assert_eq!(storage.artifacts(again.id).unwrap(), Vec::<String>::new());
 
-    // Of many writers at once, each with the latest view, every event lands exactly once.
+    // Of many writers at once, each with the latest view, every event lands exactly once; without turns some are
+    // refused on the way, with them none.
+    let b = &b;
     std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
+        for writer in 0..4 {
+            scope.spawn(move || {
                 let mut landed = 0;
                 while landed < 5 {
+                    let turn = (writer < 2).then(|| storage.turn(b.id).unwrap());
                     let at = storage.read(b.id, 0).unwrap().len() as u64;
                     let event = Event::TrialStarted {
                         trial: TrialId(at),
@@ -132,10 +148,28 @@ pub fn storage_contract(storage: &dyn Storage) {
                         Err(StorageError::Conflict { .. }) => {}
                         Err(error) => panic!("{error}"),
                     }
+                    drop(turn);
                 }
             });
         }
     });
     let history = History::replay(Direction::Maximize, &storage.read(b.id, 0).unwrap()).unwrap();
     assert_eq!(history.trials().len(), 20);
+    let in_turn = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    let turn = storage.turn(b.id).unwrap();
+                    assert!(!in_turn.swap(true, Ordering::SeqCst), "two have the turn at once");
+                    let at = storage.read(b.id, 0).unwrap().len() as u64;
+                    storage.append(b.id, at, &events[..1]).unwrap();
+                    in_turn.store(false, Ordering::SeqCst);
+                    drop(turn);
+                }
+            });
+        }
+    });
+    assert_eq!(storage.read(b.id, 0).unwrap().len(), 40);
+    assert_eq!(storage.altered(b.id).unwrap(), None);
 }

@@ -5,7 +5,6 @@ use regex::Regex;
 use serde_json::Value as Json;
 
 use super::config::ReportConfig;
-use crate::json_line;
 
 /// A report as it was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,7 +68,8 @@ fn json(line: &str, objective: &str) -> Option<Result<Reported, String>> {
     if !line.trim_start().starts_with('{') {
         return None;
     }
-    let object = json_line(line).ok()?;
+    let object: serde_json::Map<String, Json> =
+        serde_json::from_str(&luthier_core::number::quoted(line)).ok()?;
     let value = object.get(objective)?;
     let read = || {
         let value = number(value).ok_or_else(|| format!("`{objective}` is no number"))?;

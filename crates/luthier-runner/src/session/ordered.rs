@@ -1,15 +1,11 @@
 //! A session by the study's logical clock: what counts, and what follows from it, in an order that no worker's speed
 //! has a part in.
 
-use std::sync::atomic::Ordering;
+use luthier_core::{Decision, Due, Event, Moment, Next, Outcome, Purpose, Stop, Streams, Trial, TrialId};
 
-use luthier_core::{
-    Decision, Due, Event, Moment, Next, Outcome, Purpose, SearchError, Stop, Streams, Trial, TrialId,
-};
-
-use super::worker::Job;
+use super::worker::{Job, resume, take};
 use super::{RunError, Shared};
-use crate::{Ledger, checkpoint_name, model_name};
+use crate::Ledger;
 
 impl Shared<'_> {
     /// What a worker does next: the trial whose next report is waited for first.
@@ -18,44 +14,34 @@ impl Shared<'_> {
         if self.stop().is_some() {
             return Ok(Job::End);
         }
-        let in_hand = self.in_hand().clone();
-        if let Some(id) =
-            ledger.history().runnable().into_iter().find(|id| !in_hand.iter().any(|(other, _)| other == id))
-        {
-            return Ok(self.take(ledger, id));
+        let history = ledger.history();
+        let runnable = history.runnable();
+        if let Some(id) = self.free(ledger, runnable.iter().filter_map(|id| history.trial(*id)))? {
+            return take(ledger, id);
         }
-        if !in_hand.is_empty() {
+        if history.due() != Due::Nothing {
             return Ok(Job::Wait);
         }
-        if ledger.history().due() != Due::Nothing {
-            let message = "it waits for a trial, and none is running".to_owned();
-            return Err(SearchError { message }.into());
-        }
-        self.end(if self.done.load(Ordering::Relaxed) { Stop::Exhausted } else { Stop::Finished });
-        Ok(Job::End)
+        let full = history.limit().is_some_and(|trials| history.trials().len() as u64 >= trials);
+        Ok(self.finished(if full { Stop::Finished } else { Stop::Exhausted }))
     }
 
-    /// Lets all count that is known, in its order, and decides what is to be decided.
+    /// Lets all count that is known, in its order, and decides what is to be decided. Where the work is to end by what
+    /// counts, nothing after it does.
     pub(crate) fn advance(&self, ledger: &mut Ledger) -> Result<(), RunError> {
         loop {
+            self.end_if_reached(ledger.history());
+            let stop = self.stop();
+            if matches!(stop, Some(Stop::Target | Stop::Failing)) {
+                return Ok(());
+            }
             match ledger.history().due() {
                 Due::Report(at, trial) => {
                     ledger.count(at, trial);
                     self.judge(ledger, at, trial)?;
                 }
-                Due::End(at, trial) => {
-                    let best = ledger.history().best().map(|best| best.id);
-                    ledger.count(at, trial);
-                    self.conclude(ledger, trial, best)?;
-                    self.end_if_reached(ledger.history());
-                }
-                Due::Next(at) if self.stop().is_none() => {
-                    let revision = ledger.history().revision();
-                    self.propose(ledger, at)?;
-                    if ledger.history().revision() > revision {
-                        self.remove_beaten()?;
-                    }
-                }
+                Due::End(at, trial) => ledger.count(at, trial),
+                Due::Next(at) if stop.is_none() => self.propose(ledger, at)?,
                 Due::Next(_) | Due::Unknown(_) | Due::Nothing => return Ok(()),
             }
         }
@@ -76,27 +62,15 @@ impl Shared<'_> {
         let outcome = Outcome::Stopped { reason, value: best.map(|report| report.value) };
         let since = self.in_hand().iter().find(|(other, _)| *other == id).map(|(_, since)| *since);
         let seconds = since.map_or(0.0, |since| since.elapsed().as_secs_f64());
-        ledger.append(Event::TrialStopped { trial: id, outcome, at, seconds })?;
-        self.place.0.remove_artifact(self.place.1, &model_name(id))?;
-        if since.is_none() {
-            self.place.0.remove_artifact(self.place.1, &checkpoint_name(id))?;
-        }
-        if let Some(trial) = ledger.history().trial(id)
-            && let Some(outcome) = trial.outcome.clone()
-        {
-            let seconds = trial.seconds.unwrap_or(0.0);
-            self.observer.event(&Event::TrialFinished { trial: id, outcome, seconds });
-        }
-        Ok(())
+        Ok(ledger.add(Event::TrialStopped { trial: id, outcome, at, seconds })?)
     }
 
     /// Asks the search what a slot is to run.
     fn propose(&self, ledger: &mut Ledger, at: Moment) -> Result<(), RunError> {
         let history = ledger.history();
         let configurations = history.trials().len() as u64;
-        let full = self.limits.trials.is_some_and(|trials| configurations >= trials);
-        let paused = |trial: &Trial| trial.outcome.is_none() && trial.paused == Some(Stop::Search);
-        if full && !history.trials().iter().any(paused) {
+        let full = history.limit().is_some_and(|trials| configurations >= trials);
+        if full && !history.open().any(|trial| trial.paused == Some(Stop::Search)) {
             ledger.wait(at);
             return Ok(());
         }
@@ -106,17 +80,7 @@ impl Shared<'_> {
             Next::New { params, until } if !full => {
                 ledger.start(params, until, Some(at))?;
             }
-            Next::Resume { trial, until } => {
-                if !history.trial(trial).is_some_and(paused) {
-                    let message = format!("it asked to resume trial {trial}, which is not paused");
-                    return Err(SearchError { message }.into());
-                }
-                ledger.append(Event::TrialResumed { trial, until, at: Some(at) })?;
-            }
-            Next::Done if !full => {
-                self.done.store(true, Ordering::Relaxed);
-                ledger.wait(at);
-            }
+            Next::Resume { trial, until } => resume(ledger, trial, until, Some(at))?,
             Next::New { .. } | Next::Wait | Next::Done => ledger.wait(at),
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use luthier_core::{
@@ -111,9 +112,7 @@ fn run_on(
         limits,
         interrupt: interrupt.clone(),
         observer: &Quiet,
-        program: "test".into(),
-        file: None,
-        data: None,
+        record: SessionRecord { program: "test".into(), worker: None, file: None, data: None },
     };
     let (stop, ledger) = session.run(ledger)?;
     Ok((stop, ledger.history().clone()))
@@ -378,3 +377,4 @@ fn halving_ends_with_a_winner_however_few_trials_there_are() {
 }
 
 mod clock;
+mod together;

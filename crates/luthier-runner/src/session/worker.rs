@@ -1,24 +1,42 @@
 //! The workers of a session: which trial is next, and what follows from its evaluation.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use luthier_core::{
-    Direction, Evaluation, Event, FailCause, History, Next, Outcome, Params, Purpose, SearchError, Stop,
+    Direction, Evaluation, Event, FailCause, History, Moment, Next, Outcome, Purpose, SearchError, Stop,
     Storage, Streams, StudyId, Trial, TrialId,
 };
 
+use super::aftermath::begun;
 use super::{FAILURES_IN_A_ROW, RunError, Shared};
 use crate::handle::Handle;
-use crate::{Ledger, checkpoint_name, model_name, stderr_name, stdout_name};
+use crate::{Ledger, checkpoint_name, model_name};
+
+/// How long a worker without work waits before it asks for news of others: at first, and at most.
+const SHORTEST_WAIT: Duration = Duration::from_millis(5);
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// How often trials are looked for whose session is no more.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Sessions that may end in the midst of a trial, one after the other and without a report in between, before it is
+/// given up: most likely they end because of it.
+const MOST_LOST: u64 = 5;
 
 /// What a worker does next.
 pub(super) enum Job {
-    Run { trial: TrialId, params: Params, seed: u64, until: Option<u64> },
+    Run(TrialId),
     Wait,
     End,
+}
+
+/// What came of a trial.
+struct Done {
+    trial: TrialId,
+    evaluation: Evaluation,
+    seconds: f64,
 }
 
 impl Shared<'_> {
@@ -55,27 +73,6 @@ impl Shared<'_> {
         self.changed.notify_all();
     }
 
-    /// Removes what a crash may have left: checkpoints of ended trials, models of trials that did not win.
-    pub(super) fn tidy(&self) -> Result<(), RunError> {
-        let ledger = self.lock();
-        let (storage, study) = self.place();
-        let history = ledger.history();
-        let keep: Vec<String> = history
-            .trials()
-            .iter()
-            .filter(|trial| trial.outcome.is_none())
-            .flat_map(|trial| [checkpoint_name(trial.id), model_name(trial.id)])
-            .chain(history.best().map(|best| model_name(best.id)))
-            .chain(history.trials().iter().flat_map(|trial| [stdout_name(trial.id), stderr_name(trial.id)]))
-            .collect();
-        for name in storage.artifacts(study)? {
-            if !keep.contains(&name) {
-                storage.remove_artifact(study, &name)?;
-            }
-        }
-        Ok(())
-    }
-
     /// One worker: a trial after another.
     pub(super) fn work(&self) -> Result<(), RunError> {
         let result = self.work_until_end();
@@ -88,29 +85,52 @@ impl Shared<'_> {
     }
 
     fn work_until_end(&self) -> Result<(), RunError> {
-        let mut ledger = self.lock();
+        let mut done = None;
         loop {
-            match self.next(&mut ledger)? {
-                Job::End => return Ok(()),
-                Job::Wait => {
-                    // Woken by every ended trial; the time is looked at now and then besides.
-                    let pause = Duration::from_millis(100);
-                    let woken = self.changed.wait_timeout(ledger, pause);
-                    ledger = woken.unwrap_or_else(PoisonError::into_inner).0;
+            let mut ledger = self.lock();
+            // What came of the last trial and what is next are stored as one.
+            let job = self.turn(&mut ledger, |ledger| {
+                if let Some(done) = &done {
+                    self.settle(ledger, done)?;
+                    self.let_go(done.trial);
                 }
-                Job::Run { trial, params, seed, until } => {
-                    drop(ledger);
-                    self.run(trial, params, seed, until)?;
-                    ledger = self.lock();
-                    let mut in_hand = self.in_hand();
-                    // Once: another worker may have it in hand by now.
-                    if let Some(place) = in_hand.iter().position(|(id, _)| *id == trial) {
-                        in_hand.swap_remove(place);
+                if ledger.history().is_ordered() { self.next_ordered(ledger) } else { self.next(ledger) }
+            })?;
+            if let Some(Done { trial, .. }) = done.take() {
+                self.clear_up(&ledger, trial)?;
+            }
+            match job {
+                Job::End => return Ok(()),
+                Job::Wait => self.wait_for_news(ledger)?,
+                Job::Run(id) => {
+                    let Some(trial) = ledger.history().trial(id).cloned() else { continue };
+                    if trial.taken > 1 {
+                        self.take_over(id);
                     }
-                    drop(in_hand);
-                    self.changed.notify_all();
+                    self.in_hand().push((id, Instant::now()));
+                    self.observer.event(&begun(&trial));
+                    drop(ledger);
+                    done = Some(self.run(&trial)?);
                 }
             }
+        }
+    }
+
+    /// Waits until there may be something to do: somebody here or elsewhere has stored something, the work is to end,
+    /// or it is time to look for sessions that are no more.
+    fn wait_for_news(&self, mut ledger: MutexGuard<'_, Ledger>) -> Result<(), RunError> {
+        let (seen, started) = (ledger.history().revision(), Instant::now());
+        let mut pause = SHORTEST_WAIT;
+        loop {
+            let woken = self.changed.wait_timeout(ledger, pause);
+            ledger = woken.unwrap_or_else(PoisonError::into_inner).0;
+            if ledger.history().revision() == seen {
+                ledger.catch_up()?;
+            }
+            if ledger.history().revision() > seen || self.stop().is_some() || started.elapsed() > LOOK_EVERY {
+                return Ok(());
+            }
+            pause = (pause * 2).min(LONGEST_WAIT);
         }
     }
 
@@ -118,68 +138,101 @@ impl Shared<'_> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self, ledger: &mut Ledger) -> Result<Job, RunError> {
-        // What a proposal sees is what is stored before it.
-        ledger.flush()?;
-        if ledger.history().is_ordered() {
-            return self.next_ordered(ledger);
+    fn let_go(&self, id: TrialId) {
+        let mut in_hand = self.in_hand();
+        // Once: another worker may have it in hand by now.
+        if let Some(place) = in_hand.iter().position(|(other, _)| *other == id) {
+            in_hand.swap_remove(place);
         }
+    }
+
+    /// Of a trial that has ended something may be left.
+    fn clear_up(&self, ledger: &Ledger, id: TrialId) -> Result<(), RunError> {
+        let Some(trial) = ledger.history().trial(id) else { return Ok(()) };
+        if trial.end().is_some() {
+            self.discard(trial, &checkpoint_name(id), ledger.session())?;
+        }
+        // One that ended while a worker went on with it. Of a complete one a reader of the events may want the model.
+        if trial.outcome.as_ref().is_some_and(|outcome| outcome.value().is_none()) {
+            self.discard(trial, &model_name(id), ledger.session())?;
+        }
+        Ok(())
+    }
+
+    /// Of these trials, the first that nobody is at work on: in nobody's hands, or in those of a session that is no
+    /// more.
+    pub(super) fn free<'h>(
+        &self,
+        ledger: &Ledger,
+        mut trials: impl Iterator<Item = &'h Trial>,
+    ) -> Result<Option<TrialId>, RunError> {
+        let in_hand = self.in_hand().clone();
+        let mine = |trial: &Trial| in_hand.iter().any(|(id, _)| *id == trial.id);
+        let mut held = Vec::new();
+        let nobodys = trials.find(|trial| {
+            let free = trial.holder.is_none() && !mine(trial);
+            if !free && !mine(trial) {
+                held.push(*trial);
+            }
+            free
+        });
+        if let Some(trial) = nobodys {
+            return Ok(Some(trial.id));
+        }
+        let mut aftermath = self.aftermath();
+        if held.is_empty() || aftermath.looked.is_some_and(|looked| looked.elapsed() < LOOK_EVERY) {
+            return Ok(None);
+        }
+        aftermath.looked = Some(Instant::now());
+        let living = self.place.0.living(self.place.1)?;
+        let gone = |trial: &&&Trial| {
+            trial.holder.is_some_and(|holder| Some(holder) == ledger.session() || !living.contains(&holder))
+        };
+        Ok(held.iter().find(gone).map(|trial| trial.id))
+    }
+
+    /// What a worker does next in free order.
+    fn next(&self, ledger: &mut Ledger) -> Result<Job, RunError> {
         self.end_if_reached(ledger.history());
         if self.stop().is_some() {
             return Ok(Job::End);
         }
         let history = ledger.history();
+        let paused = |trial: &&Trial| trial.paused == Some(Stop::Search);
         // A trial that a crash, the time or the user broke off goes on before anything new.
-        let in_hand = self.in_hand().clone();
-        let broken_off = history.trials().iter().find(|trial| {
-            trial.outcome.is_none()
-                && trial.paused != Some(Stop::Search)
-                && !in_hand.iter().any(|(id, _)| *id == trial.id)
-        });
-        if let Some(trial) = broken_off {
-            let (id, until) = (trial.id, trial.until);
-            return self.resume(ledger, id, until);
+        if let Some(id) = self.free(ledger, history.open().filter(|trial| !paused(trial)))? {
+            return take(ledger, id);
         }
-        let waiting = history.trials().iter().any(|trial| trial.paused == Some(Stop::Search));
+        let busy = history.open().any(|trial| !paused(&trial));
+        let waiting = history.open().any(|trial| paused(&trial));
         let due = history.trials().len() as u64;
-        let full = self.limits.trials.is_some_and(|trials| due >= trials);
+        let full = history.limit().is_some_and(|trials| due >= trials);
         if full && !waiting {
-            if in_hand.is_empty() {
-                self.end(Stop::Finished);
-                return Ok(Job::End);
-            }
-            return Ok(Job::Wait);
+            return Ok(if busy { Job::Wait } else { self.finished(Stop::Finished) });
         }
         let seed = ledger.study().definition.seed;
         let mut rng = Streams::new(seed).at(Purpose::Sampler, due);
-        match self.search.next(&history.view().closing(full), self.space, &mut rng)? {
-            Next::New { .. } | Next::Done if full && in_hand.is_empty() => {
-                self.end(Stop::Finished);
-                Ok(Job::End)
+        let id = match self.search.next(&history.view().closing(full), self.space, &mut rng)? {
+            Next::New { .. } if full => {
+                return Ok(if busy { Job::Wait } else { self.finished(Stop::Finished) });
             }
-            Next::New { .. } if full => Ok(Job::Wait),
-            Next::New { params, until } => {
-                let trial = ledger.start(params, until, None)?;
-                Ok(self.take(ledger, trial))
-            }
+            Next::New { params, until } => ledger.start(params, until, None)?,
             Next::Resume { trial, until } => {
-                let paused = history.trial(trial).is_some_and(|trial| trial.paused == Some(Stop::Search));
-                if !paused {
-                    let message = format!("it asked to resume trial {trial}, which is not paused");
-                    return Err(SearchError { message }.into());
-                }
-                self.resume(ledger, trial, until)
+                resume(ledger, trial, until, None)?;
+                trial
             }
-            Next::Wait if in_hand.is_empty() => {
-                let message = "it waits for a trial, and none is running".to_owned();
-                Err(SearchError { message }.into())
+            Next::Wait if !busy => return Err(nothing_runs()),
+            Next::Done if !busy => {
+                return Ok(self.finished(if full { Stop::Finished } else { Stop::Exhausted }));
             }
-            Next::Done if in_hand.is_empty() => {
-                self.end(Stop::Exhausted);
-                Ok(Job::End)
-            }
-            Next::Wait | Next::Done => Ok(Job::Wait),
-        }
+            Next::Wait | Next::Done => return Ok(Job::Wait),
+        };
+        take(ledger, id)
+    }
+
+    pub(super) fn finished(&self, cause: Stop) -> Job {
+        self.end(cause);
+        Job::End
     }
 
     /// Ends the work where the target is reached, or too many trials have failed.
@@ -192,141 +245,115 @@ impl Shared<'_> {
         };
         if history.best().and_then(|best| best.outcome.as_ref()?.value()).is_some_and(reached) {
             self.end(Stop::Target);
-        } else if self.failed_in_a_row.load(Ordering::Relaxed) >= FAILURES_IN_A_ROW {
+        } else if history.failures() >= FAILURES_IN_A_ROW {
             self.end(Stop::Failing);
         }
     }
 
-    fn resume(&self, ledger: &mut Ledger, trial: TrialId, until: Option<u64>) -> Result<Job, RunError> {
-        ledger.append(Event::TrialResumed { trial, until, at: None })?;
-        Ok(self.take(ledger, trial))
-    }
-
-    pub(super) fn take(&self, ledger: &Ledger, id: TrialId) -> Job {
-        let Some(trial) = ledger.history().trial(id) else { return Job::Wait };
-        self.in_hand().push((id, Instant::now()));
-        self.observer.event(&Event::TrialStarted {
-            trial: id,
+    /// Runs a trial until it ends or is set aside.
+    fn run(&self, trial: &Trial) -> Result<Done, RunError> {
+        let started = Instant::now();
+        let id = trial.id;
+        let mut handle = Handle {
+            shared: self,
+            id,
             params: trial.params.clone(),
             seed: trial.seed,
             until: trial.until,
-            at: None,
-        });
-        Job::Run { trial: id, params: trial.params.clone(), seed: trial.seed, until: trial.until }
-    }
-
-    fn run(&self, id: TrialId, params: Params, seed: u64, until: Option<u64>) -> Result<(), RunError> {
-        let started = Instant::now();
-        let mut handle = Handle { shared: self, id, params, seed, until, saved: started, flushed: started };
+            saved: started,
+            flushed: started,
+            told: 0,
+            lost: false,
+        };
         // The handle and the objective are not used again after a panic, or are unharmed by it: what
         // they share is behind locks.
         let evaluated = catch_unwind(AssertUnwindSafe(|| self.objective.evaluate(&mut handle)));
         let evaluation = match evaluated {
             Ok(Ok(evaluation)) => evaluation,
             Ok(Err(error)) => {
-                self.lock().append(Event::TrialPaused { trial: id, cause: Stop::Interrupted })?;
+                let cause = Stop::Interrupted;
+                self.turn(&mut self.lock(), |ledger| {
+                    Ok(ledger.tell(Event::TrialPaused { trial: id, cause })?)
+                })?;
                 return Err(error.into());
             }
             Err(panic) => Evaluation::Failed(FailCause::Panicked { message: panic_message(&*panic) }),
         };
-        let mut ledger = self.lock();
-        ledger.flush()?;
-        let mut model = None;
-        let outcome = match evaluation {
+        // The model first: a trial that is known to be complete has one if it is the best.
+        if let Evaluation::Complete { value, model: Some(model), .. } = &evaluation
+            && value.is_finite()
+        {
+            let wins = {
+                let ledger = self.lock();
+                wins(ledger.history().best(), *value, ledger.history().direction())
+            };
+            if wins {
+                self.keep(model_name(id), model)?;
+            }
+        }
+        Ok(Done { trial: id, evaluation, seconds: started.elapsed().as_secs_f64() })
+    }
+
+    /// Adds what came of a trial to the history.
+    fn settle(&self, ledger: &mut Ledger, done: &Done) -> Result<(), RunError> {
+        let id = done.trial;
+        let outcome = match &done.evaluation {
             Evaluation::Paused => {
-                let stop = self.stop();
-                let cause = stop.unwrap_or(Stop::Search);
                 let runnable = ledger.history().trial(id).is_some_and(Trial::is_runnable);
-                // A study with a clock knows by the reports where its trials pause; one may be going on by now.
-                if !ledger.history().is_ordered() || stop.is_some() && runnable {
-                    ledger.append(Event::TrialPaused { trial: id, cause })?;
+                let cause = if runnable { self.stop().unwrap_or(Stop::Interrupted) } else { Stop::Search };
+                if ledger.tell(Event::TrialPaused { trial: id, cause })? {
+                    self.observer.event(&Event::TrialPaused { trial: id, cause });
                 }
-                self.observer.event(&Event::TrialPaused { trial: id, cause });
                 return Ok(());
             }
             Evaluation::Complete { value, .. } if !value.is_finite() => {
                 Outcome::Failed { cause: FailCause::NotFinite }
             }
-            Evaluation::Complete { value, step, ending, model: bytes } => {
-                model = bytes.map(|bytes| (value, bytes));
-                Outcome::Complete { value, step, ending }
+            Evaluation::Complete { value, step, ending, .. } => {
+                Outcome::Complete { value: *value, step: *step, ending: ending.clone() }
             }
             Evaluation::Stopped(reason) => {
                 let trial = ledger.history().trial(id);
                 let value = trial.and_then(Trial::best_report).map(|report| report.value);
-                Outcome::Stopped { reason, value }
+                Outcome::Stopped { reason: reason.clone(), value }
             }
-            Evaluation::Infeasible(reason) => Outcome::Infeasible { reason },
-            Evaluation::Failed(cause) => Outcome::Failed { cause },
+            Evaluation::Infeasible(reason) => Outcome::Infeasible { reason: reason.clone() },
+            Evaluation::Failed(cause) => Outcome::Failed { cause: cause.clone() },
         };
-        // Where the clock has stopped it meanwhile, what it came to does not count.
-        if ledger.history().trial(id).is_some_and(|trial| trial.outcome.is_some()) {
-            return self.forget(id);
-        }
-        // The model first: a trial that is known to be complete has one if it is the best.
-        let direction = ledger.history().direction();
-        if let Some((value, bytes)) = model
-            && wins(ledger.history().best(), value, direction)
-        {
-            self.place.0.put_artifact(self.place.1, &model_name(id), &bytes)?;
-        }
-        let best = ledger.history().best().map(|best| best.id);
-        let seconds = started.elapsed().as_secs_f64();
-        ledger.append(Event::TrialFinished { trial: id, outcome, seconds })?;
-        if ledger.history().is_ordered() {
-            self.advance(&mut ledger)?;
-            return Ok(());
-        }
-        self.conclude(&ledger, id, best)
-    }
-
-    /// What follows from the end of a trial, once it counts. `before` was the best until then.
-    pub(super) fn conclude(
-        &self,
-        ledger: &Ledger,
-        id: TrialId,
-        before: Option<TrialId>,
-    ) -> Result<(), RunError> {
-        let history = ledger.history();
-        let Some((trial, outcome)) = history.trial(id).and_then(|it| Some((it, it.outcome.clone()?))) else {
-            return Ok(());
-        };
-        match &outcome {
-            Outcome::Failed { cause: FailCause::Error { .. } | FailCause::Panicked { .. } } => {
-                self.failed_in_a_row.fetch_add(1, Ordering::Relaxed);
-            }
-            _ => self.failed_in_a_row.store(0, Ordering::Relaxed),
-        }
-        let best = history.best().map(|best| best.id);
-        let beaten = [before, Some(id)].into_iter().flatten().filter(|trial| Some(*trial) != best);
-        self.beaten().extend(beaten);
-        if !history.is_ordered() {
-            self.remove_beaten()?;
-        }
-        self.place.0.remove_artifact(self.place.1, &checkpoint_name(id))?;
-        let seconds = trial.seconds.unwrap_or(0.0);
-        self.observer.event(&Event::TrialFinished { trial: id, outcome, seconds });
+        ledger.tell(Event::TrialFinished { trial: id, outcome, seconds: done.seconds })?;
         Ok(())
     }
+}
 
-    fn beaten(&self) -> MutexGuard<'_, Vec<TrialId>> {
-        self.beaten.lock().unwrap_or_else(PoisonError::into_inner)
+/// Takes a trial in hand.
+pub(super) fn take(ledger: &mut Ledger, id: TrialId) -> Result<Job, RunError> {
+    ledger.take(id)?;
+    let times = ledger.history().trial(id).map_or(0, |trial| trial.lost);
+    if times < MOST_LOST {
+        return Ok(Job::Run(id));
     }
+    let outcome = Outcome::Failed { cause: FailCause::Lost { times } };
+    ledger.tell(Event::TrialFinished { trial: id, outcome, seconds: 0.0 })?;
+    Ok(Job::Wait)
+}
 
-    /// Removes the models of beaten trials.
-    pub(super) fn remove_beaten(&self) -> Result<(), RunError> {
-        for trial in std::mem::take(&mut *self.beaten()) {
-            self.place.0.remove_artifact(self.place.1, &model_name(trial))?;
-        }
-        Ok(())
+/// Lets a trial go on that the search has paused.
+pub(super) fn resume(
+    ledger: &mut Ledger,
+    trial: TrialId,
+    until: Option<u64>,
+    at: Option<Moment>,
+) -> Result<(), RunError> {
+    let paused = |trial: &Trial| trial.outcome.is_none() && trial.paused == Some(Stop::Search);
+    if !ledger.history().trial(trial).is_some_and(paused) {
+        let message = format!("it asked to resume trial {trial}, which is not paused");
+        return Err(SearchError { message }.into());
     }
+    Ok(ledger.add(Event::TrialResumed { trial, until, at })?)
+}
 
-    /// Removes what is kept of a trial that has ended otherwise.
-    fn forget(&self, id: TrialId) -> Result<(), RunError> {
-        self.place.0.remove_artifact(self.place.1, &model_name(id))?;
-        self.place.0.remove_artifact(self.place.1, &checkpoint_name(id))?;
-        Ok(())
-    }
+fn nothing_runs() -> RunError {
+    SearchError { message: "it waits for a trial, and none is running".to_owned() }.into()
 }
 
 /// Whether `value` would be the best; of equal values the first trial is.

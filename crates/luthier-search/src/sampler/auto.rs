@@ -19,9 +19,9 @@
 
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
-use super::{Sobol, Tpe, gp};
+use super::{Sobol, Tpe, gp, observation};
 
-/// Trials that have to end before the history is used.
+/// Trials that have to end, or pause, before the history is used.
 const STARTUP: usize = 10;
 
 /// The least correlation at which the Gaussian process is listened to.
@@ -48,7 +48,7 @@ pub struct Auto;
 
 impl Sampler for Auto {
     fn propose(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError> {
-        if view.finished().count() < STARTUP {
+        if !observation::enough(view, STARTUP) {
             return Sobol.propose(view, space, rng);
         }
         let turn = rng.position().is_multiple_of(2) && space.len() <= COLUMNS;

@@ -36,6 +36,11 @@ pub(super) fn observations<'a>(view: &View<'a>) -> impl Iterator<Item = Observat
     finished.chain(unfinished)
 }
 
+/// Whether there are so many observations that something can be learnt: of trials that have ended or are paused.
+pub(super) fn enough(view: &View<'_>, trials: usize) -> bool {
+    observations(view).filter(|observation| !observation.running).take(trials).count() >= trials
+}
+
 fn best_report(losses: &[(u64, f64)]) -> Option<f64> {
     losses.iter().map(|(_, loss)| *loss).filter(|loss| loss.is_finite()).reduce(f64::min)
 }

@@ -25,7 +25,7 @@ mod parzen;
 
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
-use super::observation::{Observation, observations};
+use super::observation::{Observation, enough, observations};
 use parzen::{Bandwidth, Cube, Parzen, Point};
 
 /// At most so many observations are good, whatever their share, so that l stays narrow in long studies.
@@ -79,7 +79,7 @@ impl Default for Tpe {
 impl Sampler for Tpe {
     fn propose(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError> {
         let cube = Cube::new(space);
-        if view.finished().count() < self.startup_trials {
+        if !enough(view, self.startup_trials) {
             let others: Vec<Point> = observations(view).map(|seen| cube.point(seen.params)).collect();
             return Ok(best_of(SPREAD, || {
                 let params = space.sample(rng);

@@ -13,6 +13,7 @@ CREATE TABLE events (
     revision INTEGER NOT NULL,                     -- 1, 2, 3, ... within the study
     at_ms    INTEGER NOT NULL,
     event    TEXT    NOT NULL,                     -- JSON; NaN and the infinities are text
+    digest   BLOB    NOT NULL,                     -- SHA-256 of this event and all before it
     PRIMARY KEY (study, revision)
 ) WITHOUT ROWID;
 
@@ -29,10 +30,10 @@ SELECT
     coalesce(
         max(CASE WHEN kind = 'trial_stopped' THEN json_extract(event, '$.outcome.state') END),
         max(CASE WHEN kind = 'trial_finished' THEN json_extract(event, '$.outcome.state') END),
-        CASE
-            WHEN max(CASE WHEN kind = 'trial_paused' THEN revision ELSE 0 END)
-               > max(CASE WHEN kind IN ('trial_started', 'trial_resumed') THEN revision ELSE 0 END)
-            THEN 'paused' ELSE 'running'
+        CASE max(CASE WHEN kind IN ('trial_started', 'trial_resumed', 'trial_taken', 'trial_paused') THEN revision END)
+            WHEN max(CASE WHEN kind = 'trial_paused' THEN revision END) THEN 'paused'
+            WHEN max(CASE WHEN kind = 'trial_taken' THEN revision END) THEN 'running'
+            ELSE 'waiting'
         END
     ) AS state,
     -- What a trial came to after the search had stopped it does not count.

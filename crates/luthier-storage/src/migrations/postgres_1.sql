@@ -12,6 +12,7 @@ CREATE TABLE events (
     revision BIGINT NOT NULL,                                    -- 1, 2, 3, ... within the study
     at_ms    BIGINT NOT NULL,
     event    TEXT   NOT NULL,                                    -- JSON; NaN and the infinities are text
+    digest   BYTEA  NOT NULL,                                    -- SHA-256 of this event and all before it
     writing  BIGINT NOT NULL,                                    -- which append it came with
     PRIMARY KEY (study, revision)
 );
@@ -21,4 +22,12 @@ CREATE TABLE artifacts (
     name  TEXT   NOT NULL COLLATE "C",
     bytes BYTEA  NOT NULL,
     PRIMARY KEY (study, name)
+);
+
+-- Sessions at work, as long as they are heard of.
+CREATE TABLE sessions (
+    study   BIGINT      NOT NULL REFERENCES studies (id) ON DELETE CASCADE,
+    session BIGINT      NOT NULL,
+    until   TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (study, session)
 );

@@ -93,13 +93,7 @@ impl Imported {
     /// Those of the storage; [`StorageError::NameTaken`] if there is a study of that name.
     pub fn store(&self, storage: &dyn Storage) -> Result<Study, StorageError> {
         let study = storage.create_study(&self.definition)?;
-        let lock = storage.lock_study(study.id);
-        let stored = lock.and_then(|lock| {
-            storage.append(study.id, 0, &self.events)?;
-            drop(lock);
-            Ok(())
-        });
-        if let Err(error) = stored {
+        if let Err(error) = storage.append(study.id, 0, &self.events) {
             storage.delete_study(study.id)?;
             return Err(error);
         }

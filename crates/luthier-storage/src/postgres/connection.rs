@@ -12,12 +12,17 @@ use postgres::{Client, Config, NoTls};
 /// How long a call waits for a server that has gone away.
 const PATIENCE: Duration = Duration::from_mins(5);
 
+/// Milliseconds that a writer may wait for another before that one is looked at.
+const LONGEST_TURN: u32 = 10_000;
+
 /// How long it waits for one that was never there.
 const FIRST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A database on a server.
 pub(super) struct Server {
     config: Config,
+    /// Who of this process waits for a turn, or has it.
+    pub(super) turns: Mutex<()>,
     /// For messages: without the password.
     place: String,
     client: Mutex<Option<Client>>,
@@ -51,6 +56,9 @@ impl Server {
             ),
         })?;
         config.connect_timeout(Duration::from_secs(10));
+        let options = config.get_options().unwrap_or_default();
+        let options = format!("{options} -c lock_timeout={LONGEST_TURN}ms");
+        config.options(&options);
         let host = config.get_hosts().first().map_or_else(
             || "localhost".to_owned(),
             |host| match host {
@@ -62,7 +70,7 @@ impl Server {
         let port = config.get_ports().first().copied().unwrap_or(5432);
         let database = config.get_dbname().or(config.get_user()).unwrap_or("postgres");
         let place = format!("postgres://{host}:{port}/{database}");
-        Ok(Self { config, place, client: Mutex::new(None) })
+        Ok(Self { config, turns: Mutex::new(()), place, client: Mutex::new(None) })
     }
 
     pub(super) fn place(&self) -> &str {
@@ -73,15 +81,13 @@ impl Server {
         StorageError::Backend { what: what.to_owned(), place: self.place.clone(), source: Box::new(error) }
     }
 
-    /// A new connection.
-    pub(super) fn connect(&self, what: &str) -> Result<Client, StorageError> {
-        let started = Instant::now();
-        loop {
-            match self.config.connect(NoTls) {
-                Ok(client) => return Ok(client),
-                Err(error) if is_away(&error) && started.elapsed() < FIRST_PATIENCE => pause(started),
-                Err(error) => return Err(self.failed(what, error)),
-            }
+    /// Does `work` if the server is there, and does not mind if not.
+    pub(super) fn once(&self, work: impl FnOnce(&mut Client) -> Result<(), Failure>) {
+        let mut place = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = place.take().filter(|client| !client.is_closed());
+        let Some(mut client) = client.or_else(|| self.config.connect(NoTls).ok()) else { return };
+        if work(&mut client).is_ok() {
+            *place = Some(client);
         }
     }
 
@@ -154,6 +160,7 @@ fn is_away(error: &postgres::Error) -> bool {
                 SqlState::CRASH_SHUTDOWN,
                 SqlState::CANNOT_CONNECT_NOW,
                 SqlState::TOO_MANY_CONNECTIONS,
+                SqlState::LOCK_NOT_AVAILABLE,
                 SqlState::T_R_SERIALIZATION_FAILURE,
                 SqlState::T_R_DEADLOCK_DETECTED,
             ];

@@ -1,17 +1,22 @@
 //! The storage in a PostgreSQL database: for workers on many machines.
 
 mod connection;
+mod presence;
 mod schema;
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use luthier_core::{
-    Event, Recorded, Revision, Storage, StorageError, Study, StudyDefinition, StudyId, StudyLock,
+    Event, Presence, Recorded, Revision, SessionId, Storage, StorageError, Study, StudyDefinition, StudyId,
+    Turn,
 };
-use postgres::{Client, GenericClient, Row};
+use postgres::{GenericClient, Row};
 
 use crate::artifacts::check_name;
-use crate::errors;
+use crate::{chain, errors};
 use connection::{Failure, Server};
 
 /// Studies in a PostgreSQL database, their artifacts in a table of it.
@@ -19,24 +24,31 @@ use connection::{Failure, Server};
 /// Milliseconds are those of the server's clock. When the server goes away (it is restarted, the network
 /// breaks), every call waits for it to come back, for some minutes; nothing is done twice then.
 pub struct PostgresStorage {
-    server: Server,
+    server: Arc<Server>,
+    /// For how long a session counts as alive that is not heard of.
+    lease: Duration,
 }
+
+/// The lease, unless the address gives one: long enough for a server that is restarted.
+const LEASE: Duration = Duration::from_secs(15);
 
 /// The server's clock, in milliseconds since 1970.
 const NOW_MS: &str = "(extract(epoch from clock_timestamp()) * 1000)::bigint";
 
 impl PostgresStorage {
     /// Connects to the database at `url` (`postgres://USER@HOST:PORT/DATABASE`) and creates the tables where
-    /// they are missing.
+    /// they are missing. With `?lease=SECONDS` behind it (15 unless set, at least 1), trials of a process that is
+    /// not heard of go on elsewhere after that time.
     ///
     /// # Errors
     ///
     /// [`StorageError`] where `url` makes no sense, the server cannot be reached, or the tables are those of
     /// another version.
     pub fn open(url: &str) -> Result<Self, StorageError> {
-        let server = Server::new(url)?;
+        let (url, lease) = split_lease(url)?;
+        let server = Arc::new(Server::new(&url)?);
         server.first("cannot prepare the tables", |client| schema::migrate(client, server.place()))?;
-        Ok(Self { server })
+        Ok(Self { server, lease })
     }
 
     /// Connects to the database at `url`, which has to have the tables.
@@ -45,9 +57,10 @@ impl PostgresStorage {
     ///
     /// As [`PostgresStorage::open`], and where there are no tables.
     pub fn open_existing(url: &str) -> Result<Self, StorageError> {
-        let server = Server::new(url)?;
+        let (url, lease) = split_lease(url)?;
+        let server = Arc::new(Server::new(&url)?);
         server.first("cannot read the tables", |client| schema::check(client, server.place()))?;
-        Ok(Self { server })
+        Ok(Self { server, lease })
     }
 
     fn parse_study(&self, row: &Row) -> Result<Study, Failure> {
@@ -67,6 +80,25 @@ impl PostgresStorage {
     fn unwritable(&self, error: serde_json::Error) -> StorageError {
         errors::unwritable(self.server.place(), error)
     }
+}
+
+/// An address without what is said of the lease in it, and the lease.
+fn split_lease(url: &str) -> Result<(String, Duration), StorageError> {
+    let Some((address, options)) = url.split_once('?') else { return Ok((url.to_owned(), LEASE)) };
+    let (lease, rest): (Vec<&str>, Vec<&str>) =
+        options.split('&').partition(|part| part.starts_with("lease="));
+    let lease = match lease.first().map(|lease| &lease["lease=".len()..]) {
+        None => LEASE,
+        Some(text) => {
+            let seconds = text.parse().ok().filter(|seconds| (1.0..1e6).contains(seconds));
+            Duration::from_secs_f64(seconds.ok_or_else(|| StorageError::Corrupt {
+                place: "postgres://…".to_owned(),
+                what: format!("expected lease=SECONDS, at least 1, found lease={text}"),
+            })?)
+        }
+    };
+    let query = if rest.is_empty() { String::new() } else { format!("?{}", rest.join("&")) };
+    Ok((format!("{address}{query}"), lease))
 }
 
 const STUDIES: &str = "SELECT id, created_ms, definition FROM studies";
@@ -133,36 +165,18 @@ impl Storage for PostgresStorage {
         })
     }
 
-    fn lock_study(&self, study: StudyId) -> Result<Box<dyn StudyLock>, StorageError> {
-        self.server.call("cannot read the study", |client| check_study(client, study))?;
-        // On a connection of its own: the lock lives as long as that does.
-        let mut client = self.server.connect("cannot lock the study")?;
-        let failed = |error| self.server.failed("cannot lock the study", error);
-        let name = format!(
-            "luthier: process {} on {}, study {}",
-            std::process::id(),
-            std::env::var("HOSTNAME").unwrap_or_else(|_| "a machine".to_owned()),
-            study.0
-        );
-        client.execute("SELECT set_config('application_name', $1, false)", &[&name]).map_err(failed)?;
-        let key = lock_key(study);
-        let row = client.query_one("SELECT pg_try_advisory_lock($1)", &[&key]).map_err(failed)?;
-        if row.get(0) {
-            return Ok(Box::new(Lock { _client: std::sync::Mutex::new(client) }));
-        }
-        let holder = client
-            .query_opt(
-                "SELECT application_name, backend_start::timestamp(0)::text FROM pg_stat_activity
-                 JOIN pg_locks USING (pid)
-                 WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE
-                 datname = current_database()) AND ((classid::bigint << 32) | objid::bigint) = $1",
-                &[&key],
-            )
-            .map_err(failed)?;
-        let holder = holder.map_or_else(String::new, |row| {
-            format!(" ({}, since {})", row.get::<_, &str>(0), row.get::<_, &str>(1))
-        });
-        Err(StorageError::Locked { holder })
+    fn turn(&self, study: StudyId) -> Result<Box<dyn Turn + '_>, StorageError> {
+        presence::turn(&self.server, study)
+    }
+
+    fn enroll(&self, study: StudyId, session: SessionId) -> Result<Box<dyn Presence>, StorageError> {
+        presence::enroll(&self.server, study, session, self.lease)
+    }
+
+    fn living(&self, study: StudyId) -> Result<BTreeSet<SessionId>, StorageError> {
+        let living =
+            self.server.call("cannot look for sessions", |client| presence::living(client, study))?;
+        Ok(living.into_iter().collect())
     }
 
     fn append(
@@ -179,41 +193,45 @@ impl Storage for PostgresStorage {
             texts.push(text);
         }
         let token = token();
-        let insert = format!(
-            "INSERT INTO events (study, revision, at_ms, event, writing)
-             SELECT $1, $2 + number, {NOW_MS}, text, $4
-             FROM unnest($3::text[]) WITH ORDINALITY AS given (text, number) ORDER BY number
-             RETURNING revision, at_ms"
-        );
+        let lock = format!("SELECT {NOW_MS}, definition FROM studies WHERE id = $1 FOR UPDATE");
+        let last = "SELECT revision, digest FROM events WHERE study = $1 ORDER BY revision DESC LIMIT 1";
+        let insert = "INSERT INTO events (study, revision, at_ms, event, digest, writing)
+                      SELECT $1, $2 + number, $3, text, digest, $6
+                      FROM unnest($4::text[], $5::bytea[]) WITH ORDINALITY AS given (text, digest, number)";
         self.server.call("cannot append to the study", |client| {
             let mut transaction = client.transaction()?;
             // One writer at a time on a study; others may go on.
-            let row = transaction.query_opt("SELECT 1 FROM studies WHERE id = $1 FOR UPDATE", &[&study.0])?;
-            row.ok_or(StorageError::NoSuchStudy(study))?;
-            let last = "SELECT coalesce(max(revision), 0) FROM events WHERE study = $1";
-            let found = transaction.query_one(last, &[&study.0])?.get::<_, i64>(0) as Revision;
-            let rows = if found == after {
-                transaction.query(&insert, &[&study.0, &(after as i64), &texts, &token])?
-            } else {
-                // The connection may have broken between the commit and its answer.
-                let ours =
-                    "SELECT revision, at_ms FROM events WHERE study = $1 AND writing = $2 AND revision > $3
-                            ORDER BY revision";
-                let ours = transaction.query(ours, &[&study.0, &token, &(after as i64)])?;
-                if ours.len() != events.len() || events.is_empty() {
-                    return Err(StorageError::Conflict { expected: after, found }.into());
+            let row = transaction.query_opt(&lock, &[&study.0])?.ok_or(StorageError::NoSuchStudy(study))?;
+            let at_ms: i64 = row.get(0);
+            // Only now: what a statement sees is from before it waited for the lock.
+            let last = transaction.query_opt(last, &[&study.0])?;
+            let found = last.as_ref().map_or(0, |last| last.get::<_, i64>(0) as Revision);
+            let recorded =
+                |revision, at_ms, event: &Event| Recorded { revision, at_ms, event: event.clone() };
+            if found == after {
+                let mut digest: Vec<u8> = match &last {
+                    Some(last) => last.get(1),
+                    None => chain::origin(row.get(1)).to_vec(),
+                };
+                let mut digests = Vec::with_capacity(texts.len());
+                for (text, revision) in texts.iter().zip(after as i64 + 1..) {
+                    digest = chain::link(&digest, revision, at_ms, text).to_vec();
+                    digests.push(digest.clone());
                 }
-                ours
-            };
-            transaction.commit()?;
-            let mut places: Vec<(i64, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-            places.sort_unstable();
-            let recorded = places.into_iter().zip(events).map(|((revision, at_ms), event)| Recorded {
-                revision: revision as Revision,
-                at_ms,
-                event: event.clone(),
-            });
-            Ok(recorded.collect())
+                transaction
+                    .execute(insert, &[&study.0, &(after as i64), &at_ms, &texts, &digests, &token])?;
+                transaction.commit()?;
+                let places = events.iter().zip(after + 1..);
+                return Ok(places.map(|(event, revision)| recorded(revision, at_ms, event)).collect());
+            }
+            // The connection may have broken between the commit and its answer.
+            let ours = "SELECT at_ms FROM events WHERE study = $1 AND writing = $2 AND revision > $3";
+            let ours = transaction.query(ours, &[&study.0, &token, &(after as i64)])?;
+            if ours.len() != events.len() || events.is_empty() {
+                return Err(StorageError::Conflict { expected: after, found }.into());
+            }
+            let places = events.iter().zip(&ours).zip(after + 1..);
+            Ok(places.map(|((event, row), revision)| recorded(revision, row.get(0), event)).collect())
         })
     }
 
@@ -239,6 +257,19 @@ impl Storage for PostgresStorage {
                 check_study(client, study)?;
             }
             Ok(recorded)
+        })
+    }
+
+    fn altered(&self, study: StudyId) -> Result<Option<Revision>, StorageError> {
+        self.server.call("cannot read the study", |client| {
+            let row = client.query_opt("SELECT definition FROM studies WHERE id = $1", &[&study.0])?;
+            let mut check = chain::Check::new(row.ok_or(StorageError::NoSuchStudy(study))?.get(0));
+            let events =
+                "SELECT revision, at_ms, event, digest FROM events WHERE study = $1 ORDER BY revision";
+            for row in client.query(events, &[&study.0])? {
+                check.event(row.get(0), row.get(1), row.get(2), row.get(3));
+            }
+            Ok(check.altered)
         })
     }
 
@@ -281,15 +312,3 @@ impl Storage for PostgresStorage {
         })
     }
 }
-
-/// The key of a study's advisory lock: "luth" in front, which is most likely nobody else's.
-fn lock_key(study: StudyId) -> i64 {
-    (0x6c75_7468 << 32) | (study.0 & 0xffff_ffff)
-}
-
-/// A lock that the server frees when the connection ends.
-struct Lock {
-    _client: std::sync::Mutex<Client>,
-}
-
-impl StudyLock for Lock {}

@@ -183,5 +183,5 @@ fn the_last_line_of_a_journal_may_be_cut_off() {
     let history = history(&imported);
     assert_eq!(history.trials().len(), 25);
     // What was cut off is the end of the last trial.
-    assert_eq!((history.trials()[23].state(), history.trials()[24].state()), ("complete", "running"));
+    assert_eq!((history.trials()[23].state(), history.trials()[24].state()), ("complete", "waiting"));
 }

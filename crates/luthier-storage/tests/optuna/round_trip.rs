@@ -59,6 +59,7 @@ fn made_here() -> (Study, History, Space) {
     let events = [
         Event::SessionStarted {
             program: "luthier".into(),
+            worker: None,
             file: Some("[study]\n".into()),
             data: None,
             trials: None,

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
-use luthier_core::{Storage, StorageError};
+use luthier_core::{SessionId, Storage, StorageError};
 use luthier_storage::SqliteStorage;
 
 use crate::started;
@@ -94,13 +94,14 @@ fn play_a_role() {
     let study = storage.studies().unwrap()[0].id;
     match role.as_str() {
         "open" => say("it was opened"),
-        "lock" => {
-            let _lock = storage.lock_study(study).unwrap();
-            say("locked");
+        "enroll and take the turn" => {
+            let _here = storage.enroll(study, SessionId(5)).unwrap();
+            let _turn = storage.turn(study).unwrap();
+            say("enrolled");
             std::thread::sleep(std::time::Duration::from_mins(1));
         }
         "append for ever" => {
-            let _lock = storage.lock_study(study).unwrap();
+            let _here = storage.enroll(study, SessionId(6)).unwrap();
             let mut at = storage.read(study, 0).unwrap().len() as u64;
             loop {
                 at = storage.append(study, at, &[started(at), started(at + 1)]).unwrap()[1].revision;

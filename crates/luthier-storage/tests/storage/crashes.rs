@@ -3,7 +3,7 @@
 use std::time::Duration;
 use std::{fs, thread};
 
-use luthier_core::{Storage, StorageError, TrialId};
+use luthier_core::{SessionId, Storage, TrialId};
 use luthier_storage::SqliteStorage;
 use tempfile::tempdir;
 
@@ -60,33 +60,33 @@ fn what_was_acknowledged_survives_kill_9() {
         );
         revision = events.len() as u64;
 
-        // The lock is free again, and what was half written goes when it is taken.
-        drop(storage.lock_study(study).unwrap());
+        // It is known to be gone, and what it had half written goes when the next one begins.
+        assert!(storage.living(study).unwrap().is_empty());
+        drop(storage.enroll(study, SessionId(1)).unwrap());
         let names: Vec<_> = fs::read_dir(folder.path().join("luthier.files/1"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name != "trial-0.checkpoint" && name != ".lock")
+            .filter(|name| name != "trial-0.checkpoint" && name != ".turn")
             .collect();
         assert!(names.is_empty(), "{names:?}");
     }
 }
 
 #[test]
-fn a_lock_is_freed_when_its_holder_is_killed() {
+fn who_is_killed_is_known_to_be_gone_and_loses_its_turn() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("luthier.db");
     let storage = SqliteStorage::open(&path).unwrap();
     let study = storage.create_study(&definition("a")).unwrap().id;
-    let mut other = Other::start("lock", &path);
-    assert_eq!(other.line().as_deref(), Some("locked"));
-    match storage.lock_study(study) {
-        Err(StorageError::Locked { holder }) => {
-            let expected = format!(" (process {}, since ", other.process.id());
-            assert!(holder.starts_with(&expected), "{holder}");
-        }
-        Err(error) => panic!("{error}"),
-        Ok(_) => panic!("it is locked"),
-    }
-    other.kill();
-    drop(storage.lock_study(study).unwrap());
+    let mut other = Other::start("enroll and take the turn", &path);
+    assert_eq!(other.line().as_deref(), Some("enrolled"));
+    assert_eq!(storage.living(study).unwrap(), [SessionId(5)].into());
+    thread::scope(|scope| {
+        let next = scope.spawn(|| drop(storage.turn(study).unwrap()));
+        thread::sleep(Duration::from_millis(50));
+        assert!(!next.is_finished(), "two have the turn at once");
+        other.kill();
+        next.join().unwrap();
+    });
+    assert!(storage.living(study).unwrap().is_empty());
 }

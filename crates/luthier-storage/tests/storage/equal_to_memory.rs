@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 
 use luthier_core::{
-    Distribution, Ending, Event, MemoryStorage, Metrics, Outcome, Params, Recorded, Report, Stop, Storage,
-    StorageError, Study, StudyId, StudyLock, TrialId, Value,
+    Distribution, Ending, Event, MemoryStorage, Metrics, Outcome, Params, Presence, Recorded, Report,
+    SessionId, Stop, Storage, StorageError, Study, StudyId, TrialId, Value,
 };
 use luthier_storage::SqliteStorage;
 use proptest::prelude::*;
@@ -21,8 +21,9 @@ enum Operation {
     Put { study: i64, name: u8, bytes: Vec<u8> },
     Get { study: i64, name: u8 },
     Remove { study: i64, name: u8 },
-    Lock(i64),
-    Unlock(usize),
+    Enroll { study: i64, session: u64 },
+    Leave(usize),
+    Living(i64),
     Reopen,
 }
 
@@ -64,7 +65,7 @@ fn events() -> impl Strategy<Value = Event> {
             outcome: Outcome::Complete { value, step: None, ending: Ending::Full },
             seconds: value.abs(),
         }),
-        Just(Event::SessionEnded { cause: Stop::Timeout, at: None }),
+        Just(Event::SessionEnded { session: SessionId(1), cause: Stop::Timeout, at: None }),
     ]
 }
 
@@ -83,17 +84,17 @@ fn operations() -> impl Strategy<Value = Operation> {
             .prop_map(|(study, name, bytes)| Operation::Put { study, name, bytes }),
         2 => (study.clone(), name.clone()).prop_map(|(study, name)| Operation::Get { study, name }),
         1 => (study.clone(), name).prop_map(|(study, name)| Operation::Remove { study, name }),
-        1 => study.prop_map(Operation::Lock),
-        1 => any::<usize>().prop_map(Operation::Unlock),
+        1 => (study.clone(), 0..9_u64).prop_map(|(study, session)| Operation::Enroll { study, session }),
+        1 => any::<usize>().prop_map(Operation::Leave),
+        1 => study.prop_map(Operation::Living),
         1 => Just(Operation::Reopen),
     ]
 }
 
-/// The answer as text. Times and the holder of a lock are left out.
+/// The answer as text. Times are left out.
 fn told<T: Debug>(answer: Result<T, StorageError>) -> String {
     match answer {
         Ok(value) => format!("{value:?}"),
-        Err(StorageError::Locked { .. }) => "locked".to_owned(),
         Err(error) => error.to_string(),
     }
 }
@@ -106,9 +107,9 @@ fn undated(study: Study) -> Study {
     Study { created_ms: 0, ..study }
 }
 
-type Locks = Vec<Box<dyn StudyLock>>;
+type Presences = Vec<Box<dyn Presence>>;
 
-fn apply(storage: &dyn Storage, locks: &mut Locks, operation: &Operation) -> String {
+fn apply(storage: &dyn Storage, here: &mut Presences, operation: &Operation) -> String {
     match operation {
         Operation::Create(name) => told(storage.create_study(&definition(&name.to_string())).map(undated)),
         Operation::Delete(study) => told(storage.delete_study(StudyId(*study))),
@@ -125,13 +126,19 @@ fn apply(storage: &dyn Storage, locks: &mut Locks, operation: &Operation) -> Str
         Operation::Remove { study, name } => {
             told(storage.remove_artifact(StudyId(*study), &format!("n-{name}")))
         }
-        Operation::Lock(study) => told(storage.lock_study(StudyId(*study)).map(|lock| locks.push(lock))),
-        Operation::Unlock(n) => {
-            if !locks.is_empty() {
-                drop(locks.remove(n % locks.len()));
+        Operation::Enroll { study, session } => {
+            // Each session enrolls once.
+            let study = StudyId(*study);
+            let session = SessionId(*session + 10 * here.len() as u64);
+            told(storage.enroll(study, session).map(|presence| here.push(presence)))
+        }
+        Operation::Leave(n) => {
+            if !here.is_empty() {
+                drop(here.remove(n % here.len()));
             }
             String::new()
         }
+        Operation::Living(study) => told(storage.living(StudyId(*study))),
         Operation::Reopen => String::new(),
     }
 }
@@ -147,15 +154,15 @@ proptest! {
         let path = folder.path().join("luthier.db");
         let memory = MemoryStorage::new();
         let mut disk = SqliteStorage::open(&path).unwrap();
-        let (mut memory_locks, mut disk_locks) = (Vec::new(), Vec::new());
+        let (mut memory_here, mut disk_here) = (Vec::new(), Vec::new());
         for operation in &operations {
             if matches!(operation, Operation::Reopen) {
                 drop(disk);
                 disk = SqliteStorage::open_existing(&path).unwrap();
             }
             prop_assert_eq!(
-                apply(&disk, &mut disk_locks, operation),
-                apply(&memory, &mut memory_locks, operation),
+                apply(&disk, &mut disk_here, operation),
+                apply(&memory, &mut memory_here, operation),
                 "{:?}", operation
             );
         }

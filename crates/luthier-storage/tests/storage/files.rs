@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 
-use luthier_core::{Storage, StorageError, testing};
+use luthier_core::{SessionId, Storage, testing};
 use luthier_storage::SqliteStorage;
 use rusqlite::Connection;
 use tempfile::tempdir;
@@ -127,36 +127,43 @@ fn names_of_artifacts_cannot_leave_the_folder() {
 }
 
 #[test]
-fn a_lock_is_refused_through_another_connection_too() {
+fn a_session_is_seen_through_another_connection_and_through_a_link() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("luthier.db");
     let storage = SqliteStorage::open(&path).unwrap();
     let study = storage.create_study(&definition("a")).unwrap();
-    let lock = storage.lock_study(study.id).unwrap();
+    let here = storage.enroll(study.id, SessionId(2)).unwrap();
     let other = SqliteStorage::open(&path).unwrap();
-    let message = other.lock_study(study.id).err().unwrap().to_string();
-    let (before, since) = message.split_once(", since ").unwrap();
-    assert_eq!(
-        before,
-        format!("the study is being worked on by another process (process {}", std::process::id())
-    );
-    assert!(since.ends_with(" UTC); wait for it or stop it"), "{message}");
-    assert_eq!(storage.artifacts(study.id).unwrap(), Vec::<String>::new(), "the lock is no artifact");
-    drop(lock);
-    drop(other.lock_study(study.id).unwrap());
+    assert_eq!(other.living(study.id).unwrap(), [SessionId(2)].into());
+    assert_eq!(storage.artifacts(study.id).unwrap(), Vec::<String>::new(), "a session is no artifact");
+    #[cfg(unix)]
+    {
+        let link = folder.path().join("link.db");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let linked = SqliteStorage::open(&link).unwrap();
+        assert_eq!(linked.living(study.id).unwrap(), [SessionId(2)].into());
+    }
+    drop(here);
+    assert!(other.living(study.id).unwrap().is_empty());
 }
 
-#[cfg(unix)]
 #[test]
-fn a_link_to_the_file_leads_to_the_same_folder() {
+fn what_was_altered_is_found() {
     let folder = tempdir().unwrap();
-    let (path, link) = (folder.path().join("luthier.db"), folder.path().join("link.db"));
+    let path = folder.path().join("luthier.db");
     let storage = SqliteStorage::open(&path).unwrap();
-    std::os::unix::fs::symlink(&path, &link).unwrap();
-    let study = storage.create_study(&definition("a")).unwrap();
-    let _lock = storage.lock_study(study.id).unwrap();
-    let linked = SqliteStorage::open(&link).unwrap();
-    assert!(matches!(linked.lock_study(study.id), Err(StorageError::Locked { .. })));
+    let study = storage.create_study(&definition("a")).unwrap().id;
+    let events: Vec<_> = (0..5).map(started).collect();
+    storage.append(study, 0, &events[..3]).unwrap();
+    storage.append(study, 3, &events[3..]).unwrap();
+    assert_eq!(storage.altered(study).unwrap(), None);
+    let alter = |change: &str| Connection::open(&path).unwrap().execute_batch(change).unwrap();
+    alter("UPDATE events SET event = replace(event, '\"seed\":3', '\"seed\":8') WHERE revision = 4");
+    assert_eq!(storage.altered(study).unwrap(), Some(4));
+    alter("UPDATE events SET at_ms = at_ms + 1 WHERE revision = 2");
+    assert_eq!(storage.altered(study).unwrap(), Some(2));
+    alter("UPDATE studies SET definition = replace(definition, 'test', 'best')");
+    assert_eq!(storage.altered(study).unwrap(), Some(1));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The views that a person reads with the `sqlite3` shell.
 
 use luthier_core::{
-    Distribution, Ending, Event, FailCause, Metrics, Outcome, Params, Report, Stop, StopReason, Storage,
-    TrialId, Value,
+    Distribution, Ending, Event, FailCause, Metrics, Outcome, Params, Report, SessionId, Stop, StopReason,
+    Storage, TrialId, Value,
 };
 use luthier_storage::SqliteStorage;
 use rusqlite::Connection;
@@ -55,7 +55,14 @@ fn trials_and_reports_can_be_read_with_sql() {
     };
     let finished = |trial, outcome| Event::TrialFinished { trial: TrialId(trial), outcome, seconds: 1.5 };
     let events = [
-        Event::SessionStarted { program: "test".to_owned(), file: None, data: None, trials: None, at: None },
+        Event::SessionStarted {
+            program: "test".to_owned(),
+            worker: None,
+            file: None,
+            data: None,
+            trials: None,
+            at: None,
+        },
         Event::TrialStarted { trial: TrialId(0), params, seed: u64::MAX, until: None, at: None },
         suggested("layers", Value::Int(2)),
         suggested("rate", Value::Float(0.1)),
@@ -72,7 +79,7 @@ fn trials_and_reports_can_be_read_with_sql() {
         Event::TrialPaused { trial: TrialId(3), cause: Stop::Search },
         started(4),
         Event::TrialPaused { trial: TrialId(4), cause: Stop::Interrupted },
-        Event::TrialResumed { trial: TrialId(4), until: None, at: None },
+        Event::TrialTaken { trial: TrialId(4), session: SessionId(1) },
         Event::Tested { trial: TrialId(0), metrics: Metrics::from_iter([("accuracy", 0.5)]) },
     ];
     let recorded = storage.append(study, 0, &events).unwrap();
@@ -87,7 +94,7 @@ fn trials_and_reports_can_be_read_with_sql() {
             "1 | 2 | failed | - | 1.5 | {\"state\":\"failed\",\"cause\":{\"kind\":\"not_finite\"}}",
             "1 | 3 | paused | - | - | -",
             "1 | 4 | running | - | - | -",
-            "2 | 0 | running | - | - | -",
+            "2 | 0 | waiting | - | - | -",
         ]
     );
     assert_eq!(

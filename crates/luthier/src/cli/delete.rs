@@ -1,8 +1,10 @@
 //! `luthier delete`: a study with all that belongs to it.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 
 use clap::Args;
+use luthier_core::{Event, SessionId, Storage, Study};
 use serde::Serialize;
 
 use super::output::{print, print_json};
@@ -23,6 +25,19 @@ struct Deleted {
     deleted: String,
 }
 
+/// The sessions at work, in words.
+fn workers_of(storage: &dyn Storage, study: &Study, living: &BTreeSet<SessionId>) -> Result<String, Failure> {
+    let mut names = Vec::new();
+    for recorded in storage.read(study.id, 0)? {
+        if let Event::SessionStarted { worker, .. } = recorded.event
+            && living.contains(&SessionId(recorded.revision))
+        {
+            names.push(worker.unwrap_or_else(|| format!("session {}", recorded.revision)));
+        }
+    }
+    Ok(names.join(", "))
+}
+
 pub(crate) fn run(args: &DeleteArgs) -> Result<(), Failure> {
     let (storage, study) = study(&args.study)?;
     let name = study.definition.name.clone();
@@ -39,10 +54,14 @@ pub(crate) fn run(args: &DeleteArgs) -> Result<(), Failure> {
             return print("nothing was deleted");
         }
     }
-    // Not while somebody works on it.
-    let lock = storage.lock_study(study.id)?;
+    let living = storage.living(study.id)?;
+    if !living.is_empty() {
+        let workers = workers_of(&*storage, &study, &living)?;
+        return Err(Failure::failed(format!(
+            "study `{name}` is being worked on by {workers}; stop them first"
+        )));
+    }
     storage.delete_study(study.id)?;
-    drop(lock);
     if args.study.json {
         return print_json(&Deleted { deleted: name });
     }

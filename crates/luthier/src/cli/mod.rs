@@ -22,6 +22,8 @@ mod train;
 mod trials;
 mod tune;
 mod verify;
+mod work;
+mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,6 +55,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Find the best model, by a study file with ranges; again to go on
     Tune(tune::TuneArgs),
+    /// Work on a study beside others, here or on another machine
+    Worker(worker::WorkerArgs),
     /// Show the winner of a study; write its file and its model
     Best(best::BestArgs),
     /// Measure a model on labelled data
@@ -145,6 +149,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Check(args) => check::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Tune(args) => tune::run(&args),
+        Command::Worker(args) => worker::run(&args),
         Command::Best(args) => best::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),

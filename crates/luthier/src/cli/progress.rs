@@ -15,6 +15,8 @@ use super::output::{number, seconds, tell};
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
+    /// Whether it shows what other sessions do, too.
+    all: bool,
     objective: String,
     /// What is counted: epochs, or the steps of a program.
     unit: &'static str,
@@ -55,6 +57,7 @@ impl Progress {
         let progress = Self {
             bar,
             quiet,
+            all: true,
             objective: objective.to_owned(),
             unit,
             direction: history.direction(),
@@ -67,6 +70,11 @@ impl Progress {
             progress.say(&format!("going on after {done} finished trials"));
         }
         progress
+    }
+
+    /// Shows only what this session does.
+    pub(crate) fn of_this_session(self) -> Self {
+        Self { all: false, ..self }
     }
 
     /// Takes the moving lines away.
@@ -149,6 +157,10 @@ impl Progress {
 }
 
 impl Observer for Progress {
+    fn hears_others(&self) -> bool {
+        self.all
+    }
+
     fn event(&self, event: &Event) {
         match event {
             Event::TrialStarted { trial, .. } => {

@@ -1,22 +1,23 @@
 //! `luthier tune`: the whole loop.
 
 use std::io::Write;
+use std::num::ParseIntError;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use luthier::{Loaded, PROGRAM, StudyFile, difference};
-use luthier_core::{Event, History, Metrics, Params, Stop, Storage, Study, StudyDefinition, TrialId};
-use luthier_runner::{Interrupt, Ledger, Limits, Session, model_name};
+use luthier::{Loaded, StudyFile};
+use luthier_core::{Event, History, Metrics, Params, Stop, TrialId};
+use luthier_runner::{Interrupt, Ledger, Limits, model_name};
 use luthier_train::device;
 use serde::Serialize;
 
-use super::notices::tell_notices;
 use super::output::{metrics, number, params, print, print_json, seconds, tell};
 use super::place::{storage_of, with_progress};
 use super::progress::Progress;
-use super::{Failure, FileArgs, StorageArgs, program};
+use super::work::Work;
+use super::{Failure, FileArgs, StorageArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct TuneArgs {
@@ -24,9 +25,10 @@ pub(crate) struct TuneArgs {
     file: FileArgs,
     #[command(flatten)]
     storage: StorageArgs,
-    /// Configurations to try in all, those of earlier runs included (search.trials of the file)
+    /// Configurations to try in all, those of earlier runs included (search.trials of the file); +50: so many more
+    /// than until now
     #[arg(long)]
-    trials: Option<u64>,
+    trials: Option<Trials>,
     /// Time for everything: 90s, 10m, 2h (search.timeout of the file)
     #[arg(long)]
     timeout: Option<String>,
@@ -36,6 +38,24 @@ pub(crate) struct TuneArgs {
     /// Go on although the file, the data or the program has changed
     #[arg(long)]
     force: bool,
+}
+
+/// How many configurations.
+#[derive(Debug, Clone, Copy)]
+enum Trials {
+    All(u64),
+    More(u64),
+}
+
+impl FromStr for Trials {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        match text.strip_prefix('+') {
+            Some(more) => Ok(Self::More(more.parse()?)),
+            None => Ok(Self::All(text.parse()?)),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -74,47 +94,24 @@ pub(crate) fn run(args: &TuneArgs) -> Result<(), Failure> {
     let file = StudyFile::open(&args.file.file, &sets(args))?;
     let loaded = with_progress(|progress| file.load(device, progress))?;
     let storage = storage_of(&file, &args.storage)?;
-    let data = loaded.fingerprint()?;
-    let study = open_study(&storage, &file, &loaded, &data)?;
-    let loaded = program::keeping_output(loaded, &storage, study.id);
-    let ledger = Ledger::open(Arc::clone(&storage), study)?;
-    if !args.force {
-        refuse_changes(ledger.history(), &file, &data)?;
-    }
-    if let Loaded::Training(training) = &loaded {
-        tell_notices(&training.experiment, &file.space().corners()[0])?;
-    }
-
-    let search = file.make_search().map_err(Failure::usage)?;
-    let parallel = file.search.parallel;
-    if let Some(slots) = ledger.study().definition.slots.filter(|slots| (*slots as usize) < parallel) {
-        tell(&format!(
-            "the study has {slots} slot{}: so many trials run at once, and the other workers are idle",
-            if slots == 1 { "" } else { "s" }
-        ));
-    }
+    let work = Work::open(file, loaded, storage, args.force)?;
     let interrupt = Interrupt::default();
     stop_on_signals(&interrupt, "stopping; what is done is kept (once more to stop at once)")?;
-    let deadline = file.search.timeout.map(|timeout| started + timeout);
-    let progress = Progress::new(
-        ledger.history(),
-        (&loaded.objective(), file.unit()),
-        file.trials(),
-        deadline,
-        args.file.json,
-    );
-    let session = Session {
-        search: &*search,
-        space: file.space(),
-        objective: loaded.as_objective(),
-        limits: Limits { trials: file.trials(), deadline, target: file.study.target, parallel },
-        interrupt,
-        observer: &progress,
-        program: PROGRAM.to_owned(),
-        file: Some(file.text()),
-        data: Some(data),
+    let history = work.ledger.history();
+    let parallel = work.file.search.parallel;
+    let limits = Limits {
+        trials: match args.trials {
+            Some(Trials::More(more)) => Some(more + history.limit().unwrap_or(history.trials().len() as u64)),
+            _ => work.file.trials(),
+        },
+        deadline: work.file.search.timeout.map(|timeout| started + timeout),
+        target: work.file.study.target,
+        parallel,
     };
-    let (stopped, mut ledger) = session.run(ledger)?;
+    let name = work.loaded.objective();
+    let named = (name.as_str(), work.file.unit());
+    let progress = Progress::new(history, named, limits.trials, limits.deadline, args.file.json);
+    let (stopped, file, loaded, mut ledger) = work.run(limits, interrupt, &progress)?;
     progress.finish();
 
     if stopped != Stop::Interrupted {
@@ -145,61 +142,12 @@ pub(crate) fn run(args: &TuneArgs) -> Result<(), Failure> {
 /// The file's own keys that options stand for.
 fn sets(args: &TuneArgs) -> Vec<String> {
     let mut sets = args.file.sets.clone();
-    sets.extend(args.trials.map(|trials| format!("search.trials={trials}")));
+    if let Some(Trials::All(trials)) = args.trials {
+        sets.push(format!("search.trials={trials}"));
+    }
     sets.extend(args.timeout.as_ref().map(|timeout| format!("search.timeout={timeout:?}")));
     sets.extend(args.parallel.map(|parallel| format!("search.parallel={parallel}")));
     sets
-}
-
-fn open_study(
-    storage: &Arc<dyn Storage>,
-    file: &StudyFile,
-    loaded: &Loaded,
-    data: &str,
-) -> Result<Study, Failure> {
-    if let Some(study) = storage.study(&file.study.name)? {
-        return Ok(study);
-    }
-    let definition = StudyDefinition {
-        name: file.study.name.clone(),
-        objective: loaded.objective(),
-        direction: loaded.direction(),
-        seed: file.search.seed,
-        slots: file.slots(),
-        steps: loaded.reports(),
-        file: Some(file.text()),
-        data: Some(data.to_owned()),
-        program: PROGRAM.to_owned(),
-    };
-    Ok(storage.create_study(&definition)?)
-}
-
-/// A study whose file, data or program has changed is not continued in silence.
-fn refuse_changes(history: &History, file: &StudyFile, data: &str) -> Result<(), Failure> {
-    let Some(last) = history.session() else { return Ok(()) };
-    let mut changes = Vec::new();
-    if let Some(stored) = &last.file {
-        let lines = difference(stored, file);
-        if !lines.is_empty() {
-            changes.push(format!("the study file:\n    {}", lines.join("\n    ")));
-        }
-    }
-    if last.data.as_deref().is_some_and(|stored| stored != data) {
-        changes.push("the data: its contents are not those of before".to_owned());
-    }
-    if last.program != PROGRAM {
-        changes.push(format!("the program: it was {}, it is {PROGRAM}", last.program));
-    }
-    if changes.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::usage(format!(
-        "study `{}` has {} trials, and this has changed since:\n  {}\ngive the study another name for a fresh \
-         start, or go on with --force (limits may be raised freely)",
-        file.study.name,
-        history.trials().len(),
-        changes.join("\n  ")
-    )))
 }
 
 /// Evaluates the winner on the test examples, unless that was done before.
@@ -220,7 +168,7 @@ fn test_winner(ledger: &mut Ledger, loaded: &Loaded, threads: usize) -> Result<(
         return Err(Failure::failed(format!("the model of trial {trial} is not in the storage any more")));
     };
     if let Some(metrics) = loaded.test(&model, threads).map_err(Failure::failed)? {
-        ledger.append(Event::Tested { trial, metrics })?;
+        ledger.turn(|ledger| ledger.add(Event::Tested { trial, metrics: metrics.clone() }))?;
     }
     Ok(())
 }

@@ -42,6 +42,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let (storage, study) = study(&args.study)?;
     let events = storage.read(study.id, 0)?;
     let history = read_history(&*storage, &study)?;
+    let altered = storage.altered(study.id)?;
     let text = study.definition.file.as_deref();
     let text = text.ok_or_else(|| Failure::failed("the study has no file: it was made by a program"))?;
     // Data is looked for from where the file is, if that is what was named.
@@ -50,6 +51,9 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let file = StudyFile::parse(text, &path, &[])?;
     let search = file.make_search().map_err(Failure::usage)?;
     let found = verify(&study.definition, &events, &*search, file.space()).map_err(Failure::failed)?;
+    let altered = altered.map(|revision| {
+        format!("event {revision} is not as it was stored: it, one before it or the study's definition was altered")
+    });
     let mut report = Report {
         study: study.definition.name.clone(),
         slots: study.definition.slots,
@@ -57,7 +61,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
         decisions: found.decisions,
         trained: None,
         agrees: true,
-        differences: found.differences,
+        differences: altered.into_iter().chain(found.differences).collect(),
     };
     if let Some(best) = history.best().filter(|_| !args.no_training) {
         let device = device("cpu").map_err(Failure::usage)?;

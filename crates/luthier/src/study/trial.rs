@@ -6,7 +6,7 @@ use luthier_core::{
     Decision, Distribution, Event, Metrics, Parameter, Purpose, Report, StopReason, Streams, TrialId, Value,
 };
 
-use super::{Study, StudyError};
+use super::{Study, StudyError, tell};
 
 /// A running trial of a [`Study`].
 pub struct Trial<'s> {
@@ -84,7 +84,7 @@ impl Trial<'_> {
     pub fn report(&mut self, step: u64, value: f64) -> Result<Decision, StudyError> {
         let mut ledger = self.study.ledger();
         let report = Report { step, value, metrics: Metrics::default() };
-        ledger.append(Event::Reported { trial: self.id, report })?;
+        tell(&mut ledger, self.id, &Event::Reported { trial: self.id, report })?;
         let view = ledger.history().view();
         let Some(trial) = view.get_unfinished(self.id) else { return Ok(Decision::Continue) };
         let mut rng = Streams::new(ledger.study().definition.seed).of_decision(self.id, step);
@@ -120,12 +120,13 @@ fn suggest_value(
     let place = u64::from_str_radix(&luthier_core::fingerprint(name.as_bytes()), 16).unwrap_or(0);
     let mut rng = Streams::new(seed ^ place).at(Purpose::Sampler, id.0);
     let value = study.search.suggest(&ledger.history().view(), &parameter, &mut rng)?;
-    ledger.append(Event::ParamSuggested {
+    let event = Event::ParamSuggested {
         trial: id,
         name: name.to_owned(),
         distribution: distribution.clone(),
         value: value.clone(),
-    })?;
+    };
+    tell(&mut ledger, id, &event)?;
     Ok(value)
 }
 

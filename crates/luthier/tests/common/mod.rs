@@ -115,6 +115,14 @@ impl Sandbox {
     }
 }
 
+impl Sandbox {
+    /// The same, and nothing as long as there is no such study.
+    pub(crate) fn trials_if_any(&self, study: &str, storage: &str) -> Option<Vec<Value>> {
+        let output = self.run(&["trials", study, "--storage", storage, "--json"]);
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+    }
+}
+
 impl Running {
     /// Waits at most `limit` for a line that contains `part`; says whether one came.
     pub(crate) fn says(&self, part: &str, limit: Duration) -> bool {
@@ -137,6 +145,20 @@ impl Running {
         assert!(self.is_running(), "it ended before it was killed");
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Ends it as a power cut would, if it still runs; says whether it did.
+    pub(crate) fn kill_if_running(mut self) -> bool {
+        let running = self.is_running();
+        if running {
+            self.child.kill().unwrap();
+            self.child.wait().unwrap();
+        }
+        running
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Presses Ctrl-C.

@@ -1,19 +1,21 @@
 //! Sessions by the logical clock: neither the number nor the speed of workers has a part in what comes out.
 
+use std::sync::atomic::AtomicUsize;
+
 use luthier_core::Due;
 
 use super::*;
 use crate::{Verified, verify};
 
 /// Waits some time that differs from trial to trial, step to step and run to run.
-fn dawdle(run: u64) -> impl Fn(&dyn TrialHandle, u64) + Send + Sync {
+pub(super) fn dawdle(run: u64) -> impl Fn(&dyn TrialHandle, u64) + Send + Sync {
     move |trial, step| {
         let mixed = (trial.id().0 + 1).wrapping_mul(0x9e37_79b9).wrapping_add(step * 77 + run * 1013);
         std::thread::sleep(Duration::from_micros((mixed.wrapping_mul(0x85eb_ca6b) >> 7) % 400));
     }
 }
 
-fn searches() -> Vec<(&'static str, SamplerAndPruner)> {
+pub(super) fn searches() -> Vec<(&'static str, SamplerAndPruner)> {
     let of = |sampler: &str, pruner: &str| {
         SamplerAndPruner::new(
             luthier_search::sampler(sampler).unwrap(),
@@ -23,13 +25,18 @@ fn searches() -> Vec<(&'static str, SamplerAndPruner)> {
     ["none", "median", "asha", "asha_stop"].map(|pruner| (pruner, of("tpe", pruner))).into()
 }
 
-fn ordered(storage: &Arc<dyn Storage>, search: &dyn Search, workers: usize, run: u64) -> (Stop, History) {
+pub(super) fn ordered(
+    storage: &Arc<dyn Storage>,
+    search: &dyn Search,
+    workers: usize,
+    run: u64,
+) -> (Stop, History) {
     let objective = Counting { before_step: dawdle(run) };
     run_on(open_with(storage, Some(4)), search, &objective, limits(40, workers), &Interrupt::default())
         .unwrap()
 }
 
-fn verified(storage: &Arc<dyn Storage>, search: &dyn Search) -> Verified {
+pub(super) fn verified(storage: &Arc<dyn Storage>, search: &dyn Search) -> Verified {
     let study = storage.study("s").unwrap().unwrap();
     verify(&study.definition, &storage.read(study.id, 0).unwrap(), search, &space()).unwrap()
 }
@@ -51,6 +58,30 @@ fn the_number_of_workers_changes_nothing() {
             assert_eq!(essence(&read), found.0, "{name}");
             let verified = verified(&storage, &search);
             assert_eq!((verified.proposals, &verified.differences[..]), (40, &[][..]), "{name}");
+        }
+    }
+}
+
+#[test]
+fn who_cannot_pause_runs_ahead_and_comes_to_the_same_end() {
+    let closure = crate::Closure::new(|run: &mut crate::Run<'_>| {
+        let x = run.params()["x"].as_f64().unwrap();
+        for step in 1..=10 {
+            std::thread::sleep(Duration::from_micros((run.id().0 * 37 + step * 91) % 300));
+            run.report(step, x + 1.0 / step as f64)?;
+        }
+        Ok(x + 0.1)
+    });
+    for (name, search) in searches() {
+        let (_, expected) = ordered(&storage(), &search, 1, 0);
+        for workers in [1, 2, 8] {
+            let storage = storage();
+            let ledger = open_with(&storage, Some(4));
+            let (stop, history) =
+                run_on(ledger, &search, &closure, limits(40, workers), &Interrupt::default()).unwrap();
+            assert_eq!(stop, Stop::Finished, "{name}");
+            assert_eq!(essence(&history), essence(&expected), "{name} with {workers} workers");
+            assert_eq!(verified(&storage, &search).differences, Vec::<String>::new(), "{name}");
         }
     }
 }

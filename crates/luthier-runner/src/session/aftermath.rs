@@ -1,0 +1,143 @@
+//! What follows from a turn: ends of trials are told, and what is of no use any more is removed.
+
+use std::collections::BTreeSet;
+use std::sync::{MutexGuard, PoisonError};
+
+use luthier_core::{Event, SessionId, StorageError, Trial, TrialId};
+
+use super::{Aftermath, RunError, Shared};
+use crate::{Ledger, checkpoint_name, model_name};
+
+impl Shared<'_> {
+    /// A turn of the ledger, and what follows from it.
+    pub(crate) fn turn<T>(
+        &self,
+        ledger: &mut Ledger,
+        work: impl FnMut(&mut Ledger) -> Result<T, RunError>,
+    ) -> Result<T, RunError> {
+        let result = ledger.turn(work);
+        self.follow(ledger)?;
+        self.changed.notify_all();
+        result
+    }
+
+    pub(super) fn aftermath(&self) -> MutexGuard<'_, Aftermath> {
+        self.aftermath.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells what has happened since the last time, and tidies up after trials whose end came to count here.
+    pub(super) fn follow(&self, ledger: &mut Ledger) -> Result<(), RunError> {
+        let decided = ledger.decided();
+        let news = ledger.news();
+        if self.observer.hears_others() {
+            for event in &news {
+                self.hear(ledger, event);
+            }
+        }
+        let mut aftermath = self.aftermath();
+        let history = ledger.history();
+        let beaten = if decided { std::mem::take(&mut aftermath.beaten) } else { Vec::new() };
+        let first = aftermath.told.min(history.ended().len());
+        for (place, id) in history.ended().iter().enumerate().skip(first) {
+            let Some(trial) = history.trial(*id) else { continue };
+            let ours = trial.holder == ledger.session() || self.observer.hears_others();
+            if let Some(outcome) = trial.outcome.as_ref().filter(|_| ours) {
+                let (outcome, seconds) = (outcome.clone(), trial.seconds.unwrap_or(0.0));
+                self.observer.event(&Event::TrialFinished { trial: *id, outcome, seconds });
+            }
+            // Who let it count tidies up after it.
+            if place >= ledger.ended_before_turn() {
+                aftermath.beaten.push(*id);
+                self.discard(trial, &checkpoint_name(*id), ledger.session())?;
+            }
+        }
+        aftermath.told = history.ended().len();
+        let best = history.best().map(|best| best.id);
+        if best != aftermath.best {
+            let before = std::mem::replace(&mut aftermath.best, best);
+            aftermath.beaten.extend(before);
+        }
+        aftermath.beaten.retain(|trial| Some(*trial) != best);
+        drop(aftermath);
+        for trial in beaten.into_iter().filter(|id| Some(*id) != best).filter_map(|id| history.trial(id)) {
+            self.discard(trial, &model_name(trial.id), ledger.session())?;
+        }
+        Ok(())
+    }
+
+    /// What another session did.
+    fn hear(&self, ledger: &Ledger, event: &Event) {
+        match event {
+            Event::TrialTaken { trial, .. } => {
+                if let Some(trial) = ledger.history().trial(*trial) {
+                    self.observer.event(&begun(trial));
+                }
+            }
+            Event::Reported { .. } | Event::TrialPaused { .. } => self.observer.event(event),
+            _ => {}
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps something of a trial.
+    pub(crate) fn keep(&self, name: String, bytes: &[u8]) -> Result<(), StorageError> {
+        self.place.0.put_artifact(self.place.1, &name, bytes)?;
+        self.kept().insert(name);
+        Ok(())
+    }
+
+    /// A trial is taken in hand that was in other hands before: they may have kept something of it.
+    pub(super) fn take_over(&self, trial: TrialId) {
+        self.kept().extend([checkpoint_name(trial), model_name(trial)]);
+    }
+
+    /// Removes something of a trial, if it is there.
+    pub(super) fn discard(
+        &self,
+        trial: &Trial,
+        name: &str,
+        session: Option<SessionId>,
+    ) -> Result<(), StorageError> {
+        // The storage need not be asked where only this session could have put it.
+        if self.kept().remove(name) || trial.holder != session {
+            self.place.0.remove_artifact(self.place.1, name)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what a crash may have left: checkpoints of ended trials, models of trials that did not win.
+    pub(super) fn tidy(&self) -> Result<(), RunError> {
+        let (storage, study) = self.place();
+        // In this order: what others put meanwhile belongs to trials that have not ended.
+        let names: BTreeSet<String> = storage.artifacts(study)?.into_iter().collect();
+        let mut ledger = self.lock();
+        ledger.catch_up()?;
+        let history = ledger.history();
+        let best = history.best().map(|best| best.id);
+        for trial in history.ended() {
+            let model = model_name(*trial);
+            if Some(*trial) != best && names.contains(&model) {
+                storage.remove_artifact(study, &model)?;
+            }
+            let checkpoint = checkpoint_name(*trial);
+            if names.contains(&checkpoint) {
+                storage.remove_artifact(study, &checkpoint)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How the beginning of work on a trial is told.
+pub(super) fn begun(trial: &Trial) -> Event {
+    Event::TrialStarted {
+        trial: trial.id,
+        params: trial.params.clone(),
+        seed: trial.seed,
+        until: trial.until,
+        at: None,
+    }
+}

@@ -1,0 +1,135 @@
+//! Work on the study of a file: what `tune` and `worker` have in common.
+
+use std::sync::Arc;
+
+use luthier::{Loaded, PROGRAM, StudyFile, difference, this_process};
+use luthier_core::{History, SessionRecord, Stop, Storage, StorageError, Study, StudyDefinition};
+use luthier_runner::{Interrupt, Ledger, Limits, Observer, Session};
+
+use super::notices::tell_notices;
+use super::output::tell;
+use super::{Failure, program};
+
+/// A study of a file, with its data, ready to be worked on.
+pub(super) struct Work {
+    pub(super) file: StudyFile,
+    pub(super) loaded: Loaded,
+    pub(super) ledger: Ledger,
+    data: String,
+}
+
+impl Work {
+    /// Opens the study, and creates it where there is none. One that another file, other data or another program has
+    /// worked on is refused, but for `force`.
+    pub(super) fn open(
+        file: StudyFile,
+        loaded: Loaded,
+        storage: Arc<dyn Storage>,
+        force: bool,
+    ) -> Result<Self, Failure> {
+        let data = loaded.fingerprint()?;
+        let study = open_study(&*storage, &file, &loaded, &data)?;
+        let loaded = program::keeping_output(loaded, &storage, study.id);
+        let ledger = Ledger::open(storage, study)?;
+        if !force {
+            refuse_changes(ledger.history(), &file, &data)?;
+        }
+        if let Loaded::Training(training) = &loaded {
+            tell_notices(&training.experiment, &file.space().corners()[0])?;
+        }
+        if let Some(slots) = ledger.study().definition.slots
+            && (slots as usize) < file.search.parallel
+        {
+            tell(&format!(
+                "the study has {slots} slot{}: so many trials run at once, and the other workers are idle",
+                if slots == 1 { "" } else { "s" }
+            ));
+        }
+        Ok(Self { file, loaded, ledger, data })
+    }
+
+    /// Works until a limit is reached, and says which.
+    pub(super) fn run(
+        self,
+        limits: Limits,
+        interrupt: Interrupt,
+        observer: &dyn Observer,
+    ) -> Result<(Stop, StudyFile, Loaded, Ledger), Failure> {
+        let search = self.file.make_search().map_err(Failure::usage)?;
+        let session = Session {
+            search: &*search,
+            space: self.file.space(),
+            objective: self.loaded.as_objective(),
+            limits,
+            interrupt,
+            observer,
+            record: SessionRecord {
+                program: PROGRAM.to_owned(),
+                worker: Some(this_process()),
+                file: Some(self.file.text()),
+                data: Some(self.data),
+            },
+        };
+        let (stopped, ledger) = session.run(self.ledger)?;
+        Ok((stopped, self.file, self.loaded, ledger))
+    }
+}
+
+fn open_study(
+    storage: &dyn Storage,
+    file: &StudyFile,
+    loaded: &Loaded,
+    data: &str,
+) -> Result<Study, Failure> {
+    let name = &file.study.name;
+    if let Some(study) = storage.study(name)? {
+        return Ok(study);
+    }
+    let definition = StudyDefinition {
+        name: name.clone(),
+        objective: loaded.objective(),
+        direction: loaded.direction(),
+        seed: file.search.seed,
+        slots: file.slots(),
+        steps: loaded.reports(),
+        file: Some(file.text()),
+        data: Some(data.to_owned()),
+        program: PROGRAM.to_owned(),
+    };
+    match storage.create_study(&definition) {
+        // Another worker was first.
+        Err(StorageError::NameTaken(_)) => {
+            let study = storage.study(name)?;
+            study.ok_or_else(|| Failure::failed(format!("study `{name}` was deleted while it was opened")))
+        }
+        other => Ok(other?),
+    }
+}
+
+/// A study whose file, data or program has changed is not continued in silence.
+fn refuse_changes(history: &History, file: &StudyFile, data: &str) -> Result<(), Failure> {
+    let Some(last) = history.session() else { return Ok(()) };
+    let mut changes = Vec::new();
+    if let Some(stored) = &last.file {
+        let lines = difference(stored, file);
+        if !lines.is_empty() {
+            changes.push(format!("the study file:\n    {}", lines.join("\n    ")));
+        }
+    }
+    if last.data.as_deref().is_some_and(|stored| stored != data) {
+        changes.push("the data: its contents are not those of before".to_owned());
+    }
+    if last.program != PROGRAM {
+        changes.push(format!("the program: it was {}, it is {PROGRAM}", last.program));
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "study `{}` has {} trials, and this has changed since:\n  {}\ngive the study another name for a fresh \
+         start, or go on with --force (limits may be raised freely)",
+        file.study.name,
+        history.trials().len(),
+        changes.join("\n  ")
+    )))
+}

@@ -1,0 +1,250 @@
+//! Many processes on one study: however many there are, whenever they are killed, halted or cut off from their
+//! storage, it comes to the same end.
+//!
+//! `LUTHIER_POSTGRES` names a server on which databases may be made; without it the half of the tests that needs one
+//! is skipped, and fails in CI. `LUTHIER_KILLS` says how many processes are killed on each storage, 12 unless set.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its files has failed")]
+
+mod common;
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use common::{Running, Sandbox, timeless};
+use serde_json::Value;
+
+/// Trials of up to 27 epochs, in eight slots, of which halving lets few run to their end.
+fn study(trials: usize, samples: usize) -> String {
+    format!(
+        r#"[study]
+name = "many"
+
+[data]
+source = {{ classification = {{ samples = {samples}, features = 6, informative = 4, redundant = 1, class_sep = 0.8, seed = 1 }} }}
+
+[model]
+layers = [{{ dense = {{ int = [8, 32], log = true }}, activation = {{ choice = ["relu", "tanh"] }} }}]
+
+[train]
+epochs = 27
+batch_size = {{ choice = [16, 32] }}
+optimizer = {{ kind = "adam", learning_rate = {{ float = [1e-3, 1e-1], log = true }} }}
+
+[search]
+trials = {trials}
+pruner = "asha"
+slots = 8
+"#
+    )
+}
+
+/// A storage of a test.
+struct Place {
+    url: String,
+    database: Option<(String, String)>,
+}
+
+impl Place {
+    fn sqlite(name: &str) -> Self {
+        Self { url: name.to_owned(), database: None }
+    }
+
+    /// A new database on the server; nothing where there is none.
+    fn postgres() -> Option<Self> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let Ok(server) = std::env::var("LUTHIER_POSTGRES") else {
+            assert!(std::env::var_os("CI").is_none(), "LUTHIER_POSTGRES is not set");
+            say("PostgreSQL is skipped: LUTHIER_POSTGRES is not set");
+            return None;
+        };
+        let name = format!("luthier_many_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let mut client = postgres::Client::connect(&server, postgres::NoTls).unwrap();
+        client.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+        let (host, _) = server.rsplit_once('/').unwrap();
+        // Whoever is silent for two seconds is taken to be gone.
+        let url = format!("{host}/{name}?lease=2");
+        Some(Self { url, database: Some((server, name)) })
+    }
+
+    fn kind(&self) -> &str {
+        if self.database.is_some() { "PostgreSQL" } else { "SQLite" }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some((server, name)) = &self.database {
+            let mut client = postgres::Client::connect(server, postgres::NoTls).unwrap();
+            drop(client.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")));
+        }
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "whoever runs it is to know")]
+fn say(what: &str) {
+    eprintln!("{what}");
+}
+
+/// Numbers without a pattern, from a seed.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+/// What a study came to: its trials, and the winner's model.
+type End = (Vec<Value>, Vec<u8>);
+
+fn end(sandbox: &Sandbox, place: &Place) -> End {
+    sandbox.ok(&["best", "many", "--storage", &place.url, "--model", "model.safetensors"]);
+    (timeless(&sandbox.trials("many", &place.url)), sandbox.read("model.safetensors"))
+}
+
+/// What one worker comes to, undisturbed.
+fn undisturbed(sandbox: &Sandbox) -> End {
+    let place = Place::sqlite("calm.db");
+    sandbox.ok(&["worker", "study.toml", "--storage", &place.url]);
+    end(sandbox, &place)
+}
+
+fn start(sandbox: &Sandbox, place: &Place) -> Running {
+    sandbox.start(&["worker", "study.toml", "--storage", &place.url])
+}
+
+fn signal(running: &Running, name: &str) {
+    let sent = Command::new("kill").args([name, &running.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn any_number_of_workers_comes_to_the_same_end_on_either_storage() {
+    let sandbox = Sandbox::new();
+    sandbox.write("study.toml", study(60, 300));
+    let expected = undisturbed(&sandbox);
+    let mut chance = Chance(1);
+    for count in [2, 9] {
+        for place in [Some(Place::sqlite(&format!("{count}.db"))), Place::postgres()].into_iter().flatten() {
+            let mut workers: Vec<Running> = (0..count).map(|_| start(&sandbox, &place)).collect();
+            // Delays: now and then one is halted for a moment.
+            while workers.iter_mut().any(Running::is_running) {
+                let halted = &mut workers[chance.below(count) as usize];
+                if halted.is_running() {
+                    signal(halted, "-STOP");
+                    sleep(Duration::from_millis(chance.below(20)));
+                    signal(halted, "-CONT");
+                }
+                sleep(Duration::from_millis(chance.below(20)));
+            }
+            for worker in workers {
+                assert_eq!(worker.wait(), Some(0), "{} workers on {}", count, place.kind());
+            }
+            assert!(end(&sandbox, &place) == expected, "{count} workers on {}", place.kind());
+            let verified = sandbox.ok(&["verify", "many", "--storage", &place.url]);
+            assert!(verified.contains("all agree"), "{verified}");
+        }
+    }
+}
+
+/// Kills workers until so many are dead, on as many studies as it takes, each of which has to come to the same end.
+fn kill(kind: &str, place: impl Fn(u64) -> Place, kills: u64) {
+    let sandbox = Sandbox::new();
+    sandbox.write("study.toml", study(120, 600));
+    let expected = undisturbed(&sandbox);
+    let (mut chance, mut killed, mut studies) = (Chance(7), 0, 0);
+    let started = Instant::now();
+    while killed < kills {
+        let place = place(studies);
+        let mut workers: Vec<Running> = (0..3).map(|_| start(&sandbox, &place)).collect();
+        let mut acknowledged: Vec<Value> = Vec::new();
+        let mut here = 0;
+        while killed < kills && workers.iter_mut().all(Running::is_running) {
+            sleep(Duration::from_millis(chance.below(250)));
+            let victim = workers.swap_remove(chance.below(3) as usize);
+            killed += u64::from(victim.kill_if_running());
+            here += 1;
+            workers.push(start(&sandbox, &place));
+            if chance.below(4) > 0 {
+                continue;
+            }
+            // What had ended before has not changed since, to the last digit of its seconds.
+            let Some(rows) = sandbox.trials_if_any("many", &place.url) else { continue };
+            for row in &acknowledged {
+                let number = row["trial"].as_u64().unwrap() as usize;
+                assert_eq!(rows.get(number), Some(row), "a finished trial has changed");
+            }
+            let is_finished =
+                |row: &Value| !matches!(row["state"].as_str(), Some("waiting" | "running" | "paused"));
+            acknowledged = rows.into_iter().filter(is_finished).collect();
+        }
+        for worker in workers {
+            assert_eq!(worker.wait(), Some(0), "{}", place.kind());
+        }
+        let found = end(&sandbox, &place);
+        assert!(found == expected, "{} after {here} kills: {found:?}", place.kind());
+        let verified = sandbox.ok(&["verify", "many", "--storage", &place.url]);
+        assert!(verified.contains("all agree"), "{verified}");
+        studies += 1;
+    }
+    let took = started.elapsed().as_secs();
+    say(&format!("{kind}: {killed} workers killed in {studies} studies, {took} s; all came to the same end"));
+}
+
+fn kills() -> u64 {
+    std::env::var("LUTHIER_KILLS").map_or(12, |kills| kills.parse().unwrap())
+}
+
+#[test]
+fn workers_that_are_killed_change_nothing_on_sqlite() {
+    kill("SQLite", |number| Place::sqlite(&format!("{number}.db")), kills());
+}
+
+#[test]
+fn workers_that_are_killed_change_nothing_on_postgres() {
+    if Place::postgres().is_some() {
+        kill("PostgreSQL", |_| Place::postgres().unwrap(), kills());
+    }
+}
+
+#[test]
+fn a_worker_that_is_told_to_stop_gives_its_trials_back() {
+    let sandbox = Sandbox::new();
+    sandbox.write("study.toml", study(40, 600));
+    let expected = undisturbed(&sandbox);
+    let place = Place::sqlite("many.db");
+    for number in 0..3 {
+        let running = start(&sandbox, &place);
+        assert!(running.says("trial ", Duration::from_mins(1)), "no trial ended");
+        // As an engine does that wants its machine back.
+        signal(&running, "-TERM");
+        assert_eq!(running.wait(), Some(130));
+        let rows = sandbox.trials("many", &place.url);
+        assert!(rows.iter().all(|row| row["state"] != "running"), "after {number}: {rows:?}");
+    }
+    assert_eq!(start(&sandbox, &place).wait(), Some(0));
+    assert!(end(&sandbox, &place) == expected);
+}
+
+#[test]
+fn a_study_can_be_made_longer_while_others_work_on_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write("study.toml", study(20, 600));
+    let place = Place::sqlite("many.db");
+    sandbox.ok(&["tune", "study.toml", "--storage", &place.url]);
+    sandbox.ok(&["tune", "study.toml", "--storage", &place.url, "--trials", "+10"]);
+    assert_eq!(sandbox.trials("many", &place.url).len(), 30);
+    let worker = start(&sandbox, &place);
+    sandbox.ok(&["tune", "study.toml", "--storage", &place.url, "--trials", "+10"]);
+    assert_eq!(worker.wait(), Some(0));
+    assert_eq!(sandbox.trials("many", &place.url).len(), 40);
+    let verified = sandbox.ok(&["verify", "many", "--storage", &place.url]);
+    assert!(verified.contains("all agree"), "{verified}");
+}
