@@ -8,6 +8,8 @@ use luthier_core::{
 };
 use thiserror::Error;
 
+use crate::Trials;
+
 /// Why a study's history cannot be read or extended.
 #[derive(Debug, Error)]
 pub enum LedgerError {
@@ -79,7 +81,7 @@ impl Ledger {
     /// # Errors
     ///
     /// If it cannot be stored.
-    pub fn begin(&mut self, record: &SessionRecord, trials: Option<u64>) -> Result<SessionId, LedgerError> {
+    pub fn begin(&mut self, record: &SessionRecord, trials: Trials) -> Result<SessionId, LedgerError> {
         let SessionRecord { program, worker, file, data } = record;
         let session = self.turn(|ledger| {
             ledger.add(Event::SessionStarted {
@@ -87,7 +89,7 @@ impl Ledger {
                 worker: worker.clone(),
                 file: file.clone(),
                 data: data.clone(),
-                trials,
+                trials: trials.of(&ledger.history),
                 at: ledger.history.last_moment(),
             })?;
             Ok::<_, LedgerError>(SessionId(ledger.history.revision()))

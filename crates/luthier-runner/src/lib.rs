@@ -17,7 +17,7 @@ pub use command::{
     stdout_name, supervise_if_asked,
 };
 pub use ledger::{Ledger, LedgerError, read_history};
-pub use session::{Interrupt, Limits, Observer, Quiet, RunError, Session};
+pub use session::{Interrupt, Limits, Observer, Quiet, RunError, Session, Trials};
 pub use verify::{Verified, VerifyError, repeat, verify};
 
 use luthier_core::TrialId;

@@ -10,8 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 use luthier_core::{
-    Event, Objective, ObjectiveError, Search, SearchError, SessionRecord, Space, Stop, Storage, StudyId,
-    TrialId,
+    Event, History, Objective, ObjectiveError, Search, SearchError, SessionRecord, Space, Stop, Storage,
+    StudyId, TrialId,
 };
 use thiserror::Error;
 
@@ -26,13 +26,39 @@ const FAILURES_IN_A_ROW: usize = 5;
 pub struct Limits {
     /// Configurations of the whole study, those of earlier sessions included. All sessions at work keep to what the
     /// last one said.
-    pub trials: Option<u64>,
+    pub trials: Trials,
     /// When the time of this session is up, what is done at its end included.
     pub deadline: Option<Instant>,
     /// The value at which the study is good enough.
     pub target: Option<f64>,
     /// Trials at once; 0 counts as 1.
     pub parallel: usize,
+}
+
+/// How many configurations a study may try.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Trials {
+    /// What the last session said; without one, any number.
+    #[default]
+    AsBefore,
+    /// Any number.
+    Unlimited,
+    /// So many in all.
+    All(u64),
+    /// So many more than until now.
+    More(u64),
+}
+
+impl Trials {
+    /// The number in all, for a study with this history.
+    pub fn of(self, history: &History) -> Option<u64> {
+        match self {
+            Self::AsBefore => history.limit(),
+            Self::Unlimited => None,
+            Self::All(trials) => Some(trials),
+            Self::More(more) => Some(more + history.limit().unwrap_or(history.trials().len() as u64)),
+        }
+    }
 }
 
 /// A wish to stop, from another thread or a signal handler.

@@ -9,7 +9,7 @@ use luthier_core::{
     Direction, Ending, Event, FailCause, History, MemoryStorage, Outcome, Params, SamplerAndPruner, Search,
     SessionRecord, Storage, StudyDefinition, Trial as StoredTrial, TrialId,
 };
-use luthier_runner::{Ledger, LedgerError};
+use luthier_runner::{Ledger, LedgerError, Trials};
 use thiserror::Error;
 
 pub use trial::{Suggest, Trial};
@@ -189,7 +189,7 @@ impl StudyBuilder {
             file: None,
             data: None,
         };
-        ledger.begin(&record, None)?;
+        ledger.begin(&record, Trials::Unlimited)?;
         end_abandoned(&mut ledger)?;
         Ok(Study {
             ledger: Mutex::new(ledger),

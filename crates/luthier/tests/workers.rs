@@ -248,3 +248,117 @@ fn a_study_can_be_made_longer_while_others_work_on_it() {
     let verified = sandbox.ok(&["verify", "many", "--storage", &place.url]);
     assert!(verified.contains("all agree"), "{verified}");
 }
+
+/// A PostgreSQL server of its own, which can be stopped and started.
+struct Server {
+    script: std::path::PathBuf,
+    folder: String,
+    port: String,
+    url: String,
+}
+
+impl Server {
+    /// Nothing where PostgreSQL is not installed.
+    fn start(sandbox: &Sandbox) -> Option<Self> {
+        use std::os::unix::fs::PermissionsExt;
+        if !std::path::Path::new("/usr/lib/postgresql").exists() {
+            assert!(std::env::var_os("CI").is_none(), "PostgreSQL is not installed");
+            say("skipped: PostgreSQL is not installed");
+            return None;
+        }
+        // The server runs as a user of its own.
+        std::fs::set_permissions(sandbox.folder(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/postgres.sh");
+        let folder = sandbox.path("server").display().to_string();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port().to_string();
+        drop(free);
+        let mut server = Self { script, folder, port, url: String::new() };
+        server.url = server.control("start");
+        Some(server)
+    }
+
+    fn control(&self, action: &str) -> String {
+        let output = Command::new(&self.script).args([action, &self.folder, &self.port]).output().unwrap();
+        assert!(output.status.success(), "{action}: {}", common::text(&output.stderr));
+        common::text(&output.stdout).trim().to_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(Command::new(&self.script).args(["stop", &self.folder]).output());
+    }
+}
+
+#[test]
+fn a_database_that_goes_away_is_waited_for() {
+    let sandbox = Sandbox::new();
+    sandbox.write("study.toml", study(120, 600));
+    let expected = undisturbed(&sandbox);
+    let Some(server) = Server::start(&sandbox) else { return };
+    let place = Place { url: format!("{}?lease=5", server.url), database: None };
+    let mut workers: Vec<Running> = (0..3).map(|_| start(&sandbox, &place)).collect();
+    let mut stops = 0;
+    while stops < 5 {
+        sleep(Duration::from_millis(250));
+        server.control("stop");
+        stops += usize::from(workers.iter_mut().any(Running::is_running));
+        sleep(Duration::from_millis(250));
+        server.control("start");
+        if !workers.iter_mut().any(Running::is_running) {
+            break;
+        }
+    }
+    assert!(stops >= 3, "the study was over after {stops} stops");
+    for worker in workers {
+        assert_eq!(worker.wait(), Some(0));
+    }
+    assert!(end(&sandbox, &place) == expected);
+}
+
+#[test]
+fn a_full_disk_stops_the_work_and_loses_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("study.toml", study(60, 300));
+    let expected = undisturbed(&sandbox);
+    // A disk of its own, which is small at first.
+    let script = r#"
+        mkdir small && mount -t tmpfs -o size=500k none small || exit 77
+        "$1" worker study.toml --storage small/many.db 2>full.txt
+        echo $? >full.code
+        mount -o remount,size=50m small || exit 77
+        "$1" trials many --storage small/many.db --json >before.json || exit 1
+        "$1" worker study.toml --storage small/many.db || exit 1
+        "$1" trials many --storage small/many.db --json >after.json || exit 1
+        "$1" best many --storage small/many.db --model after.safetensors
+    "#;
+    let output = Command::new("unshare")
+        .args(["-rm", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_luthier")])
+        .current_dir(sandbox.folder())
+        .output();
+    let output = match output {
+        Ok(output) if !matches!(output.status.code(), Some(77 | 1)) || sandbox.path("full.code").exists() => {
+            output
+        }
+        _ => {
+            assert!(std::env::var_os("CI").is_none(), "no small disk can be mounted here");
+            return say("skipped: no small disk can be mounted here");
+        }
+    };
+    assert!(output.status.success(), "{}", common::text(&output.stderr));
+    assert_eq!(common::text(&sandbox.read("full.code")).trim(), "1");
+    let said = common::text(&sandbox.read("full.txt"));
+    assert!(said.contains("full") || said.contains("space"), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    let rows = |name: &str| -> Vec<Value> { serde_json::from_slice(&sandbox.read(name)).unwrap() };
+    let (before, after) = (rows("before.json"), rows("after.json"));
+    for row in before.iter().filter(|row| row["state"] == "complete") {
+        assert_eq!(
+            after.get(row["trial"].as_u64().unwrap() as usize),
+            Some(row),
+            "a finished trial has changed"
+        );
+    }
+    assert!((timeless(&after), sandbox.read("after.safetensors")) == expected);
+}

@@ -119,7 +119,7 @@ fn run_on(
 }
 
 fn limits(trials: u64, parallel: usize) -> Limits {
-    Limits { trials: Some(trials), parallel, ..Limits::default() }
+    Limits { trials: Trials::All(trials), parallel, ..Limits::default() }
 }
 
 fn idle(_: &dyn TrialHandle, _: u64) {}

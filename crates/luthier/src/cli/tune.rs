@@ -3,13 +3,12 @@
 use std::io::Write;
 use std::num::ParseIntError;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use luthier::{Loaded, StudyFile};
 use luthier_core::{Event, History, Metrics, Params, Stop, TrialId};
-use luthier_runner::{Interrupt, Ledger, Limits, model_name};
+use luthier_runner::{Interrupt, Ledger, Limits, Trials, model_name};
 use luthier_train::device;
 use serde::Serialize;
 
@@ -27,7 +26,7 @@ pub(crate) struct TuneArgs {
     storage: StorageArgs,
     /// Configurations to try in all, those of earlier runs included (search.trials of the file); +50: so many more
     /// than until now
-    #[arg(long)]
+    #[arg(long, value_parser = read_trials)]
     trials: Option<Trials>,
     /// Time for everything: 90s, 10m, 2h (search.timeout of the file)
     #[arg(long)]
@@ -40,21 +39,11 @@ pub(crate) struct TuneArgs {
     force: bool,
 }
 
-/// How many configurations.
-#[derive(Debug, Clone, Copy)]
-enum Trials {
-    All(u64),
-    More(u64),
-}
-
-impl FromStr for Trials {
-    type Err = ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, ParseIntError> {
-        match text.strip_prefix('+') {
-            Some(more) => Ok(Self::More(more.parse()?)),
-            None => Ok(Self::All(text.parse()?)),
-        }
+/// A number of configurations, or with `+` so many more.
+fn read_trials(text: &str) -> Result<Trials, ParseIntError> {
+    match text.strip_prefix('+') {
+        Some(more) => Ok(Trials::More(more.parse()?)),
+        None => Ok(Trials::All(text.parse()?)),
     }
 }
 
@@ -101,8 +90,8 @@ pub(crate) fn run(args: &TuneArgs) -> Result<(), Failure> {
     let parallel = work.file.search.parallel;
     let limits = Limits {
         trials: match args.trials {
-            Some(Trials::More(more)) => Some(more + history.limit().unwrap_or(history.trials().len() as u64)),
-            _ => work.file.trials(),
+            Some(trials) => trials,
+            None => work.file.trials().map_or(Trials::Unlimited, Trials::All),
         },
         deadline: work.file.search.timeout.map(|timeout| started + timeout),
         target: work.file.study.target,
@@ -110,7 +99,7 @@ pub(crate) fn run(args: &TuneArgs) -> Result<(), Failure> {
     };
     let name = work.loaded.objective();
     let named = (name.as_str(), work.file.unit());
-    let progress = Progress::new(history, named, limits.trials, limits.deadline, args.file.json);
+    let progress = Progress::new(history, named, limits.trials.of(history), limits.deadline, args.file.json);
     let (stopped, file, loaded, mut ledger) = work.run(limits, interrupt, &progress)?;
     progress.finish();
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use luthier::StudyFile;
 use luthier_core::{Stop, Trial};
-use luthier_runner::{Interrupt, Limits};
+use luthier_runner::{Interrupt, Limits, Trials};
 use luthier_train::device;
 
 use super::output::{print, tell};
@@ -46,15 +46,19 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<(), Failure> {
     let history = work.ledger.history();
     let limits = Limits {
         // Who tunes says how many there are to be.
-        trials: if history.session().is_some() { history.limit() } else { work.file.trials() },
+        trials: match work.file.trials() {
+            _ if history.session().is_some() => Trials::AsBefore,
+            Some(trials) => Trials::All(trials),
+            None => Trials::Unlimited,
+        },
         deadline: work.file.search.timeout.map(|timeout: Duration| started + timeout),
         target: work.file.study.target,
         parallel: args.parallel,
     };
     let name = work.loaded.objective();
     let named = (name.as_str(), work.file.unit());
-    let progress =
-        Progress::new(history, named, limits.trials, limits.deadline, args.study.json).of_this_session();
+    let progress = Progress::new(history, named, limits.trials.of(history), limits.deadline, args.study.json)
+        .of_this_session();
     let (stopped, file, _, ledger) = work.run(limits, interrupt, &progress)?;
     progress.finish();
     let here = |trial: &&Trial| trial.outcome.is_some() && trial.holder == ledger.session();
