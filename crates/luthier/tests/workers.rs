@@ -2,7 +2,8 @@
 //! storage, it comes to the same end.
 //!
 //! `LUTHIER_POSTGRES` names a server on which databases may be made; without it the half of the tests that needs one
-//! is skipped, and fails in CI. `LUTHIER_KILLS` says how many processes are killed on each storage, 12 unless set.
+//! is skipped, and fails in CI. `LUTHIER_KILLS` says how many processes are killed on each storage, 12 unless set;
+//! `LUTHIER_WORKERS` how many there are at once, such as `1,2,8,64`, on a study of 200 trials then.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up its files has failed")]
@@ -128,10 +129,12 @@ fn signal(running: &Running, name: &str) {
 #[test]
 fn any_number_of_workers_comes_to_the_same_end_on_either_storage() {
     let sandbox = Sandbox::new();
-    sandbox.write("study.toml", study(60, 300));
+    let counts = std::env::var("LUTHIER_WORKERS");
+    sandbox.write("study.toml", study(if counts.is_ok() { 200 } else { 60 }, 300));
     let expected = undisturbed(&sandbox);
     let mut chance = Chance(1);
-    for count in [2, 9] {
+    let counts = counts.unwrap_or_else(|_| "2,9".to_owned());
+    for count in counts.split(',').map(|count| count.parse::<u64>().unwrap()) {
         for place in [Some(Place::sqlite(&format!("{count}.db"))), Place::postgres()].into_iter().flatten() {
             let mut workers: Vec<Running> = (0..count).map(|_| start(&sandbox, &place)).collect();
             // Delays: now and then one is halted for a moment.
@@ -150,6 +153,7 @@ fn any_number_of_workers_comes_to_the_same_end_on_either_storage() {
             assert!(end(&sandbox, &place) == expected, "{count} workers on {}", place.kind());
             let verified = sandbox.ok(&["verify", "many", "--storage", &place.url]);
             assert!(verified.contains("all agree"), "{verified}");
+            say(&format!("{count} workers on {}: the same end; {}", place.kind(), verified.trim()));
         }
     }
 }
