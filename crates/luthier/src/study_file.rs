@@ -14,7 +14,7 @@ use thiserror::Error;
 pub use loaded::{LoadError, Loaded, Training};
 pub use task::Task;
 pub use text::difference;
-use text::{apply_sets, check_names, identity};
+use text::{apply_sets, check_names, without_limits};
 
 luthier_core::settings! {
     /// The section `[study]`.
@@ -204,7 +204,7 @@ impl StudyFile {
 
     /// The file without what may change while a study goes on: the limits.
     pub fn identity(&self) -> String {
-        identity(&self.root)
+        without_limits(&self.root).to_toml()
     }
 
     /// The file with the values of a trial in the places of the ranges, and its seed: what repeats the trial.

@@ -1,12 +1,13 @@
 //! A study file with all that its trials need: data for a training, a program for a command.
 
-use luthier_core::config::{Problem, Problems};
+use luthier_core::config::{Problem, Problems, Template};
 use luthier_core::{Direction, Metrics, Objective};
 use luthier_runner::{CommandObjective, Supervisor};
 use luthier_train::data::{DataError, Progress, SplitConfig};
 use luthier_train::{DataConfig, Device, Experiment, Metric, MetricName, MetricSet};
 use thiserror::Error;
 
+use super::text::without_limits;
 use super::{StudyFile, Task};
 
 /// A study file with what its trials need.
@@ -165,9 +166,11 @@ impl StudyFile {
             Some("maximize") => Direction::Maximize,
             _ => objective.direction(),
         };
+        // How many workers there were, and for how long they were to work, is no part of a model.
+        let bare = without_limits(&self.root);
+        let template = Template::compile(&bare, Task::policy(&bare), &mut problems);
         let experiment =
-            Experiment::new(self.template.clone(), dataset, splits, objective, direction, device)
-                .in_folder(self.folder());
+            Experiment::new(template, dataset, splits, objective, direction, device).in_folder(self.folder());
         for corner in self.space().corners() {
             if let Err(found) = experiment.summarize(&corner, &problems.file) {
                 for problem in found.iter() {

@@ -4,8 +4,8 @@ use luthier_core::config::{Kind, Node, Problem, Problems, nearest};
 
 use super::StudyFile;
 
-/// A study file without what may change while a study goes on.
-pub(super) fn identity(root: &Node) -> String {
+/// A study file without what may change while a study goes on: the limits.
+pub(super) fn without_limits(root: &Node) -> Node {
     let mut root = root.clone();
     if let Kind::Table(sections) = &mut root.kind {
         for (section, keys) in
@@ -16,13 +16,14 @@ pub(super) fn identity(root: &Node) -> String {
             }
         }
     }
-    root.to_toml()
+    root
 }
 
 /// The lines by which a stored study file and this one differ, limits apart: `- old` and `+ new`. Empty
 /// if they agree.
 pub fn difference(stored: &str, now: &StudyFile) -> Vec<String> {
-    let stored = Node::parse(stored, "stored").map_or_else(|_| stored.to_owned(), |root| identity(&root));
+    let stored = Node::parse(stored, "stored")
+        .map_or_else(|_| stored.to_owned(), |root| without_limits(&root).to_toml());
     let now = now.identity();
     let missing = |lines: &str, from: &str, mark: char| -> Vec<String> {
         let there: Vec<&str> = from.lines().collect();
