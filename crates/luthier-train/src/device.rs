@@ -45,6 +45,40 @@ pub fn device(name: &str) -> Result<Device, String> {
     Err(format!("there is no device {name:?} here; there is {}{help}", present.join(", ")))
 }
 
+/// Devices for trials beside each other, by their names or by the bare numbers of GPUs. Numbers are of the kind that
+/// `device` names; where that is the CPU, of the kind that this program was built for, `cuda` before `wgpu`.
+///
+/// # Errors
+///
+/// As [`device`], and where one is named twice or their kinds differ, as figures of different kinds do not compare.
+///
+/// ```
+/// let names = ["cpu".to_owned(), "cuda:0".to_owned()];
+/// let error = luthier_train::devices("cpu", &names).unwrap_err();
+/// assert!(error.contains("of one kind"), "{error}");
+/// ```
+pub fn devices(of: &str, names: &[String]) -> Result<Vec<Device>, String> {
+    let kind = match of.split(':').next() {
+        Some(kind) if kind != "cpu" => kind,
+        _ if cfg!(feature = "wgpu") && !cfg!(feature = "cuda") => "wgpu",
+        _ => "cuda",
+    };
+    let full = |name: &String| {
+        let name = name.trim();
+        if name.parse::<usize>().is_ok() { format!("{kind}:{name}") } else { name.to_owned() }
+    };
+    let names: Vec<String> = names.iter().map(full).collect();
+    for (index, name) in names.iter().enumerate() {
+        if names[..index].contains(name) {
+            return Err(format!("expected different devices, found {name:?} twice"));
+        }
+        if name.split(':').next() != names[0].split(':').next() {
+            return Err(format!("expected devices of one kind, found {:?} and {name:?}", names[0]));
+        }
+    }
+    names.iter().map(|name| device(name)).collect()
+}
+
 /// The GPUs of each kind that this program was built for.
 fn gpus() -> Vec<(&'static str, Vec<Device>)> {
     #[allow(unused_mut, reason = "without a feature, there is none")]
@@ -73,5 +107,22 @@ mod tests {
         assert!(found.contains("there is no device \"cuda:7\" here; there is cpu"), "{found}");
         #[cfg(not(feature = "cuda"))]
         assert!(found.contains("--features cuda"), "{found}");
+    }
+
+    #[test]
+    fn lists_of_devices() {
+        let devices = |of: &str, names: &[&str]| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            super::devices(of, &names).map(|devices| devices.len())
+        };
+        assert_eq!(devices("cpu", &["cpu"]), Ok(1));
+        let error = devices("wgpu:3", &["907", "908"]).expect_err("no such GPU");
+        assert!(error.contains("there is no device \"wgpu:907\""), "{error}");
+        #[cfg(not(feature = "wgpu"))]
+        assert!(devices("cpu", &["907"]).expect_err("no such GPU").contains("\"cuda:907\""));
+        let error = devices("cuda", &["0", "cuda:0"]).expect_err("the same");
+        assert_eq!(error, "expected different devices, found \"cuda:0\" twice");
+        let error = devices("cuda", &["0", "cpu"]).expect_err("of two kinds");
+        assert_eq!(error, "expected devices of one kind, found \"cuda:0\" and \"cpu\"");
     }
 }

@@ -1,5 +1,6 @@
 //! A study file with its data: what a trial of a training study runs.
 
+mod devices;
 mod trial;
 
 use std::path::Path;
@@ -10,6 +11,7 @@ use burn::tensor::Device;
 use luthier_core::config::{Kind, Node, Problems, Template, nearest};
 use luthier_core::{Direction, Metrics, Params, Space};
 
+use self::devices::Devices;
 use crate::augment::Augmentation;
 use crate::data::{Dataset, Split, Targets, TransformConfig};
 use crate::metric::{MetricName, MetricSet, Part, class_counts};
@@ -30,7 +32,7 @@ pub struct Experiment<M: Model = Network> {
     build: Build<M>,
     objective: MetricName,
     direction: Direction,
-    device: Device,
+    devices: Devices<Device>,
     threads: usize,
     /// Transforms may be searched; each setting of them is fitted once.
     prepared: Mutex<Vec<Known>>,
@@ -78,7 +80,7 @@ impl<M: Model> Experiment<M> {
             build: Arc::new(build),
             objective,
             direction,
-            device,
+            devices: Devices::new(device, []),
             threads: 1,
             prepared: Mutex::new(Vec::new()),
             library: Arc::new(Library::new(Path::new("."))),
@@ -90,6 +92,13 @@ impl<M: Model> Experiment<M> {
     #[must_use]
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
+        self
+    }
+
+    /// The same, with further devices: each trial takes one that has the fewest, and models are measured on the first.
+    #[must_use]
+    pub fn with_more_devices(mut self, others: impl IntoIterator<Item = Device>) -> Self {
+        self.devices = Devices::new(self.devices.first().clone(), others);
         self
     }
 
@@ -164,7 +173,7 @@ impl<M: Model> Experiment<M> {
         let config =
             TrainingConfig::read(&file, "the study file").map_err(|problems| problems.to_string())?;
         let data = self.prepare(&config, fold)?;
-        let (objective, direction, device) = (self.objective, self.direction, self.device.clone());
+        let (objective, direction, device) = (self.objective, self.direction, self.devices.first().clone());
         let (build, file) = (Arc::clone(&self.build), sections(&file));
         let library = Arc::clone(&self.library);
         Ok(Setup { config, data, objective, direction, seed, device, plan: true, file, library, build })
@@ -295,7 +304,7 @@ impl<M: Model> Experiment<M> {
         if self.splits[0].test.is_empty() {
             return Ok(None);
         }
-        let model = TrainedModel::from_bytes(model, self.device.clone())?;
+        let model = TrainedModel::from_bytes(model, self.devices.first().clone())?;
         let node = Node::parse(model.file(), "the model's study file").map_err(|error| error.to_string())?;
         let config =
             TrainingConfig::read(&node, "the model's study file").map_err(|error| error.to_string())?;

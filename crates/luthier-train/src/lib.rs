@@ -36,7 +36,7 @@ mod weights_file;
 
 pub use augment::{Augmentation, Erase, ErasingFill};
 pub use burn::tensor::Device;
-pub use device::device;
+pub use device::{device, devices};
 pub use experiment::Experiment;
 pub use loss::{
     BinaryCrossEntropy, BinaryFocal, BoundLoss, ClassWeights, CrossEntropy, Focal, Huber, Loss,

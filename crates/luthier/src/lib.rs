@@ -2,6 +2,7 @@
 
 mod ask_tell;
 pub mod exchange;
+pub mod launch;
 pub mod reference;
 mod study;
 mod study_file;

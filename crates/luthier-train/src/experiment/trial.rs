@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use burn::tensor::Device;
 use luthier_core::config::{Kind, Node};
 use luthier_core::{
     Abilities, Decision, Ending, Evaluation, FailCause, Objective, ObjectiveError, TrialHandle, TrialId,
@@ -150,9 +151,9 @@ impl<M: Model> Experiment<M> {
         })
     }
 
-    fn run(&self, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {
+    fn run(&self, trial: &mut dyn TrialHandle, device: &Device) -> Result<Evaluation, ObjectiveError> {
         let setup = match self.setup(trial.params(), trial.seed()) {
-            Ok(setup) => setup,
+            Ok(setup) => Setup { device: device.clone(), ..setup },
             Err(reason) => return Ok(Evaluation::Infeasible(reason)),
         };
         let checkpoint = trial.checkpoint()?;
@@ -171,7 +172,11 @@ impl<M: Model> Experiment<M> {
     }
 
     /// Trains on each fold in turn. Each fold is a report: the mean of the values so far.
-    fn cross_validate(&self, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {
+    fn cross_validate(
+        &self,
+        trial: &mut dyn TrialHandle,
+        device: &Device,
+    ) -> Result<Evaluation, ObjectiveError> {
         let (mut folds, mut checkpoint) = match trial.checkpoint()? {
             None => (Folds::default(), None),
             Some(bytes) => {
@@ -185,7 +190,7 @@ impl<M: Model> Experiment<M> {
                 return Ok(Evaluation::Paused);
             }
             let setup = match self.setup_of(trial.params(), trial.seed(), folds.done()) {
-                Ok(setup) => setup,
+                Ok(setup) => Setup { device: device.clone(), ..setup },
                 Err(reason) => return Ok(Evaluation::Infeasible(reason)),
             };
             let run = match self.taken_up(setup, checkpoint.take().as_deref(), trial.id())? {
@@ -223,8 +228,9 @@ impl<M: Model> Objective for Experiment<M> {
     }
 
     fn evaluate(&self, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {
+        let device = self.devices.take();
         with_threads(self.threads, || {
-            if self.folds() > 1 { self.cross_validate(trial) } else { self.run(trial) }
+            if self.folds() > 1 { self.cross_validate(trial, &device) } else { self.run(trial, &device) }
         })?
     }
 }

@@ -5,13 +5,16 @@ mod best;
 mod check;
 mod checkpoints;
 mod delete;
+mod devices;
 mod evaluate;
 mod export;
 mod failure;
 mod import;
+mod launch;
 mod logs;
 mod new;
 mod notices;
+mod outcome;
 mod output;
 mod place;
 mod predict;
@@ -57,6 +60,8 @@ enum Command {
     Tune(tune::TuneArgs),
     /// Work on a study beside others, here or on another machine
     Worker(worker::WorkerArgs),
+    /// Let Slurm, Ray or Kubernetes place workers on many machines, and watch them
+    Launch(launch::LaunchArgs),
     /// Show the winner of a study; write its file and its model
     Best(best::BestArgs),
     /// Measure a model on labelled data
@@ -123,10 +128,24 @@ struct StorageArgs {
     #[arg(
         long,
         value_name = "URL",
+        env = luthier::launch::STORAGE_VARIABLE,
+        hide_env_values = true,
         help = "Where studies are kept: a file (sqlite:PATH) or a database \
         (postgres://USER@HOST/DATABASE) [default: luthier.db beside the study file, else here]"
     )]
     storage: Option<String>,
+}
+
+impl StorageArgs {
+    /// What to add to a command for the same storage; nothing where the environment says it, perhaps with a password.
+    fn as_option(&self) -> String {
+        match &self.storage {
+            Some(url) if std::env::var(luthier::launch::STORAGE_VARIABLE).as_ref() != Ok(url) => {
+                format!(" --storage {url}")
+            }
+            _ => String::new(),
+        }
+    }
 }
 
 /// Reads the command line and does what it says.
@@ -150,6 +169,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Train(args) => train::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Worker(args) => worker::run(&args),
+        Command::Launch(args) => launch::run(args),
         Command::Best(args) => best::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),

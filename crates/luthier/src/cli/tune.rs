@@ -3,16 +3,15 @@
 use std::io::Write;
 use std::num::ParseIntError;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
-use luthier::{Loaded, StudyFile};
-use luthier_core::{Event, History, Metrics, Params, Stop, TrialId};
-use luthier_runner::{Interrupt, Ledger, Limits, Trials, model_name};
-use luthier_train::device;
-use serde::Serialize;
+use luthier::StudyFile;
+use luthier_runner::{Interrupt, Limits, Trials};
 
-use super::output::{metrics, number, params, print, print_json, seconds, tell};
+use super::devices::DevicesArgs;
+use super::outcome::Worked;
+use super::output::tell;
 use super::place::{storage_of, with_progress};
 use super::progress::Progress;
 use super::work::Work;
@@ -21,9 +20,21 @@ use super::{Failure, FileArgs, StorageArgs};
 #[derive(Debug, Args)]
 pub(crate) struct TuneArgs {
     #[command(flatten)]
-    file: FileArgs,
+    study: TuningArgs,
+    /// Trials at once, each with one thread (search.parallel of the file)
+    #[arg(long)]
+    parallel: Option<usize>,
     #[command(flatten)]
-    storage: StorageArgs,
+    devices: DevicesArgs,
+}
+
+/// A study to tune, wherever that is done.
+#[derive(Debug, Args)]
+pub(super) struct TuningArgs {
+    #[command(flatten)]
+    pub(super) file: FileArgs,
+    #[command(flatten)]
+    pub(super) storage: StorageArgs,
     /// Configurations to try in all, those of earlier runs included (search.trials of the file); +50: so many more
     /// than until now
     #[arg(long, value_parser = read_trials)]
@@ -31,12 +42,27 @@ pub(crate) struct TuneArgs {
     /// Time for everything: 90s, 10m, 2h (search.timeout of the file)
     #[arg(long)]
     timeout: Option<String>,
-    /// Trials at once, each with one thread (search.parallel of the file)
-    #[arg(long)]
-    parallel: Option<usize>,
     /// Go on although the file, the data or the program has changed
     #[arg(long)]
-    force: bool,
+    pub(super) force: bool,
+}
+
+impl TuningArgs {
+    /// The study file, with what options say in the places of its own keys.
+    pub(super) fn open(&self, parallel: Option<usize>) -> Result<StudyFile, Failure> {
+        let mut sets = self.file.sets.clone();
+        if let Some(Trials::All(trials)) = self.trials {
+            sets.push(format!("search.trials={trials}"));
+        }
+        sets.extend(self.timeout.as_ref().map(|timeout| format!("search.timeout={timeout:?}")));
+        sets.extend(parallel.map(|parallel| format!("search.parallel={parallel}")));
+        Ok(StudyFile::open(&self.file.file, &sets)?)
+    }
+
+    /// Configurations to try.
+    pub(super) fn limit(&self, work: &Work) -> Trials {
+        self.trials.unwrap_or_else(|| work.file.trials().map_or(Trials::Unlimited, Trials::All))
+    }
 }
 
 /// A number of configurations, or with `+` so many more.
@@ -47,197 +73,39 @@ fn read_trials(text: &str) -> Result<Trials, ParseIntError> {
     }
 }
 
-#[derive(Serialize)]
-struct Tuned {
-    study: String,
-    stopped: Stop,
-    seconds: f64,
-    trials: Counts,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    best: Option<Winner>,
-}
-
-#[derive(Serialize, Default)]
-struct Counts {
-    complete: usize,
-    stopped: usize,
-    failed: usize,
-    infeasible: usize,
-    unfinished: usize,
-}
-
-#[derive(Serialize)]
-struct Winner {
-    trial: TrialId,
-    objective: String,
-    value: f64,
-    epoch: Option<u64>,
-    params: Params,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    test: Option<Metrics>,
-}
-
 pub(crate) fn run(args: &TuneArgs) -> Result<(), Failure> {
     let started = Instant::now();
-    let device = device(&args.file.device).map_err(Failure::usage)?;
-    let file = StudyFile::open(&args.file.file, &sets(args))?;
-    let loaded = with_progress(|progress| file.load(device, progress))?;
-    let storage = storage_of(&file, &args.storage)?;
-    let work = Work::open(file, loaded, storage, args.force)?;
+    let TuneArgs { study, parallel, devices } = args;
+    let file = study.open(parallel.or_else(|| devices.parallel()))?;
+    let loaded = with_progress(|progress| devices.load(&file, &study.file.device, progress))?;
+    let storage = storage_of(&file, &study.storage)?;
+    let work = Work::open(file, loaded, storage, study.force)?;
     let interrupt = Interrupt::default();
     stop_on_signals(&interrupt, "stopping; what is done is kept (once more to stop at once)")?;
     let history = work.ledger.history();
     let parallel = work.file.search.parallel;
     let limits = Limits {
-        trials: match args.trials {
-            Some(trials) => trials,
-            None => work.file.trials().map_or(Trials::Unlimited, Trials::All),
-        },
+        trials: study.limit(&work),
         deadline: work.file.search.timeout.map(|timeout| started + timeout),
         target: work.file.study.target,
         parallel,
     };
     let name = work.loaded.objective();
     let named = (name.as_str(), work.file.unit());
-    let progress = Progress::new(history, named, limits.trials.of(history), limits.deadline, args.file.json);
+    let progress = Progress::new(history, named, limits.trials.of(history), limits.deadline, study.file.json);
     let (stopped, file, loaded, mut ledger) = work.run(limits, interrupt, &progress)?;
     progress.finish();
 
-    if stopped != Stop::Interrupted {
-        test_winner(&mut ledger, &loaded, parallel)?;
-    }
-    let tuned = summary(&file, &loaded, ledger.history(), stopped, started.elapsed());
-    report(args, &file, ledger.history(), &tuned)?;
-    match stopped {
-        Stop::Interrupted => {
-            tell(&format!(
-                "interrupted; the study is intact, go on with: luthier tune {}",
-                args.file.file.display()
-            ));
-            Err(Failure::Interrupted)
-        }
-        Stop::Failing => Err(Failure::failed(
-            "too many trials failed in a row; the last cause is above, `luthier trials` lists them all",
-        )),
-        Stop::Timeout if tuned.best.is_none() => Err(Failure::failed(
-            "the time was up before any trial came to a value; what is done is kept: the same command goes on, \
-             with more time by --timeout",
-        )),
-        _ if tuned.best.is_none() => Err(Failure::failed("no trial came to a value")),
-        _ => Ok(()),
-    }
-}
-
-/// The file's own keys that options stand for.
-fn sets(args: &TuneArgs) -> Vec<String> {
-    let mut sets = args.file.sets.clone();
-    if let Some(Trials::All(trials)) = args.trials {
-        sets.push(format!("search.trials={trials}"));
-    }
-    sets.extend(args.timeout.as_ref().map(|timeout| format!("search.timeout={timeout:?}")));
-    sets.extend(args.parallel.map(|parallel| format!("search.parallel={parallel}")));
-    sets
-}
-
-/// Evaluates the winner on the test examples, unless that was done before.
-fn test_winner(ledger: &mut Ledger, loaded: &Loaded, threads: usize) -> Result<(), Failure> {
-    let Some(best) = ledger.history().best() else { return Ok(()) };
-    if best.tested.is_some() {
-        return Ok(());
-    }
-    let trial = best.id;
-    if best.imported {
-        tell(&format!("note: trial {trial}, the best one, was imported: there is no model of it to test"));
-        return Ok(());
-    }
-    if let Loaded::Command(_) = loaded {
-        return Ok(());
-    }
-    let Some(model) = ledger.storage().artifact(ledger.study().id, &model_name(trial))? else {
-        return Err(Failure::failed(format!("the model of trial {trial} is not in the storage any more")));
+    let worked = Worked {
+        file: &file,
+        loaded: &loaded,
+        stopped,
+        time: started.elapsed(),
+        storage: &study.storage,
+        json: study.file.json,
+        again: format!("luthier tune {}", study.file.file.display()),
     };
-    if let Some(metrics) = loaded.test(&model, threads).map_err(Failure::failed)? {
-        ledger.turn(|ledger| ledger.add(Event::Tested { trial, metrics: metrics.clone() }))?;
-    }
-    Ok(())
-}
-
-fn summary(file: &StudyFile, loaded: &Loaded, history: &History, stopped: Stop, time: Duration) -> Tuned {
-    let mut counts = Counts::default();
-    for trial in history.trials() {
-        match trial.state() {
-            "complete" => counts.complete += 1,
-            "stopped" => counts.stopped += 1,
-            "failed" => counts.failed += 1,
-            "infeasible" => counts.infeasible += 1,
-            _ => counts.unfinished += 1,
-        }
-    }
-    let best = history.best().and_then(|best| {
-        let luthier_core::Outcome::Complete { value, step, .. } = best.outcome.as_ref()? else { return None };
-        Some(Winner {
-            trial: best.id,
-            objective: loaded.objective(),
-            value: *value,
-            epoch: *step,
-            params: best.params.clone(),
-            test: best.tested.clone(),
-        })
-    });
-    Tuned { study: file.study.name.clone(), stopped, seconds: time.as_secs_f64(), trials: counts, best }
-}
-
-fn report(args: &TuneArgs, file: &StudyFile, history: &History, tuned: &Tuned) -> Result<(), Failure> {
-    if args.file.json {
-        return print_json(tuned);
-    }
-    let Counts { complete, stopped, failed, infeasible, unfinished } = &tuned.trials;
-    let counts: Vec<String> = [
-        (complete, "complete"),
-        (stopped, "stopped"),
-        (failed, "failed"),
-        (infeasible, "infeasible"),
-        (unfinished, "unfinished"),
-    ]
-    .into_iter()
-    .filter(|(count, _)| **count > 0)
-    .map(|(count, state)| format!("{count} {state}"))
-    .collect();
-    let mut text = format!(
-        "study `{}`: {} trial{} ({}) in {}; {}\n",
-        tuned.study,
-        history.trials().len(),
-        if history.trials().len() == 1 { "" } else { "s" },
-        counts.join(", "),
-        seconds(tuned.seconds),
-        tuned.stopped
-    );
-    match &tuned.best {
-        None => text += "no trial came to a value\n",
-        Some(best) => {
-            text += &format!(
-                "\nwinner: trial {}, {} {} at {} {}\n{}",
-                best.trial,
-                best.objective,
-                number(best.value),
-                file.unit(),
-                best.epoch.unwrap_or(0),
-                params(&best.params)
-            );
-            if let Some(test) = &best.test {
-                text += &format!("\ntest, sealed until now: {}\n", metrics(test));
-            }
-            let storage =
-                args.storage.storage.as_ref().map(|url| format!(" --storage {url}")).unwrap_or_default();
-            text += &format!(
-                "\nget its file{} with:\n  luthier best {}{storage} -o best.toml{}\n",
-                if file.is_command() { "" } else { " and its model" },
-                file.path.display(),
-                if file.is_command() { "" } else { " --model model.safetensors" }
-            );
-        }
-    }
-    print(&text)
+    worked.conclude(&mut ledger, parallel)
 }
 
 /// Sets `interrupt` at the first Ctrl-C or SIGTERM, and ends the program at the second.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use luthier::{Loaded, PROGRAM, StudyFile, difference, this_process};
-use luthier_core::{History, SessionRecord, Stop, Storage, StorageError, Study, StudyDefinition};
-use luthier_runner::{Interrupt, Ledger, Limits, Observer, Session};
+use luthier_core::{Event, History, SessionRecord, Stop, Storage, StorageError, Study, StudyDefinition};
+use luthier_runner::{Interrupt, Ledger, Limits, Observer, Session, Trials};
 
 use super::notices::tell_notices;
 use super::output::tell;
@@ -48,6 +48,26 @@ impl Work {
         Ok(Self { file, loaded, ledger, data })
     }
 
+    /// Tells workers by which file and up to how many trials they are to work, without working.
+    pub(super) fn announce(&mut self, trials: Trials) -> Result<(), Failure> {
+        let record = self.record();
+        let session = self.ledger.begin(&record, trials)?;
+        self.ledger.turn(|ledger| {
+            let at = ledger.history().last_moment();
+            ledger.add(Event::SessionEnded { session, cause: Stop::Interrupted, at })
+        })?;
+        Ok(())
+    }
+
+    fn record(&self) -> SessionRecord {
+        SessionRecord {
+            program: PROGRAM.to_owned(),
+            worker: Some(this_process()),
+            file: Some(self.file.text()),
+            data: Some(self.data.clone()),
+        }
+    }
+
     /// Works until a limit is reached, and says which.
     pub(super) fn run(
         self,
@@ -63,12 +83,7 @@ impl Work {
             limits,
             interrupt,
             observer,
-            record: SessionRecord {
-                program: PROGRAM.to_owned(),
-                worker: Some(this_process()),
-                file: Some(self.file.text()),
-                data: Some(self.data),
-            },
+            record: self.record(),
         };
         let (stopped, ledger) = session.run(self.ledger)?;
         Ok((stopped, self.file, self.loaded, ledger))

@@ -7,8 +7,8 @@ use clap::Args;
 use luthier::StudyFile;
 use luthier_core::{Stop, Trial};
 use luthier_runner::{Interrupt, Limits, Trials};
-use luthier_train::device;
 
+use super::devices::DevicesArgs;
 use super::output::{print, tell};
 use super::place::{storage_of, study_with_history, with_progress};
 use super::progress::Progress;
@@ -20,15 +20,17 @@ use super::{Failure, StudyArgs};
 pub(crate) struct WorkerArgs {
     #[command(flatten)]
     study: StudyArgs,
-    /// Trials at once, each with one thread
-    #[arg(long, default_value_t = 1)]
-    parallel: usize,
+    /// Trials at once, each with one thread [default: 1]
+    #[arg(long)]
+    parallel: Option<usize>,
     /// Stop after this time, and leave what is unfinished to others: 90s, 10m, 2h
     #[arg(long)]
     timeout: Option<String>,
     /// Where to compute
     #[arg(long, default_value = "cpu")]
     device: String,
+    #[command(flatten)]
+    devices: DevicesArgs,
     /// Work although the file, the data or the program is not that of the other workers
     #[arg(long)]
     force: bool,
@@ -36,9 +38,9 @@ pub(crate) struct WorkerArgs {
 
 pub(crate) fn run(args: &WorkerArgs) -> Result<(), Failure> {
     let started = Instant::now();
-    let device = device(&args.device).map_err(Failure::usage)?;
-    let file = file_of(args)?;
-    let loaded = with_progress(|progress| file.load(device, progress))?;
+    let parallel = args.parallel.or_else(|| args.devices.parallel()).unwrap_or(1);
+    let file = file_of(args, parallel)?;
+    let loaded = with_progress(|progress| args.devices.load(&file, &args.device, progress))?;
     let storage = storage_of(&file, &args.study.storage)?;
     let work = Work::open(file, loaded, storage, args.force)?;
     let interrupt = Interrupt::default();
@@ -53,7 +55,7 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<(), Failure> {
         },
         deadline: work.file.search.timeout.map(|timeout: Duration| started + timeout),
         target: work.file.study.target,
-        parallel: args.parallel,
+        parallel,
     };
     let name = work.loaded.objective();
     let named = (name.as_str(), work.file.unit());
@@ -77,10 +79,10 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<(), Failure> {
 }
 
 /// The study file: the one that is named, or the one that the study is worked on by.
-fn file_of(args: &WorkerArgs) -> Result<StudyFile, Failure> {
+fn file_of(args: &WorkerArgs, parallel: usize) -> Result<StudyFile, Failure> {
     let timeout = args.timeout.as_ref().map(|timeout| format!("search.timeout={timeout:?}"));
     let mut sets: Vec<String> = timeout.into_iter().collect();
-    sets.push(format!("search.parallel={}", args.parallel));
+    sets.push(format!("search.parallel={parallel}"));
     let path = PathBuf::from(&args.study.study);
     if path.extension().is_some_and(|extension| extension == "toml") {
         return Ok(StudyFile::open(&path, &sets)?);

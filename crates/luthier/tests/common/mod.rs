@@ -53,7 +53,12 @@ impl Sandbox {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_luthier"));
         // Only what a test writes may be found.
-        command.current_dir(self.folder()).args(args).env("LUTHIER_DATA", self.folder()).stdin(Stdio::null());
+        command
+            .current_dir(self.folder())
+            .args(args)
+            .env("LUTHIER_DATA", self.folder())
+            .env_remove("LUTHIER_STORAGE")
+            .stdin(Stdio::null());
         command
     }
 

@@ -1,0 +1,185 @@
+//! What a study came to: its winner measured on the test examples, and what is said at the end.
+
+use std::path::Path;
+use std::time::Duration;
+
+use luthier::{Loaded, StudyFile};
+use luthier_core::{Event, History, Metrics, Outcome, Params, Stop, TrialId};
+use luthier_runner::{Ledger, model_name};
+use serde::Serialize;
+
+use super::output::{metrics, number, params, print, print_json, seconds, tell};
+use super::{Failure, StorageArgs};
+
+#[derive(Serialize)]
+struct Tuned {
+    study: String,
+    stopped: Stop,
+    seconds: f64,
+    trials: Counts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best: Option<Winner>,
+}
+
+#[derive(Serialize, Default)]
+struct Counts {
+    complete: usize,
+    stopped: usize,
+    failed: usize,
+    infeasible: usize,
+    unfinished: usize,
+}
+
+#[derive(Serialize)]
+struct Winner {
+    trial: TrialId,
+    objective: String,
+    value: f64,
+    epoch: Option<u64>,
+    params: Params,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test: Option<Metrics>,
+}
+
+/// Work on a study that has ended.
+pub(super) struct Worked<'a> {
+    pub(super) file: &'a StudyFile,
+    pub(super) loaded: &'a Loaded,
+    pub(super) stopped: Stop,
+    pub(super) time: Duration,
+    pub(super) storage: &'a StorageArgs,
+    pub(super) json: bool,
+    /// The command that goes on, if it was interrupted.
+    pub(super) again: String,
+}
+
+impl Worked<'_> {
+    /// Measures the winner on the test examples, unless that was done before, prints what there is to say, and fails
+    /// where there is no winner.
+    pub(super) fn conclude(self, ledger: &mut Ledger, threads: usize) -> Result<(), Failure> {
+        if self.stopped != Stop::Interrupted {
+            test_winner(ledger, self.loaded, threads)?;
+        }
+        let tuned = self.summary(ledger.history());
+        if self.json {
+            print_json(&tuned)?;
+        } else {
+            print(&self.text(ledger.history(), &tuned))?;
+        }
+        match self.stopped {
+            Stop::Interrupted => {
+                tell(&format!("interrupted; the study is intact, go on with: {}", self.again));
+                Err(Failure::Interrupted)
+            }
+            Stop::Failing => Err(Failure::failed(
+                "too many trials failed in a row; the last cause is above, `luthier trials` lists them all",
+            )),
+            Stop::Timeout if tuned.best.is_none() => Err(Failure::failed(
+                "the time was up before any trial came to a value; what is done is kept: the same command goes on, \
+                 with more time by --timeout",
+            )),
+            _ if tuned.best.is_none() => Err(Failure::failed("no trial came to a value")),
+            _ => Ok(()),
+        }
+    }
+
+    fn summary(&self, history: &History) -> Tuned {
+        let mut counts = Counts::default();
+        for trial in history.trials() {
+            match trial.state() {
+                "complete" => counts.complete += 1,
+                "stopped" => counts.stopped += 1,
+                "failed" => counts.failed += 1,
+                "infeasible" => counts.infeasible += 1,
+                _ => counts.unfinished += 1,
+            }
+        }
+        let best = history.best().and_then(|best| {
+            let Outcome::Complete { value, step, .. } = best.outcome.as_ref()? else { return None };
+            Some(Winner {
+                trial: best.id,
+                objective: self.loaded.objective(),
+                value: *value,
+                epoch: *step,
+                params: best.params.clone(),
+                test: best.tested.clone(),
+            })
+        });
+        Tuned {
+            study: self.file.study.name.clone(),
+            stopped: self.stopped,
+            seconds: self.time.as_secs_f64(),
+            trials: counts,
+            best,
+        }
+    }
+
+    fn text(&self, history: &History, tuned: &Tuned) -> String {
+        let Counts { complete, stopped, failed, infeasible, unfinished } = &tuned.trials;
+        let counts: Vec<String> = [
+            (complete, "complete"),
+            (stopped, "stopped"),
+            (failed, "failed"),
+            (infeasible, "infeasible"),
+            (unfinished, "unfinished"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| **count > 0)
+        .map(|(count, state)| format!("{count} {state}"))
+        .collect();
+        let mut text = format!(
+            "study `{}`: {} trial{} ({}) in {}; {}\n",
+            tuned.study,
+            history.trials().len(),
+            if history.trials().len() == 1 { "" } else { "s" },
+            counts.join(", "),
+            seconds(tuned.seconds),
+            tuned.stopped
+        );
+        let Some(best) = &tuned.best else { return text + "no trial came to a value\n" };
+        text += &format!(
+            "\nwinner: trial {}, {} {} at {} {}\n{}",
+            best.trial,
+            best.objective,
+            number(best.value),
+            self.file.unit(),
+            best.epoch.unwrap_or(0),
+            params(&best.params)
+        );
+        if let Some(test) = &best.test {
+            text += &format!("\ntest, sealed until now: {}\n", metrics(test));
+        }
+        let path: &Path = &self.file.path;
+        text += &format!(
+            "\nget its file{} with:\n  luthier best {}{} -o best.toml{}\n",
+            if self.file.is_command() { "" } else { " and its model" },
+            path.display(),
+            self.storage.as_option(),
+            if self.file.is_command() { "" } else { " --model model.safetensors" }
+        );
+        text
+    }
+}
+
+/// Evaluates the winner on the test examples, unless that was done before.
+fn test_winner(ledger: &mut Ledger, loaded: &Loaded, threads: usize) -> Result<(), Failure> {
+    let Some(best) = ledger.history().best() else { return Ok(()) };
+    if best.tested.is_some() {
+        return Ok(());
+    }
+    let trial = best.id;
+    if best.imported {
+        tell(&format!("note: trial {trial}, the best one, was imported: there is no model of it to test"));
+        return Ok(());
+    }
+    if let Loaded::Command(_) = loaded {
+        return Ok(());
+    }
+    let Some(model) = ledger.storage().artifact(ledger.study().id, &model_name(trial))? else {
+        return Err(Failure::failed(format!("the model of trial {trial} is not in the storage any more")));
+    };
+    if let Some(metrics) = loaded.test(&model, threads).map_err(Failure::failed)? {
+        ledger.turn(|ledger| ledger.add(Event::Tested { trial, metrics: metrics.clone() }))?;
+    }
+    Ok(())
+}
