@@ -135,16 +135,18 @@ impl Ledger {
             let turn = storage.turn(self.study.id).map_err(LedgerError::from)?;
             self.catch_up()?;
             self.ended = self.history.ended().len();
-            let waiting = self.waiting.clone();
-            for event in std::mem::take(&mut self.waiting) {
-                self.tell(event)?;
+            let waiting = std::mem::take(&mut self.waiting);
+            if let Err(error) = waiting.iter().try_for_each(|event| self.tell(event.clone()).map(drop)) {
+                // It cannot follow what has happened, and never will.
+                drop(self.reload());
+                return Err(error.into());
             }
             let told = self.added.len();
             let result = work(self);
             if result.is_err() && self.added.len() > told {
-                // What was added on the way leads nowhere.
+                // What was added on the way leads nowhere. Where reading fails too, the first error says why.
                 self.waiting = waiting;
-                self.reload()?;
+                drop(self.reload());
                 return result;
             }
             match self.commit() {

@@ -56,7 +56,9 @@ impl Trials {
             Self::AsBefore => history.limit(),
             Self::Unlimited => None,
             Self::All(trials) => Some(trials),
-            Self::More(more) => Some(more + history.limit().unwrap_or(history.trials().len() as u64)),
+            Self::More(more) => {
+                Some(history.limit().unwrap_or(history.trials().len() as u64).saturating_add(more))
+            }
         }
     }
 }

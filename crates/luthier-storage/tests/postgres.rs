@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use luthier_core::{
-    Direction, Event, Params, SessionId, Storage, StudyDefinition, TrialId, testing::storage_contract,
+    Direction, Event, Params, SessionId, Storage, StorageError, StudyDefinition, TrialId,
+    testing::storage_contract,
 };
 use luthier_storage::PostgresStorage;
 use postgres::{Client, NoTls};
@@ -154,6 +155,22 @@ fn a_session_is_alive_as_long_as_it_is_heard_of_and_a_turn_ends_with_its_connect
     drop(turn);
     let wrong = PostgresStorage::open(&format!("{}?lease=soon", database.url())).map(|_| ()).unwrap_err();
     assert!(wrong.to_string().contains("expected lease=SECONDS, at least 1, found lease=soon"), "{wrong}");
+}
+
+#[test]
+fn who_stands_still_with_the_turn_is_passed_over() {
+    let Some(database) = Database::new() else { return };
+    let (one, other) = (database.open(), database.open());
+    let study = one.create_study(&definition()).unwrap().id;
+    // Its connection lives on, as that of a machine that has been suspended.
+    let turn = one.turn(study).unwrap();
+    drop(other.turn(study).unwrap());
+    other.append(study, 0, &[started(0)]).unwrap();
+    // When it wakes up it is refused, and loses nothing but its turn.
+    let late = one.append(study, 0, &[started(0)]);
+    assert!(matches!(late, Err(StorageError::Conflict { expected: 0, found: 1 })), "{late:?}");
+    drop(turn);
+    drop(one.turn(study).unwrap());
 }
 
 #[test]

@@ -37,8 +37,7 @@ impl Shared<'_> {
         let mut aftermath = self.aftermath();
         let history = ledger.history();
         let beaten = if decided { std::mem::take(&mut aftermath.beaten) } else { Vec::new() };
-        let first = aftermath.told.min(history.ended().len());
-        for (place, id) in history.ended().iter().enumerate().skip(first) {
+        for (place, id) in history.ended().iter().enumerate().skip(aftermath.told) {
             let Some(trial) = history.trial(*id) else { continue };
             let ours = trial.holder == ledger.session() || self.observer.hears_others();
             if let Some(outcome) = trial.outcome.as_ref().filter(|_| ours) {
@@ -51,7 +50,8 @@ impl Shared<'_> {
                 self.discard(trial, &checkpoint_name(*id), ledger.session())?;
             }
         }
-        aftermath.told = history.ended().len();
+        // A history that was read again may not have counted as far yet.
+        aftermath.told = aftermath.told.max(history.ended().len());
         let best = history.best().map(|best| best.id);
         if best != aftermath.best {
             let before = std::mem::replace(&mut aftermath.best, best);

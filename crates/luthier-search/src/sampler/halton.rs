@@ -75,21 +75,15 @@ mod tests {
 
     use luthier_core::{Direction, Distribution, History, Parameter, Purpose, Streams};
 
+    use super::super::points_of_scipy;
     use super::*;
 
     #[test]
     fn points_are_those_of_scipy() {
-        let fixture: serde_json::Value =
-            serde_json::from_str(include_str!("../../tests/fixtures/quasi_random.json")).unwrap();
         let bases: Vec<u64> = primes().take(256).collect();
-        for (n, row) in
-            fixture["numbers"].as_array().unwrap().iter().zip(fixture["halton"].as_array().unwrap())
-        {
-            for (j, x) in fixture["dimensions"].as_array().unwrap().iter().zip(row.as_array().unwrap()) {
-                let base = bases[j.as_u64().unwrap() as usize];
-                let ours = coordinate(n.as_u64().unwrap(), base, |_, digit| digit);
-                assert!((ours - x.as_f64().unwrap()).abs() < 1e-14, "point {n}, dimension {j}");
-            }
+        for (n, dimension, x) in points_of_scipy("halton") {
+            let ours = coordinate(n, bases[dimension], |_, digit| digit);
+            assert!((ours - x).abs() < 1e-14, "point {n}, dimension {dimension}");
         }
     }
 

@@ -121,20 +121,14 @@ mod tests {
 
     use luthier_core::{Purpose, Streams};
 
+    use super::super::points_of_scipy;
     use super::*;
 
     #[test]
     fn points_are_those_of_scipy() {
-        let fixture: serde_json::Value =
-            serde_json::from_str(include_str!("../../tests/fixtures/quasi_random.json")).unwrap();
-        let whole = |value: &serde_json::Value| value.as_u64().unwrap();
-        for (n, row) in
-            fixture["numbers"].as_array().unwrap().iter().zip(fixture["sobol"].as_array().unwrap())
-        {
-            for (j, x) in fixture["dimensions"].as_array().unwrap().iter().zip(row.as_array().unwrap()) {
-                let ours = f64::from(coordinate(whole(n), whole(j) as usize)) / 2_f64.powi(32);
-                assert_eq!(ours, x.as_f64().unwrap(), "point {n}, dimension {j}");
-            }
+        for (n, dimension, x) in points_of_scipy("sobol") {
+            let ours = f64::from(coordinate(n, dimension)) / 2_f64.powi(32);
+            assert_eq!(ours, x, "point {n}, dimension {dimension}");
         }
     }
 

@@ -7,9 +7,10 @@ use clap::Args;
 use luthier::StudyFile;
 use luthier_core::{Stop, Trial};
 use luthier_runner::{Interrupt, Limits, Trials};
+use serde::Serialize;
 
 use super::devices::DevicesArgs;
-use super::output::{print, tell};
+use super::output::{print, print_json, tell};
 use super::place::{storage_of, study_with_history, with_progress};
 use super::progress::Progress;
 use super::tune::stop_on_signals;
@@ -34,6 +35,14 @@ pub(crate) struct WorkerArgs {
     /// Work although the file, the data or the program is not that of the other workers
     #[arg(long)]
     force: bool,
+}
+
+#[derive(Serialize)]
+struct Worked {
+    study: String,
+    stopped: Stop,
+    /// Trials that ended here.
+    trials: usize,
 }
 
 pub(crate) fn run(args: &WorkerArgs) -> Result<(), Failure> {
@@ -70,6 +79,7 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<(), Failure> {
             tell("interrupted; the study is intact, and other workers go on");
             Err(Failure::Interrupted)
         }
+        _ if args.study.json => print_json(&Worked { study: file.study.name, stopped, trials }),
         _ => print(&format!(
             "study `{}`: {stopped}; {trials} trial{} ended here\n",
             file.study.name,
