@@ -6,6 +6,10 @@
 //! that step, infinite if it has none. Of the n trials that have reached a rung the best ⌊n / η⌋ go on, equal
 //! ones in the order of their numbers.
 //!
+//! Where the paper promotes whoever is among the best, here no more than ⌊n / η⌋ have ever left a rung. With a sampler
+//! that learns, most new trials are among the best of those so far; all of them would go on, and the steps would be spent
+//! on long trainings of early guesses (`docs/search.md` has what it is worth).
+//!
 //! In the form that **promotes**, each trial pauses at its rung. Whenever there is room, the highest rung that has
 //! a paused trial among its best is looked for, and that trial goes on to the next rung; without one, a new trial
 //! begins. Where none may begin and no trial has come to its end, the best at the highest rung runs to it, so
@@ -52,6 +56,8 @@ struct Entry {
     trial: TrialId,
     /// Whether it waits at this very rung.
     waits: bool,
+    /// Whether it has gone on from here.
+    gone: bool,
 }
 
 impl Asha {
@@ -81,15 +87,16 @@ impl Asha {
 /// The trials that have reached the rung at this step, best first.
 fn at_rung(view: &View<'_>, rung: u64, next: u64) -> Vec<Entry> {
     let reached = |losses: &[(u64, f64)]| losses.last().is_some_and(|last| last.0 >= rung);
+    let beyond = |losses: &[(u64, f64)], step: u64| losses.last().is_some_and(|last| last.0 > step);
     let finished = view.finished().filter(|trial| reached(trial.losses())).map(|trial| Entry {
         loss: best_until(trial.losses(), rung),
         trial: trial.id(),
         waits: false,
+        gone: beyond(trial.losses(), rung),
     });
-    let unfinished = view.unfinished().filter(|trial| reached(trial.losses())).map(|trial| Entry {
-        loss: best_until(trial.losses(), rung),
-        trial: trial.id(),
-        waits: trial.is_paused() && trial.losses().last().is_some_and(|last| last.0 < next),
+    let unfinished = view.unfinished().filter(|trial| reached(trial.losses())).map(|trial| {
+        let waits = trial.is_paused() && !beyond(trial.losses(), next.saturating_sub(1));
+        Entry { loss: best_until(trial.losses(), rung), trial: trial.id(), waits, gone: !waits }
     });
     let mut entries: Vec<Entry> = finished.chain(unfinished).collect();
     entries.sort_by(|a, b| a.loss.total_cmp(&b.loss).then(a.trial.cmp(&b.trial)));
@@ -137,8 +144,10 @@ impl Pruner for Asha {
             let budget = next.map_or(Budget::Full, Budget::Until);
             let entries = at_rung(view, *rung, next.unwrap_or(u64::MAX));
             let kept = entries.len() / self.factor.max(2) as usize;
+            let gone = entries.iter().filter(|entry| entry.gone).count();
             // Without R, nobody has reached the last of them.
-            if let Some(entry) = entries[..kept].iter().find(|entry| entry.waits) {
+            let next = entries[..kept].iter().find(|entry| entry.waits && gone < kept);
+            if let Some(entry) = next {
                 return Admission::Resume(entry.trial, budget);
             }
             highest = highest.or(entries.iter().find(|entry| entry.waits).map(|entry| entry.trial));
@@ -216,7 +225,13 @@ mod tests {
                 played.pause(promoted);
             }
         }
-        // One of four is one, and that is the new best, which waits at the first rung.
+        // One of four is one, and one has gone on: the new best waits until there are six.
+        for value in [0.95, 0.8] {
+            assert_eq!(asha.admit(&played.0.view()), Admission::New(Budget::Until(1)));
+            let trial = played.start(Some(1));
+            played.report(trial, 1, value);
+            played.pause(trial);
+        }
         assert_eq!(asha.admit(&played.0.view()), Admission::Resume(TrialId(3), Budget::Until(3)));
         played.add(Event::TrialResumed { trial: TrialId(3), until: Some(3), at: None });
         assert_eq!(asha.admit(&played.0.view()), Admission::New(Budget::Until(1)));

@@ -60,7 +60,7 @@ impl Default for Gp {
 
 impl Sampler for Gp {
     fn propose(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError> {
-        if view.finished().count() >= self.startup_trials
+        if super::observation::enough(view, self.startup_trials)
             && let Some(params) = propose(view, space, rng, None)
         {
             return Ok(params);

@@ -3,11 +3,13 @@
 //! | trial | counts as |
 //! | --- | --- |
 //! | complete, finite loss | its loss |
-//! | stopped by the search, or paused, with a finite report | its best loss so far, which running on could only have improved |
+//! | stopped by the search, or paused, with a finite report | the loss that is expected of it, had it run as far as others have: [`curves`](crate::curves) |
 //! | failed, infeasible, without any finite loss | without a loss: the region is avoided |
 //! | running | without a loss, and marked as running |
 
 use luthier_core::{Outcome, Params, View};
+
+use crate::curves::Curves;
 
 /// What is known of a configuration.
 #[derive(Debug, Clone, Copy)]
@@ -21,16 +23,18 @@ pub(super) struct Observation<'a> {
 
 /// The observations of a history: finished trials by number, then unfinished ones by number.
 pub(super) fn observations<'a>(view: &View<'a>) -> impl Iterator<Item = Observation<'a>> + use<'a> {
-    let finished = view.finished().map(|trial| {
+    let curves = Curves::new(view);
+    let after = curves.clone();
+    let finished = view.finished().map(move |trial| {
         let loss = match trial.outcome() {
             Outcome::Complete { .. } => trial.loss().filter(|loss| loss.is_finite()),
-            Outcome::Stopped { .. } => best_report(trial.losses()),
+            Outcome::Stopped { .. } => expected(&curves, trial.losses()),
             Outcome::Failed { .. } | Outcome::Infeasible { .. } => None,
         };
         Observation { params: trial.params(), loss, running: false }
     });
-    let unfinished = view.unfinished().map(|trial| {
-        let loss = trial.is_paused().then(|| best_report(trial.losses())).flatten();
+    let unfinished = view.unfinished().map(move |trial| {
+        let loss = trial.is_paused().then(|| expected(&after, trial.losses())).flatten();
         Observation { params: trial.params(), loss, running: loss.is_none() }
     });
     finished.chain(unfinished)
@@ -41,6 +45,6 @@ pub(super) fn enough(view: &View<'_>, trials: usize) -> bool {
     observations(view).filter(|observation| !observation.running).take(trials).count() >= trials
 }
 
-fn best_report(losses: &[(u64, f64)]) -> Option<f64> {
-    losses.iter().map(|(_, loss)| *loss).filter(|loss| loss.is_finite()).reduce(f64::min)
+fn expected(curves: &Curves, losses: &[(u64, f64)]) -> Option<f64> {
+    curves.forecast(losses).map(|forecast| forecast.loss).filter(|loss| loss.is_finite())
 }
