@@ -86,7 +86,7 @@ pub(crate) fn work(words: &[&str]) -> Result<()> {
     let [url, seconds] = words else { bail!("a URL and seconds") };
     let space = Space::new((0..5).map(|k| Parameter::new(format!("x{k}"), Distribution::float(0.0, 1.0))))?;
     let sampler = luthier::search::sampler("random").context("the sampler")?;
-    let pruner = luthier::search::pruner("none").context("the pruner")?;
+    let pruner = luthier::search::PrunerConfig::None.create();
     let search = SamplerAndPruner::new(sampler, pruner);
     let storage: std::sync::Arc<dyn Storage> = luthier::storage::open(url)?.into();
     let study = storage.study("bench")?.context("the study")?;

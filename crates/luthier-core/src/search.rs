@@ -63,6 +63,27 @@ pub enum StopReason {
         /// How many have reached the rung, this one included.
         of: u64,
     },
+    /// Its value is worse than a limit, or not finite.
+    BeyondThreshold {
+        /// The step.
+        step: u64,
+        /// Its value there, as a loss.
+        #[serde(with = "crate::trial::number")]
+        loss: f64,
+        /// The limit, as a loss.
+        #[serde(with = "crate::trial::number")]
+        threshold: f64,
+    },
+    /// Step by step it is significantly worse than the best trial.
+    WorseThanBest {
+        /// The last step that was compared.
+        step: u64,
+        /// The best trial.
+        best: TrialId,
+        /// The chance of such a difference between two that are equally good.
+        #[serde(with = "crate::trial::number")]
+        p: f64,
+    },
     /// The user's own program asked for it.
     Requested,
 }
@@ -78,6 +99,10 @@ impl fmt::Display for StopReason {
             }
             Self::BehindRung { step, rank, kept, of } => {
                 write!(f, "behind the rung at step {step}: number {rank} of {of}, of which {kept} go on")
+            }
+            Self::BeyondThreshold { step, .. } => write!(f, "worse than the limit at step {step}"),
+            Self::WorseThanBest { step, best, p } => {
+                write!(f, "worse than trial {best} by step {step} (Wilcoxon's test, p = {p:.3})")
             }
             Self::Requested => write!(f, "stopped on request"),
         }

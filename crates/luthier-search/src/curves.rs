@@ -103,7 +103,9 @@ impl Curves {
         let best = best_until(losses, u64::MAX)?;
         let mut forecast = Forecast { loss: best, variance: 0.0 };
         let passed = self.lines.partition_point(|line| line.step <= last(losses));
-        let Some(from) = passed.checked_sub(1).filter(|_| last(losses) < self.end) else {
+        // Behind the last step at which anybody was cut, and as far as anybody has come, there is nothing to expect.
+        let is_ahead = last(losses) < self.end || self.lines.last().is_some_and(|line| line.step >= self.end);
+        let Some(from) = passed.checked_sub(1).filter(|_| is_ahead) else {
             return Some(forecast);
         };
         let mut ahead = self.lines[from..].iter();

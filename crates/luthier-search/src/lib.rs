@@ -21,4 +21,5 @@ pub mod pruner;
 mod registry;
 pub mod sampler;
 
-pub use registry::{Entry, PRUNERS, SAMPLERS, pruner, sampler};
+pub use pruner::PrunerConfig;
+pub use registry::{Entry, SAMPLERS, sampler};

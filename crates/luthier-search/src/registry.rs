@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use luthier_core::{Pruner, Sampler};
+use luthier_core::Sampler;
 
-use crate::pruner::{Asha, NoPruner, Percentile};
 use crate::sampler::{Auto, Gp, Grid, Halton, Random, Sobol, Tpe};
 
 /// An algorithm with its name.
@@ -68,34 +67,9 @@ pub const SAMPLERS: &[Entry<dyn Sampler>] = &[
     },
 ];
 
-/// Every pruner.
-pub const PRUNERS: &[Entry<dyn Pruner>] = &[
-    Entry { name: "none", about: "every trial runs to its end", create: || Box::new(NoPruner) },
-    Entry {
-        name: "median",
-        about: "stops a trial whose best value so far is behind the median of complete trials at that step",
-        create: || Box::new(Percentile::median()),
-    },
-    Entry {
-        name: "asha",
-        about: "pauses trials after 1, 3, 9, … steps and lets the best third of each rung go on (ASHA)",
-        create: || Box::new(Asha::promoting()),
-    },
-    Entry {
-        name: "asha_stop",
-        about: "stops trials that are not in the best third at 1, 3, 9, … steps (ASHA)",
-        create: || Box::new(Asha::stopping()),
-    },
-];
-
 /// The sampler of this name (one of [`SAMPLERS`]) with its default settings.
 pub fn sampler(name: &str) -> Option<Box<dyn Sampler>> {
     find(SAMPLERS, name)
-}
-
-/// The pruner of this name (one of [`PRUNERS`]) with its default settings.
-pub fn pruner(name: &str) -> Option<Box<dyn Pruner>> {
-    find(PRUNERS, name)
 }
 
 fn find<T: ?Sized>(entries: &[Entry<T>], name: &str) -> Option<Box<T>> {

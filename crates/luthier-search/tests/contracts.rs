@@ -8,7 +8,7 @@ use luthier_core::{
     Space, Streams, TrialId,
 };
 use luthier_search::sampler::Grid;
-use luthier_search::{PRUNERS, SAMPLERS};
+use luthier_search::{PrunerConfig, SAMPLERS};
 
 #[test]
 fn samplers() {
@@ -19,16 +19,21 @@ fn samplers() {
 
 #[test]
 fn pruners() {
-    for entry in PRUNERS {
-        pruner_contract(&*entry.create());
+    for kind in PrunerConfig::KINDS {
+        let settings = match *kind {
+            "threshold" => ", limit = 1e12",
+            "patient" => ", patience = 3, pruner = \"asha_stop\"",
+            _ => "",
+        };
+        let pruner = PrunerConfig::parse(&format!("{{ kind = {kind:?}{settings} }}")).unwrap();
+        pruner_contract(&*pruner.create());
     }
 }
 
 #[test]
 fn a_search_over_a_grid_comes_to_its_end() {
     let space = Space::new([Parameter::new("x", Distribution::int(1, 3))]).unwrap();
-    let search =
-        SamplerAndPruner::new(Box::new(Grid::default()), luthier_search::pruner("none").expect("a name"));
+    let search = SamplerAndPruner::new(Box::new(Grid::default()), PrunerConfig::None.create());
     let mut events = Vec::new();
     let next = |events: &[Event], n| {
         let history = History::replay(Direction::Minimize, &record(events.to_vec())).unwrap();
@@ -52,10 +57,8 @@ fn names_find_their_algorithm() {
         SAMPLERS.iter().map(|entry| entry.name).collect::<Vec<_>>(),
         ["auto", "random", "sobol", "halton", "grid", "tpe", "gp"]
     );
-    assert_eq!(
-        PRUNERS.iter().map(|entry| entry.name).collect::<Vec<_>>(),
-        ["none", "median", "asha", "asha_stop"]
-    );
     assert!(luthier_search::sampler("median").is_none());
-    assert!(luthier_search::pruner("median").is_some_and(|pruner| pruner.decides()));
+    assert!(PrunerConfig::parse("median").unwrap().create().decides());
+    let missing = PrunerConfig::parse("threshold").unwrap_err();
+    assert!(missing.to_string().contains("limit"), "{missing}");
 }

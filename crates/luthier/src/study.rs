@@ -5,11 +5,13 @@ mod trial;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use luthier_core::config::Problems;
 use luthier_core::{
     Direction, Ending, Event, FailCause, History, MemoryStorage, Outcome, Params, SamplerAndPruner, Search,
     SessionRecord, Storage, StudyDefinition, Trial as StoredTrial, TrialId,
 };
 use luthier_runner::{Ledger, LedgerError, Trials};
+use luthier_search::PrunerConfig;
 use thiserror::Error;
 
 pub use trial::{Suggest, Trial};
@@ -20,16 +22,17 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Why a study cannot go on.
 #[derive(Debug, Error)]
 pub enum StudyError {
-    /// There is no sampler or pruner of that name.
-    #[error("there is no {what} {name:?}; there is {known}")]
+    /// There is no sampler of that name.
+    #[error("there is no sampler {name:?}; there is {known}")]
     Unknown {
-        /// `sampler` or `pruner`.
-        what: &'static str,
         /// The name.
         name: String,
         /// The names that there are.
         known: String,
     },
+    /// There is no such pruner, or a setting of it is wrong.
+    #[error("the pruner cannot be read: {0}")]
+    Pruner(Problems),
     /// The storage.
     #[error(transparent)]
     Storage(#[from] luthier_core::StorageError),
@@ -99,10 +102,11 @@ impl StudyBuilder {
         self
     }
 
-    /// What stops trials that cannot win: `median` (unless set) or `none`.
+    /// What stops trials that cannot win, as in a study file: the name of a [`PrunerConfig`], such as `median`
+    /// (unless set), or a table with settings, such as `{ kind = "asha", factor = 4 }`.
     #[must_use]
-    pub fn pruner(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.pruner);
+    pub fn pruner(mut self, pruner: &str) -> Self {
+        pruner.clone_into(&mut self.pruner);
         self
     }
 
@@ -125,7 +129,7 @@ impl StudyBuilder {
     ///
     /// # Errors
     ///
-    /// If sampler or pruner are unknown.
+    /// If sampler or pruner cannot be had.
     pub fn in_memory(self) -> Result<Study, StudyError> {
         self.open(Arc::new(MemoryStorage::new()))
     }
@@ -135,28 +139,18 @@ impl StudyBuilder {
     ///
     /// # Errors
     ///
-    /// If sampler or pruner are unknown, or the file cannot be used.
+    /// If sampler or pruner cannot be had, or the file cannot be used.
     pub fn stored_in(self, path: impl AsRef<Path>) -> Result<Study, StudyError> {
         let storage = luthier_storage::SqliteStorage::open(path.as_ref())?;
         self.open(Arc::new(storage))
     }
 
     fn open(self, storage: Arc<dyn Storage>) -> Result<Study, StudyError> {
-        let unknown = |what, name: &str, known: Vec<&str>| StudyError::Unknown {
-            what,
-            name: name.to_owned(),
-            known: known.join(", "),
-        };
-        let sampler = luthier_search::sampler(&self.sampler).ok_or_else(|| {
-            unknown(
-                "sampler",
-                &self.sampler,
-                luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect(),
-            )
+        let sampler = luthier_search::sampler(&self.sampler).ok_or_else(|| StudyError::Unknown {
+            name: self.sampler.clone(),
+            known: luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
         })?;
-        let pruner = luthier_search::pruner(&self.pruner).ok_or_else(|| {
-            unknown("pruner", &self.pruner, luthier_search::PRUNERS.iter().map(|entry| entry.name).collect())
-        })?;
+        let pruner = PrunerConfig::parse(&self.pruner).map_err(StudyError::Pruner)?.create();
         let definition = StudyDefinition {
             name: self.name.clone(),
             objective: "value".to_owned(),

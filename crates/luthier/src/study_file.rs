@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use luthier_core::config::{Fields, Kind, Node, Problems, Template, bounds};
 use luthier_core::{Params, SamplerAndPruner, Search, Space};
+use luthier_search::PrunerConfig;
+use luthier_search::pruner::Median;
 use thiserror::Error;
 
 pub use loaded::{LoadError, Loaded, Training};
@@ -40,8 +42,8 @@ luthier_core::settings! {
     pub struct SearchSection {
         /// What chooses configurations.
         sampler: String = "auto".to_owned();
-        /// What stops trials that cannot win.
-        pruner: String = "median".to_owned();
+        /// What stops trials that cannot win: the name of a kind, or a table with settings.
+        pruner: PrunerConfig = PrunerConfig::Median(Median::default());
         /// Configurations to try; 100 if neither they nor a timeout are given.
         trials: Option<u64> = None, bounds::COUNT;
         /// Time for everything, the final evaluation included: "90s", "10m", "2h".
@@ -237,13 +239,11 @@ impl StudyFile {
     ///
     /// # Errors
     ///
-    /// If sampler or pruner are unknown, which [`StudyFile::parse`] has made sure of.
+    /// If the sampler is unknown, which [`StudyFile::parse`] has made sure of.
     pub fn make_search(&self) -> Result<Box<dyn Search>, String> {
         let sampler = luthier_search::sampler(&self.search.sampler)
             .ok_or_else(|| format!("there is no sampler {}", self.search.sampler))?;
-        let pruner = luthier_search::pruner(&self.search.pruner)
-            .ok_or_else(|| format!("there is no pruner {}", self.search.pruner))?;
-        Ok(Box::new(SamplerAndPruner::new(sampler, pruner)))
+        Ok(Box::new(SamplerAndPruner::new(sampler, self.search.pruner.create())))
     }
 
     /// The folder of the file.

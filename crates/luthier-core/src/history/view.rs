@@ -116,6 +116,11 @@ impl<'a> Unfinished<'a> {
         &self.trial.losses
     }
 
+    /// A value of the objective as a loss.
+    pub fn loss_of(&self, value: f64) -> f64 {
+        self.trial.direction.loss(value)
+    }
+
     /// Whether the search has paused it. What else sets a trial aside, such as the end of the time, is of no matter
     /// to the search.
     pub fn is_paused(&self) -> bool {

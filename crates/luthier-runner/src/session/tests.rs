@@ -85,7 +85,8 @@ fn open_with(storage: &Arc<dyn Storage>, slots: Option<u32>) -> Ledger {
 }
 
 fn search(pruner: &str) -> SamplerAndPruner {
-    SamplerAndPruner::new(luthier_search::sampler("random").unwrap(), luthier_search::pruner(pruner).unwrap())
+    let pruner = luthier_search::PrunerConfig::parse(pruner).unwrap();
+    SamplerAndPruner::new(luthier_search::sampler("random").unwrap(), pruner.create())
 }
 
 fn run(

@@ -24,6 +24,7 @@ use std::cmp::Ordering;
 use luthier_core::{Admission, Budget, Decision, Pruner, Rng, StopReason, TrialId, Unfinished, View};
 
 use super::best_until;
+use super::rungs::{Rungs, last_step};
 
 /// What happens to a trial at a rung.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +42,10 @@ enum Form {
 /// // Each trial begins with a single step.
 /// assert_eq!(Asha::promoting().admit(&history.view()), Admission::New(Budget::Until(1)));
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asha {
-    /// Steps of the first rung, r. 1 by default.
-    pub first: u64,
-    /// The reduction factor η, at least 2: one of so many goes on. 3 by default.
-    pub factor: u64,
+    /// The rungs: r and η.
+    pub rungs: Rungs,
     form: Form,
 }
 
@@ -63,7 +62,7 @@ struct Entry {
 impl Asha {
     /// The form that pauses trials, and lets the best of them go on.
     pub fn promoting() -> Self {
-        Self { first: 1, factor: 3, form: Form::Promote }
+        Self { rungs: Rungs::default(), form: Form::Promote }
     }
 
     /// The form that stops trials for good.
@@ -71,16 +70,11 @@ impl Asha {
         Self { form: Form::Stop, ..Self::promoting() }
     }
 
-    /// The steps of the rungs; where R is not known, those that are of use when the last report was at `last`.
-    fn rungs(&self, view: &View<'_>, last: u64) -> Vec<u64> {
-        let (first, factor) = (self.first.max(1), self.factor.max(2));
-        let mut rungs = vec![first];
-        let mut next = first.saturating_mul(factor);
-        while view.steps().map_or(next / factor <= last, |steps| next.saturating_mul(factor) <= steps) {
-            rungs.push(next);
-            next = next.saturating_mul(factor);
-        }
-        rungs
+    /// The same form with other rungs.
+    #[must_use]
+    pub fn with_rungs(mut self, rungs: Rungs) -> Self {
+        self.rungs = rungs;
+        self
     }
 }
 
@@ -103,17 +97,10 @@ fn at_rung(view: &View<'_>, rung: u64, next: u64) -> Vec<Entry> {
     entries
 }
 
-/// The last step that any trial has reported.
-fn last_step(view: &View<'_>) -> u64 {
-    let last = |losses: &[(u64, f64)]| losses.last().map_or(0, |last| last.0);
-    let finished = view.finished().map(|trial| last(trial.losses()));
-    finished.chain(view.unfinished().map(|trial| last(trial.losses()))).max().unwrap_or(0)
-}
-
 impl Pruner for Asha {
     fn decide(&self, view: &View<'_>, trial: &Unfinished<'_>, _: &mut Rng) -> Decision {
         let Some(&(step, _)) = trial.losses().last() else { return Decision::Continue };
-        let rungs = self.rungs(view, step);
+        let rungs = self.rungs.steps(view, step);
         // Steps may be further apart than rungs: the highest rung that this report has reached counts.
         let before = trial.losses().iter().rev().nth(1).map_or(0, |report| report.0);
         let Some(&rung) = rungs.iter().rev().find(|rung| before < **rung && **rung <= step) else {
@@ -123,7 +110,7 @@ impl Pruner for Asha {
             return Decision::Continue;
         }
         let entries = at_rung(view, rung, rung);
-        let kept = (entries.len() as u64 / self.factor.max(2)).max(1);
+        let kept = (entries.len() as u64 / self.rungs.factor.max(2)).max(1);
         let rank = 1 + entries.iter().position(|entry| entry.trial == trial.id()).unwrap_or(0) as u64;
         match rank.cmp(&kept) {
             Ordering::Greater => {
@@ -137,13 +124,13 @@ impl Pruner for Asha {
         if self.form == Form::Stop {
             return Admission::New(Budget::Full);
         }
-        let rungs = self.rungs(view, last_step(view));
+        let rungs = self.rungs.steps(view, last_step(view));
         let mut highest = None;
         for (k, rung) in rungs.iter().enumerate().rev() {
             let next = rungs.get(k + 1).copied();
             let budget = next.map_or(Budget::Full, Budget::Until);
             let entries = at_rung(view, *rung, next.unwrap_or(u64::MAX));
-            let kept = entries.len() / self.factor.max(2) as usize;
+            let kept = entries.len() / self.rungs.factor.max(2) as usize;
             let gone = entries.iter().filter(|entry| entry.gone).count();
             // Without R, nobody has reached the last of them.
             let next = entries[..kept].iter().find(|entry| entry.waits && gone < kept);
@@ -167,45 +154,10 @@ impl Pruner for Asha {
 
 #[cfg(test)]
 mod tests {
-    use luthier_core::{
-        Direction, Ending, Event, History, Metrics, Outcome, Params, Purpose, Recorded, Report, Stop, Streams,
-    };
+    use luthier_core::{Direction, Ending, Event, History, Outcome};
 
+    use super::super::played::Played;
     use super::*;
-
-    /// A history that grows event by event.
-    struct Played(History);
-
-    impl Played {
-        fn new() -> Self {
-            Self(History::new(Direction::Minimize))
-        }
-
-        fn add(&mut self, event: Event) {
-            let revision = self.0.revision() + 1;
-            self.0.apply(&Recorded { revision, at_ms: 0, event }).expect("an event that can follow");
-        }
-
-        fn start(&mut self, until: Option<u64>) -> TrialId {
-            let trial = TrialId(self.0.trials().len() as u64);
-            self.add(Event::TrialStarted { trial, params: Params::new(), seed: 0, until, at: None });
-            trial
-        }
-
-        fn report(&mut self, trial: TrialId, step: u64, value: f64) {
-            self.add(Event::Reported { trial, report: Report { step, value, metrics: Metrics::default() } });
-        }
-
-        fn pause(&mut self, trial: TrialId) {
-            self.add(Event::TrialPaused { trial, cause: Stop::Search });
-        }
-
-        fn decide(&self, asha: &Asha, trial: TrialId) -> Decision {
-            let view = self.0.view();
-            let trial = view.get_unfinished(trial).expect("it runs");
-            asha.decide(&view, &trial, &mut Streams::new(0).at(Purpose::Pruner, 0))
-        }
-    }
 
     #[test]
     fn the_best_third_of_a_rung_goes_on() {

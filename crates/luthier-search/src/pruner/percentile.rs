@@ -11,39 +11,80 @@
 //! rises after its best step lowers the bar for nobody. As with both peers, only complete trials are
 //! compared with: those that were stopped would make the bar at late steps depend on how many got there.
 
+use luthier_core::config::Bound;
 use luthier_core::{Decision, Pruner, Rng, StopReason, Unfinished, View};
 
 use super::best_until;
 
-/// Stops a trial whose best loss so far is strictly above a percentile of the complete trials' best at the
-/// same step.
-///
-/// Nothing is stopped before [`startup_trials`](Self::startup_trials) trials are complete, nor in the
-/// warm-up, nor where fewer than [`min_trials`](Self::min_trials) had reported by that step. A report of
-/// NaN or an infinity is no value; a trial without any other is the worst possible one.
-///
-/// ```
-/// use luthier_search::pruner::Percentile;
-/// let top_quarter = Percentile::new(25.0).with_warmup_steps(3);
-/// assert_eq!(top_quarter.startup_trials, 5);
-/// assert_eq!(Percentile::median(), Percentile::new(50.0));
-/// ```
-#[derive(Debug, Clone, PartialEq)]
-pub struct Percentile {
-    /// The percentile of losses, in `0..=100`: 50 is the median, and 25 keeps only the top quarter.
-    pub percentile: f64,
-    /// Complete trials with reports before any trial is stopped. 5 by default.
-    pub startup_trials: usize,
-    /// Steps up to this one are not judged. By default (`None`) it is a tenth of the longest complete
-    /// trial, rounded up: 1 epoch of 10, 10 of 100. The first epochs say little, and least of a trial
-    /// whose learning rate is still warming up, for which a tenth of the training is usual.
-    pub warmup_steps: Option<u64>,
-    /// Complete trials that must have reported by a step for it to be judged. 1 by default, as
-    /// [`startup_trials`](Self::startup_trials) already asks for more.
-    pub min_trials: usize,
+const PERCENTILE: Bound<f64> =
+    Bound { expected: "a number from 0 to 100", holds: |x| (0.0..=100.0).contains(x) };
+
+luthier_core::settings! {
+    /// Stops a trial whose best loss so far is strictly above a percentile of the complete trials' best at the
+    /// same step.
+    ///
+    /// Nothing is stopped before [`startup_trials`](Self::startup_trials) trials are complete, nor in the
+    /// warm-up, nor where fewer than [`min_trials`](Self::min_trials) had reported by that step. A report of
+    /// NaN or an infinity is no value; a trial without any other is the worst possible one.
+    ///
+    /// ```
+    /// use luthier_search::pruner::Percentile;
+    /// let top_quarter = Percentile::new(25.0).with_warmup_steps(3);
+    /// assert_eq!(top_quarter.startup_trials, 5);
+    /// assert_eq!(Percentile::median(), Percentile::new(50.0));
+    /// ```
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Percentile {
+        /// The percentile of losses: 50 is the median, and 25 keeps only the top quarter.
+        percentile: f64 = 25.0, PERCENTILE;
+        /// Complete trials with reports before any trial is stopped.
+        startup_trials: usize = 5;
+        /// Steps up to this one are not judged. If left out, it is a tenth of the longest complete trial, rounded up:
+        /// 1 epoch of 10, 10 of 100. The first epochs say little, and least of a trial whose learning rate is still
+        /// warming up, for which a tenth of the training is usual.
+        warmup_steps: Option<u64> = None;
+        /// Complete trials that must have reported by a step for it to be judged.
+        min_trials: usize = 1;
+    }
+}
+
+luthier_core::settings! {
+    /// The percentile rule with the median (Golovin et al. 2017, "Google Vizier: a service for black-box optimization",
+    /// section 3.2).
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Median {
+        /// Complete trials with reports before any trial is stopped.
+        startup_trials: usize = 5;
+        /// Steps up to this one are not judged; a tenth of the longest complete trial if left out.
+        warmup_steps: Option<u64> = None;
+        /// Complete trials that must have reported by a step for it to be judged.
+        min_trials: usize = 1;
+    }
+}
+
+impl Default for Median {
+    fn default() -> Self {
+        Self { startup_trials: 5, warmup_steps: None, min_trials: 1 }
+    }
+}
+
+impl From<&Median> for Percentile {
+    fn from(median: &Median) -> Self {
+        Self {
+            percentile: 50.0,
+            startup_trials: median.startup_trials,
+            warmup_steps: median.warmup_steps,
+            min_trials: median.min_trials,
+        }
+    }
 }
 
 impl Percentile {
+    /// Stops a trial that is behind the median of the complete ones.
+    pub fn median() -> Self {
+        Self::from(&Median::default())
+    }
+
     /// The rule with this percentile (clamped to `0..=100`) and the default settings.
     pub fn new(percentile: f64) -> Self {
         Self {

@@ -18,7 +18,8 @@ pub(super) struct Start {
     #[serde(default)]
     pub(super) seed: u64,
     pub(super) sampler: Option<String>,
-    pub(super) pruner: Option<String>,
+    /// A name, or an object with `kind` and settings.
+    pub(super) pruner: Option<serde_json::Value>,
 }
 
 /// What is to be optimised.

@@ -20,6 +20,7 @@ use luthier_core::{
     Decision, Ending, Event, FailCause, History, Metrics, Next, Outcome, Params, Purpose, Recorded, Report,
     SamplerAndPruner, Search, Space, Stop, StopReason, Streams, TrialId, trial_seed,
 };
+use luthier_search::PrunerConfig;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -131,21 +132,18 @@ impl Asked {
         let (space, direction) = problem::read(&start.problem)?;
         let steps = start.problem.max_fidelity;
         // Where trials report, stopping early matters more than anything else.
-        let pruner = start.pruner.as_deref().unwrap_or(if steps.is_some() { "asha" } else { "none" });
+        let default = || if steps.is_some() { "asha".to_owned() } else { "none".to_owned() };
+        let pruner = start.pruner.as_ref().map_or_else(default, problem::inline);
+        let pruner = PrunerConfig::parse(&pruner).map_err(|problems| problems.to_string())?;
         let sampler = start.sampler.as_deref().unwrap_or("auto");
-        let unknown = |what: &str, name: &str, known: Vec<&str>| {
-            format!("there is no {what} {name:?}; there is {}", known.join(", "))
-        };
-        let samplers = luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect();
-        let pruners = luthier_search::PRUNERS.iter().map(|entry| entry.name).collect();
-        let search = SamplerAndPruner::new(
-            luthier_search::sampler(sampler).ok_or_else(|| unknown("sampler", sampler, samplers))?,
-            luthier_search::pruner(pruner).ok_or_else(|| unknown("pruner", pruner, pruners))?,
-        );
+        let sampler = luthier_search::sampler(sampler).ok_or_else(|| {
+            let known: Vec<&str> = luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect();
+            format!("there is no sampler {sampler:?}; there is {}", known.join(", "))
+        })?;
         Ok(Self {
             history: History::new(direction).with_steps(steps),
             space,
-            search: Box::new(search),
+            search: Box::new(SamplerAndPruner::new(sampler, pruner.create())),
             seed: start.seed,
             steps,
             reasons: Vec::new(),

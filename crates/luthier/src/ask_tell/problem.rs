@@ -73,3 +73,19 @@ fn like(distribution: Option<&Distribution>, value: &Value) -> Value {
         _ => value.clone(),
     }
 }
+
+/// A JSON value as it is written in a study file.
+pub(super) fn inline(value: &serde_json::Value) -> String {
+    use serde_json::Value as Json;
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Object(keys) => {
+            let keys = keys.iter().map(|(key, value)| match value {
+                Json::String(text) => format!("{key:?} = {text:?}"),
+                other => format!("{key:?} = {}", inline(other)),
+            });
+            format!("{{ {} }}", keys.collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}

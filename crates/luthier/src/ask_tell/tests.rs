@@ -153,7 +153,7 @@ fn lines_that_cannot_be_followed_change_nothing() {
         &with(x.clone(), json!({"sampler": "magic"})),
         "no sampler \"magic\"; there is auto, random, sobol",
     );
-    refused(&with(x.clone(), json!({"pruner": "magic"})), "no pruner \"magic\"");
+    refused(&with(x.clone(), json!({"pruner": "magic"})), "one of none, median");
     assert_eq!(session.line(&with(x, json!({"seed": 1}))), Ok(Some(r#"{"ready":true}"#.to_owned())));
 
     let mut told = |line: &str, expected: &str| match session.line(line) {

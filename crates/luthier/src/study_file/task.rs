@@ -6,6 +6,7 @@ use luthier_core::config::{
 };
 use luthier_core::{Admission, Budget, Direction, History};
 use luthier_runner::{CommandConfig, CommandObjective};
+use luthier_search::PrunerConfig;
 use luthier_train::model::ModelConfig;
 use luthier_train::{DataConfig, Metric, MetricName, TrainConfig};
 
@@ -172,9 +173,10 @@ fn reported(root: &Node, problems: &mut Problems) -> Option<(String, Direction)>
 fn refuse_pauses(root: &Node, problems: &mut Problems) {
     let resumes = root.get("command").and_then(|command| command.get("resumes"));
     let Some(node) = root.get("search").and_then(|search| search.get("pruner")) else { return };
-    let Some(pruner) = node.as_str().and_then(luthier_search::pruner) else { return };
+    // What cannot be read is reported where the section is.
+    let Some(pruner) = PrunerConfig::decode(node, "", &mut Problems::new("")) else { return };
     let history = History::new(Direction::Minimize);
-    let pauses = matches!(pruner.admit(&history.view()), Admission::New(Budget::Until(_)));
+    let pauses = matches!(pruner.create().admit(&history.view()), Admission::New(Budget::Until(_)));
     if !pauses || resumes.is_some_and(|resumes| resumes.kind == Kind::Bool(true)) {
         return;
     }

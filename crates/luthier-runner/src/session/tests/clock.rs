@@ -17,12 +17,10 @@ pub(super) fn dawdle(run: u64) -> impl Fn(&dyn TrialHandle, u64) + Send + Sync {
 
 pub(super) fn searches() -> Vec<(&'static str, SamplerAndPruner)> {
     let of = |sampler: &str, pruner: &str| {
-        SamplerAndPruner::new(
-            luthier_search::sampler(sampler).unwrap(),
-            luthier_search::pruner(pruner).unwrap(),
-        )
+        let pruner = luthier_search::PrunerConfig::parse(pruner).unwrap();
+        SamplerAndPruner::new(luthier_search::sampler(sampler).unwrap(), pruner.create())
     };
-    ["none", "median", "asha", "asha_stop"].map(|pruner| (pruner, of("tpe", pruner))).into()
+    ["none", "median", "asha", "asha_stop", "halving", "hyperband", "curve"].map(|pruner| (pruner, of("tpe", pruner))).into()
 }
 
 pub(super) fn ordered(
