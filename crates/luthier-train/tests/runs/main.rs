@@ -8,4 +8,5 @@ mod forks;
 mod hooks;
 mod models;
 mod own;
+mod pauses;
 mod stopping;

@@ -9,10 +9,12 @@
 mod decode;
 mod encode;
 mod fit;
+mod flags;
 mod new_rows;
 
 pub use encode::EncodedTargets;
-pub use new_rows::{Flag, NewRows, RowFlags};
+pub use flags::{Flag, RowFlags};
+pub use new_rows::NewRows;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,16 +1,14 @@
 //! Reading new data as the training data was read, and saying where it is unlike it.
 
-use std::fmt;
 use std::io::Read;
 use std::path::Path;
-
-use serde::Serialize;
 
 use super::super::error::{did_you_mean, list};
 use super::super::images::{Form, NewImages, decode};
 use super::super::raw_table::{RawTable, number};
 use super::super::table_csv::canonical;
 use super::super::{Column, ColumnValues, DataError, Images, Inputs, Table, Targets, Texts, idx, text};
+use super::flags::{Flag, RowFlags};
 use super::{
     CategoricalEncoding, ColumnEncoding, ImageEncoding, InputEncoding, Preprocessor, TargetEncoding,
     TextEncoding,
@@ -28,69 +26,6 @@ pub struct NewRows {
     pub targets: Result<Option<Targets>, DataError>,
     /// What a person should know, such as columns that are not used.
     pub notices: Vec<String>,
-}
-
-/// Where a row is unlike the training data.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RowFlags {
-    /// The line on which the row begins, or its number where a file has no lines; counted from 1.
-    pub line: u64,
-    /// What is unlike; empty for most rows.
-    pub flags: Vec<Flag>,
-}
-
-/// One way in which a row is unlike the training data.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Flag {
-    /// A category that no training row had; it is encoded as zeros.
-    UnseenCategory {
-        /// The column.
-        column: String,
-        /// The category.
-        value: String,
-    },
-    /// A number outside the range of the training rows.
-    OutOfRange {
-        /// The column.
-        column: String,
-        /// The number.
-        value: f64,
-        /// The smallest training value.
-        min: f64,
-        /// The largest training value.
-        max: f64,
-    },
-    /// A missing value in a column that was never missing in training.
-    Missing {
-        /// The column.
-        column: String,
-    },
-    /// More than half of a text's words are not in the vocabulary.
-    UnknownWords {
-        /// How many are not.
-        unknown: usize,
-        /// How many words the text has; 0 for a text without any.
-        words: usize,
-    },
-}
-
-impl fmt::Display for Flag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnseenCategory { column, value } => {
-                write!(f, "`{column}` is `{value}`, which training never had")
-            }
-            Self::OutOfRange { column, value, min, max } => {
-                write!(f, "`{column}` is {value}, in training it was from {min} to {max}")
-            }
-            Self::Missing { column } => write!(f, "`{column}` is missing, in training it never was"),
-            Self::UnknownWords { words: 0, .. } => f.write_str("the text has no words"),
-            Self::UnknownWords { unknown, words } => {
-                write!(f, "{unknown} of {words} words are not in the vocabulary")
-            }
-        }
-    }
 }
 
 impl Preprocessor {
@@ -292,14 +227,6 @@ impl Preprocessor {
 /// Whether the name of a file says that it is one text.
 fn is_text_file(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"))
-}
-
-impl TextEncoding {
-    /// Where a text is unlike those of training.
-    fn flag(&self, text: &str) -> Option<Flag> {
-        let (words, unknown) = self.vocabulary.count(text);
-        (words == 0 || unknown * 2 > words).then_some(Flag::UnknownWords { unknown, words })
-    }
 }
 
 impl ImageEncoding {
