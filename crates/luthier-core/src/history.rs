@@ -343,7 +343,7 @@ impl History {
 
     /// What an algorithm sees.
     pub fn view(&self) -> View<'_> {
-        View { trials: &self.trials, steps: self.steps, closed: false }
+        View { trials: &self.trials, steps: self.steps, limit: self.limit, closed: false }
     }
 }
 

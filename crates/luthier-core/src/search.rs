@@ -132,6 +132,13 @@ pub trait Search: Send + Sync {
     /// Whether a running trial goes on after its latest report.
     fn decide(&self, view: &View<'_>, trial: &Unfinished<'_>, rng: &mut Rng) -> Decision;
 
+    /// Paused trials that [`Search::next`] will never let go on, whatever else happens up to the study's limit: their
+    /// checkpoints are of no use. Leaving one out is always right.
+    fn given_up(&self, view: &View<'_>) -> Vec<TrialId> {
+        let _ = view;
+        Vec::new()
+    }
+
     /// Whether [`Search::decide`] can ever stop a trial. If not, a trial need not wait for it.
     fn decides(&self) -> bool {
         true
@@ -193,6 +200,12 @@ pub trait Pruner: Send + Sync {
         Admission::New(Budget::Full)
     }
 
+    /// Paused trials that [`Pruner::admit`] will never let go on, whatever else happens up to the study's limit.
+    fn given_up(&self, view: &View<'_>) -> Vec<TrialId> {
+        let _ = view;
+        Vec::new()
+    }
+
     /// Whether it can stop a trial at all.
     fn decides(&self) -> bool {
         true
@@ -238,6 +251,10 @@ impl Search for SamplerAndPruner {
 
     fn decide(&self, view: &View<'_>, trial: &Unfinished<'_>, rng: &mut Rng) -> Decision {
         self.pruner.decide(view, trial, rng)
+    }
+
+    fn given_up(&self, view: &View<'_>) -> Vec<TrialId> {
+        self.pruner.given_up(view)
     }
 
     fn decides(&self) -> bool {

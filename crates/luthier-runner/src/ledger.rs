@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use luthier_core::{
     Event, History, HistoryError, Moment, Params, Presence, Recorded, SessionId, SessionRecord, Storage,
-    StorageError, Study, TrialId, trial_seed,
+    StorageError, Study, TrialId, Turn, trial_seed,
 };
 use thiserror::Error;
 
@@ -132,8 +132,9 @@ impl Ledger {
     ) -> Result<T, E> {
         let storage = Arc::clone(&self.storage);
         loop {
-            let turn = storage.turn(self.study.id).map_err(LedgerError::from)?;
-            self.catch_up()?;
+            let turn = storage.turn(self.study.id, self.history.revision());
+            let (turn, news) = turn.map_err(LedgerError::from)?;
+            self.hear(news)?;
             self.ended = self.history.ended().len();
             let waiting = std::mem::take(&mut self.waiting);
             if let Err(error) = waiting.iter().try_for_each(|event| self.tell(event.clone()).map(drop)) {
@@ -149,7 +150,7 @@ impl Ledger {
                 drop(self.reload());
                 return result;
             }
-            match self.commit() {
+            match self.commit(turn) {
                 Ok(()) => return result,
                 // The connection that held the turn broke, and somebody else was let in.
                 Err(LedgerError::Storage(StorageError::Conflict { .. })) => {
@@ -163,7 +164,6 @@ impl Ledger {
                     return Err(error.into());
                 }
             }
-            drop(turn);
         }
     }
 
@@ -240,7 +240,12 @@ impl Ledger {
     ///
     /// If it cannot be read.
     pub fn catch_up(&mut self) -> Result<(), LedgerError> {
-        for recorded in self.storage.read(self.study.id, self.history.revision())? {
+        let news = self.storage.read(self.study.id, self.history.revision())?;
+        self.hear(news)
+    }
+
+    fn hear(&mut self, news: Vec<Recorded>) -> Result<(), LedgerError> {
+        for recorded in news {
             apply(&mut self.history, &recorded, &self.study)?;
             self.decided |= recorded.event.is_decision();
             self.news.push(recorded.event);
@@ -278,13 +283,14 @@ impl Ledger {
         self.history.wait(at);
     }
 
-    fn commit(&mut self) -> Result<(), LedgerError> {
+    /// Stores what was added, and lets the next one in.
+    fn commit(&mut self, turn: Box<dyn Turn + '_>) -> Result<(), LedgerError> {
         let added = std::mem::take(&mut self.added);
         if added.is_empty() {
             return Ok(());
         }
         let after = self.history.revision() - added.len() as u64;
-        for recorded in self.storage.append(self.study.id, after, &added)? {
+        for recorded in turn.append(after, &added)? {
             self.history.stamp(&recorded);
             self.decided |= recorded.event.is_decision();
         }

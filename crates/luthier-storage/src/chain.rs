@@ -1,5 +1,6 @@
 //! The digests by which a changed event is found: each is SHA-256 over the one before, the event's place and time,
-//! and its text. The first follows the study's definition.
+//! and its text, the numbers in eight bytes with the highest first. The first follows the study's definition. The
+//! function `luthier_append` of PostgreSQL computes the same.
 
 use sha2::{Digest as _, Sha256};
 
@@ -15,8 +16,8 @@ pub(crate) fn origin(definition: &str) -> Digest {
 pub(crate) fn link(before: &[u8], revision: i64, at_ms: i64, event: &str) -> Digest {
     Sha256::new()
         .chain_update(before)
-        .chain_update(revision.to_le_bytes())
-        .chain_update(at_ms.to_le_bytes())
+        .chain_update(revision.to_be_bytes())
+        .chain_update(at_ms.to_be_bytes())
         .chain_update(event.as_bytes())
         .finalize()
         .into()

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use luthier_core::{Presence, SessionId, StorageError, Turn};
+use luthier_core::{Presence, SessionId, StorageError};
 
 use crate::artifacts::{create_folder, names_in, remove_half_written};
 use crate::errors;
@@ -96,18 +96,16 @@ fn is_locked(path: &Path) -> io::Result<bool> {
 }
 
 /// The right to write.
-struct FileTurn(File);
+pub(crate) struct Locked(File);
 
-impl Turn for FileTurn {}
-
-impl Drop for FileTurn {
+impl Drop for Locked {
     fn drop(&mut self) {
         drop(self.0.unlock());
     }
 }
 
 /// Waits for the turn in `folder`. The operating system lets those who wait in as they came.
-pub(crate) fn turn<'a>(folder: &Path) -> Result<Box<dyn Turn + 'a>, StorageError> {
+pub(crate) fn turn(folder: &Path) -> Result<Locked, StorageError> {
     let open = || File::options().create(true).truncate(false).write(true).open(folder.join(TURN));
     let locked = open()
         .or_else(|error| match error.kind() {
@@ -115,8 +113,5 @@ pub(crate) fn turn<'a>(folder: &Path) -> Result<Box<dyn Turn + 'a>, StorageError
             _ => Err(error),
         })
         .and_then(|file| file.lock().map(|()| file));
-    match locked {
-        Ok(file) => Ok(Box::new(FileTurn(file))),
-        Err(error) => Err(errors::io("cannot wait for a turn to write", folder, error)),
-    }
+    locked.map(Locked).map_err(|error| errors::io("cannot wait for a turn to write", folder, error))
 }

@@ -219,9 +219,15 @@ impl Storage for SqliteStorage {
         self.forget_discarded_folder(study.0)
     }
 
-    fn turn(&self, study: StudyId) -> Result<Box<dyn Turn + '_>, StorageError> {
+    fn turn(
+        &self,
+        study: StudyId,
+        after: Revision,
+    ) -> Result<(Box<dyn Turn + '_>, Vec<Recorded>), StorageError> {
         self.check_study(&self.connection(), study)?;
-        presence::turn(&self.artifacts.folder(study))
+        let locked = presence::turn(&self.artifacts.folder(study))?;
+        let news = self.read(study, after)?;
+        Ok((Box::new(FileTurn { storage: self, study, _locked: locked }), news))
     }
 
     fn enroll(&self, study: StudyId, session: SessionId) -> Result<Box<dyn Presence>, StorageError> {
@@ -343,6 +349,19 @@ impl Storage for SqliteStorage {
     fn remove_artifact(&self, study: StudyId, name: &str) -> Result<(), StorageError> {
         self.check_study(&self.connection(), study)?;
         self.artifacts.remove(study, name)
+    }
+}
+
+/// The turn on a study, as long as a file is locked.
+struct FileTurn<'a> {
+    storage: &'a SqliteStorage,
+    study: StudyId,
+    _locked: presence::Locked,
+}
+
+impl Turn for FileTurn<'_> {
+    fn append(self: Box<Self>, after: Revision, events: &[Event]) -> Result<Vec<Recorded>, StorageError> {
+        self.storage.append(self.study, after, events)
     }
 }
 

@@ -149,9 +149,9 @@ fn a_session_is_alive_as_long_as_it_is_heard_of_and_a_turn_ends_with_its_connect
     assert_eq!(other.living(study).unwrap(), [SessionId(3)].into());
 
     // A turn whose connection has ended does not hold others up.
-    let turn = one.turn(study).unwrap();
+    let turn = one.turn(study, 0).unwrap();
     database.cut();
-    drop(other.turn(study).unwrap());
+    drop(other.turn(study, 0).unwrap());
     drop(turn);
     let wrong = PostgresStorage::open(&format!("{}?lease=soon", database.url())).map(|_| ()).unwrap_err();
     assert!(wrong.to_string().contains("expected lease=SECONDS, at least 1, found lease=soon"), "{wrong}");
@@ -163,14 +163,14 @@ fn who_stands_still_with_the_turn_is_passed_over() {
     let (one, other) = (database.open(), database.open());
     let study = one.create_study(&definition()).unwrap().id;
     // Its connection lives on, as that of a machine that has been suspended.
-    let turn = one.turn(study).unwrap();
-    drop(other.turn(study).unwrap());
+    let turn = one.turn(study, 0).unwrap();
+    drop(other.turn(study, 0).unwrap());
     other.append(study, 0, &[started(0)]).unwrap();
     // When it wakes up it is refused, and loses nothing but its turn.
     let late = one.append(study, 0, &[started(0)]);
     assert!(matches!(late, Err(StorageError::Conflict { expected: 0, found: 1 })), "{late:?}");
     drop(turn);
-    drop(one.turn(study).unwrap());
+    drop(one.turn(study, 0).unwrap());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::{Distribution, Outcome, Params, Stop, TrialId};
 pub struct View<'a> {
     pub(super) trials: &'a [Trial],
     pub(super) steps: Option<u64>,
+    pub(super) limit: Option<u64>,
     pub(super) closed: bool,
 }
 
@@ -25,6 +26,15 @@ impl<'a> View<'a> {
     /// The reports of a trial that runs its whole length, where that is known and the same for all.
     pub fn steps(&self) -> Option<u64> {
         self.steps
+    }
+
+    /// The trials that may still begin at most, where there is a limit.
+    pub fn left(&self) -> Option<u64> {
+        if self.closed {
+            Some(0)
+        } else {
+            self.limit.map(|limit| limit.saturating_sub(self.trials.len() as u64))
+        }
     }
 
     /// Whether no new trial may begin: only paused ones may go on.

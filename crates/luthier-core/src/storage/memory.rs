@@ -74,7 +74,11 @@ struct InTurn<'a> {
     study: StudyId,
 }
 
-impl Turn for InTurn<'_> {}
+impl Turn for InTurn<'_> {
+    fn append(self: Box<Self>, after: Revision, events: &[Event]) -> Result<Vec<Recorded>, StorageError> {
+        self.storage.append(self.study, after, events)
+    }
+}
 
 impl Drop for InTurn<'_> {
     fn drop(&mut self) {
@@ -114,7 +118,11 @@ impl Storage for MemoryStorage {
         removed.map(|_| ()).ok_or(StorageError::NoSuchStudy(study))
     }
 
-    fn turn(&self, study: StudyId) -> Result<Box<dyn Turn + '_>, StorageError> {
+    fn turn(
+        &self,
+        study: StudyId,
+        after: Revision,
+    ) -> Result<(Box<dyn Turn + '_>, Vec<Recorded>), StorageError> {
         let mut inner = self.inner();
         let kept = inner.get(study)?;
         kept.tickets += 1;
@@ -123,7 +131,8 @@ impl Storage for MemoryStorage {
         while inner.get(study)?.queue.front() != Some(&ticket) {
             inner = self.turned.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
-        Ok(Box::new(InTurn { storage: self, study }))
+        let news = inner.get(study)?.events.iter().skip(after as usize).cloned().collect();
+        Ok((Box::new(InTurn { storage: self, study }), news))
     }
 
     fn enroll(&self, study: StudyId, session: SessionId) -> Result<Box<dyn Presence>, StorageError> {

@@ -52,7 +52,10 @@ pub enum StorageError {
 pub trait Presence: Send + Sync {}
 
 /// Held by who appends next; dropping it lets the next one in.
-pub trait Turn {}
+pub trait Turn {
+    /// Appends as [`Storage::append`] does, and lets the next one in.
+    fn append(self: Box<Self>, after: Revision, events: &[Event]) -> Result<Vec<Recorded>, StorageError>;
+}
 
 /// Where studies are kept.
 ///
@@ -73,11 +76,16 @@ pub trait Storage: Send + Sync {
     /// Removes a study with its events and artifacts.
     fn delete_study(&self, study: StudyId) -> Result<(), StorageError>;
 
-    /// Waits until whoever else is about to append has done so, first come, first served.
+    /// Waits until whoever else is about to append has done so, first come, first served, and reads the events after
+    /// revision `after` then, as [`Storage::read`] does.
     ///
     /// Appending is safe without it: [`Storage::append`] refuses what was made for an older revision. But many
     /// writers without turns mostly refuse each other.
-    fn turn(&self, study: StudyId) -> Result<Box<dyn Turn + '_>, StorageError>;
+    fn turn(
+        &self,
+        study: StudyId,
+        after: Revision,
+    ) -> Result<(Box<dyn Turn + '_>, Vec<Recorded>), StorageError>;
 
     /// Makes known that a session is at work, until what is returned is dropped or the process ends.
     fn enroll(&self, study: StudyId, session: SessionId) -> Result<Box<dyn Presence>, StorageError>;

@@ -134,8 +134,11 @@ pub fn storage_contract(storage: &dyn Storage) {
             scope.spawn(move || {
                 let mut landed = 0;
                 while landed < 5 {
-                    let turn = (writer < 2).then(|| storage.turn(b.id).unwrap());
-                    let at = storage.read(b.id, 0).unwrap().len() as u64;
+                    let turn = (writer < 2).then(|| storage.turn(b.id, landed).unwrap());
+                    let at = match &turn {
+                        Some((_, news)) => landed + news.len() as u64,
+                        None => storage.read(b.id, 0).unwrap().len() as u64,
+                    };
                     let event = Event::TrialStarted {
                         trial: TrialId(at),
                         params: Params::new(),
@@ -143,12 +146,15 @@ pub fn storage_contract(storage: &dyn Storage) {
                         until: None,
                         at: None,
                     };
-                    match storage.append(b.id, at, &[event]) {
+                    let appended = match turn {
+                        Some((turn, _)) => turn.append(at, &[event]),
+                        None => storage.append(b.id, at, &[event]),
+                    };
+                    match appended {
                         Ok(_) => landed += 1,
                         Err(StorageError::Conflict { .. }) => {}
                         Err(error) => panic!("{error}"),
                     }
-                    drop(turn);
                 }
             });
         }
@@ -160,16 +166,26 @@ pub fn storage_contract(storage: &dyn Storage) {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..5 {
-                    let turn = storage.turn(b.id).unwrap();
+                    let (turn, news) = storage.turn(b.id, 20).unwrap();
                     assert!(!in_turn.swap(true, Ordering::SeqCst), "two have the turn at once");
-                    let at = storage.read(b.id, 0).unwrap().len() as u64;
-                    storage.append(b.id, at, &events[..1]).unwrap();
+                    let at = 20 + news.len() as u64;
+                    assert_eq!(storage.read(b.id, 20).unwrap(), news, "a turn comes with what is newest");
                     in_turn.store(false, Ordering::SeqCst);
-                    drop(turn);
+                    let stored = turn.append(at, &events[..1]).unwrap();
+                    assert_eq!(stored[0].revision, at + 1);
                 }
             });
         }
     });
     assert_eq!(storage.read(b.id, 0).unwrap().len(), 40);
+
+    // A turn that stores nothing lets the next one in; one on an old view is refused, and lets it in, too.
+    drop(storage.turn(b.id, 40).unwrap());
+    let (turn, news) = storage.turn(b.id, 40).unwrap();
+    assert!(news.is_empty());
+    let late = turn.append(39, &events[..1]);
+    assert!(matches!(late, Err(StorageError::Conflict { expected: 39, found: 40 })), "{late:?}");
+    assert!(matches!(storage.turn(none, 0).map(drop), Err(StorageError::NoSuchStudy(_))));
+    drop(storage.turn(b.id, 40).unwrap());
     assert_eq!(storage.altered(b.id).unwrap(), None);
 }

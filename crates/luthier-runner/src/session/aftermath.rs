@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{MutexGuard, PoisonError};
 
-use luthier_core::{Event, SessionId, StorageError, Trial, TrialId};
+use luthier_core::{Event, History, SessionId, Stop, StorageError, Trial, TrialId};
 
 use super::{Aftermath, RunError, Shared};
 use crate::{Ledger, checkpoint_name, model_name};
@@ -62,6 +62,24 @@ impl Shared<'_> {
         for trial in beaten.into_iter().filter(|id| Some(*id) != best).filter_map(|id| history.trial(id)) {
             self.discard(trial, &model_name(trial.id), ledger.session())?;
         }
+        self.give_up(ledger.history())?;
+        Ok(())
+    }
+
+    /// Removes checkpoints that this session has kept of paused trials which will not go on.
+    fn give_up(&self, history: &History) -> Result<(), StorageError> {
+        let paused = |trial: &&Trial| trial.paused == Some(Stop::Search) && trial.holder.is_none();
+        let kept = self.kept().clone();
+        if !history.open().filter(paused).any(|trial| kept.contains(&checkpoint_name(trial.id))) {
+            return Ok(());
+        }
+        for trial in self.search.given_up(&history.view()) {
+            // In somebody's hands it may run ahead of where it pauses, and is about to write its checkpoint.
+            let name = checkpoint_name(trial);
+            if history.trial(trial).is_some_and(|trial| paused(&trial)) && self.kept().remove(&name) {
+                self.place.0.remove_artifact(self.place.1, &name)?;
+            }
+        }
         Ok(())
     }
 
@@ -108,7 +126,8 @@ impl Shared<'_> {
         Ok(())
     }
 
-    /// Removes what a crash may have left: checkpoints of ended trials, models of trials that did not win.
+    /// Removes what a crash may have left: checkpoints of ended trials and of those that are given up, models of
+    /// trials that did not win.
     pub(super) fn tidy(&self) -> Result<(), RunError> {
         let (storage, study) = self.place();
         // In this order: what others put meanwhile belongs to trials that have not ended.
@@ -124,6 +143,13 @@ impl Shared<'_> {
             }
             let checkpoint = checkpoint_name(*trial);
             if names.contains(&checkpoint) {
+                storage.remove_artifact(study, &checkpoint)?;
+            }
+        }
+        for trial in self.search.given_up(&history.view()) {
+            let checkpoint = checkpoint_name(trial);
+            if history.trial(trial).is_some_and(|trial| trial.holder.is_none()) && names.contains(&checkpoint)
+            {
                 storage.remove_artifact(study, &checkpoint)?;
             }
         }

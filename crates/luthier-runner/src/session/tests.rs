@@ -378,4 +378,5 @@ fn halving_ends_with_a_winner_however_few_trials_there_are() {
 }
 
 mod clock;
+mod given_up;
 mod together;

@@ -17,6 +17,12 @@
 //! among the best of those that have been there, itself included, or the first of them. That wastes less where
 //! trials cannot pause, but a trial that was stopped early by good company does not come back.
 //!
+//! A paused trial is **given up** when it can never be among the best of its rung: of the trials that have reached the
+//! rung none leaves it, so that its rank r (from 0) only grows, while their number n grows by u at most: the trials that
+//! may still begin, those that run below the rung, and those that wait below it and are not given up there. It goes on at
+//! some time only if r < ⌊(n + u) / η⌋, and if fewer than that have gone on. As long as no trial has come to its end
+//! with a value, none is given up, since any may be the one that is to have one.
+//!
 //! Both take O(n) for n trials, sorted once for each rung that is looked at.
 
 use std::cmp::Ordering;
@@ -147,127 +153,36 @@ impl Pruner for Asha {
         }
     }
 
+    fn given_up(&self, view: &View<'_>) -> Vec<TrialId> {
+        let mut given_up = Vec::new();
+        let Some(left) = view.left().filter(|_| view.finished().any(|trial| trial.loss().is_some())) else {
+            return given_up;
+        };
+        let rungs = self.rungs.steps(view, last_step(view));
+        let last = |trial: &Unfinished<'_>| trial.losses().last().map_or(0, |last| last.0);
+        // Those that wait below and may go on.
+        let mut hopeful = 0;
+        for (k, rung) in rungs.iter().enumerate() {
+            let entries = at_rung(view, *rung, rungs.get(k + 1).copied().unwrap_or(u64::MAX));
+            let running = view.unfinished().filter(|trial| !trial.is_paused() && last(trial) < *rung).count();
+            let most = (entries.len() + running + hopeful) as u64 + left;
+            let kept = most / self.rungs.factor.max(2);
+            let gone = entries.iter().filter(|entry| entry.gone).count() as u64;
+            for (rank, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.waits) {
+                if gone < kept && (rank as u64) < kept {
+                    hopeful += 1;
+                } else {
+                    given_up.push(entry.trial);
+                }
+            }
+        }
+        given_up
+    }
+
     fn decides(&self) -> bool {
         self.form == Form::Stop
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use luthier_core::{Direction, Ending, Event, History, Outcome};
-
-    use super::super::played::Played;
-    use super::*;
-
-    #[test]
-    fn the_best_third_of_a_rung_goes_on() {
-        let (asha, mut played) = (Asha::promoting(), Played::new());
-        for value in [0.5, 0.3, 0.9, 0.1] {
-            assert_eq!(asha.admit(&played.0.view()), Admission::New(Budget::Until(1)));
-            let trial = played.start(Some(1));
-            played.report(trial, 1, value);
-            played.pause(trial);
-            if trial.0 == 2 {
-                // One of three: the one with 0.3.
-                let promoted = TrialId(1);
-                assert_eq!(asha.admit(&played.0.view()), Admission::Resume(promoted, Budget::Until(3)));
-                played.add(Event::TrialResumed { trial: promoted, until: Some(3), at: None });
-                played.report(promoted, 2, 0.25);
-                played.report(promoted, 3, 0.2);
-                played.pause(promoted);
-            }
-        }
-        // One of four is one, and one has gone on: the new best waits until there are six.
-        for value in [0.95, 0.8] {
-            assert_eq!(asha.admit(&played.0.view()), Admission::New(Budget::Until(1)));
-            let trial = played.start(Some(1));
-            played.report(trial, 1, value);
-            played.pause(trial);
-        }
-        assert_eq!(asha.admit(&played.0.view()), Admission::Resume(TrialId(3), Budget::Until(3)));
-        played.add(Event::TrialResumed { trial: TrialId(3), until: Some(3), at: None });
-        assert_eq!(asha.admit(&played.0.view()), Admission::New(Budget::Until(1)));
-    }
-
-    #[test]
-    fn a_higher_rung_comes_first_and_no_trial_twice() {
-        let (asha, mut played) = (Asha::promoting(), Played::new());
-        for number in 0..9 {
-            let trial = played.start(Some(1));
-            played.report(trial, 1, f64::from(number));
-            played.pause(trial);
-        }
-        for number in 0..3 {
-            let trial = TrialId(number);
-            assert_eq!(asha.admit(&played.0.view()), Admission::Resume(trial, Budget::Until(3)));
-            played.add(Event::TrialResumed { trial, until: Some(3), at: None });
-            played.report(trial, 3, number as f64);
-            played.pause(trial);
-        }
-        assert_eq!(asha.admit(&played.0.view()), Admission::Resume(TrialId(0), Budget::Until(9)));
-        played.add(Event::TrialResumed { trial: TrialId(0), until: Some(9), at: None });
-        // It ended before the rung: nobody waits any more among the best.
-        let outcome = Outcome::Complete { value: 0.0, step: Some(3), ending: Ending::Full };
-        played.add(Event::TrialFinished { trial: TrialId(0), outcome, seconds: 0.0 });
-        assert_eq!(asha.admit(&played.0.view()), Admission::New(Budget::Until(1)));
-    }
-
-    #[test]
-    fn behind_the_last_rung_a_trial_runs_to_its_end_and_one_always_does() {
-        let asha = Asha::promoting();
-        let mut played = Played(History::new(Direction::Minimize).with_steps(Some(10)));
-        for number in 0..5 {
-            let trial = played.start(Some(1));
-            played.report(trial, 1, f64::from(number));
-            played.pause(trial);
-        }
-        let resume = |played: &Played| asha.admit(&played.0.view().closing(true));
-        assert_eq!(resume(&played), Admission::Resume(TrialId(0), Budget::Until(3)));
-        played.add(Event::TrialResumed { trial: TrialId(0), until: Some(3), at: None });
-        // While it runs, it may win.
-        assert_eq!(resume(&played), Admission::New(Budget::Until(1)));
-        played.report(TrialId(0), 3, 0.0);
-        played.pause(TrialId(0));
-        // One of one is no third, and yet somebody has to come to an end.
-        assert_eq!(resume(&played), Admission::Resume(TrialId(0), Budget::Full));
-        assert_eq!(asha.admit(&played.0.view()), Admission::New(Budget::Until(1)));
-        for (number, value) in [(1, 0.1), (2, 0.2)] {
-            let trial = TrialId(number);
-            played.add(Event::TrialResumed { trial, until: Some(3), at: None });
-            played.report(trial, 3, value);
-            played.pause(trial);
-        }
-        // 9 is no rung where 27 is beyond the end.
-        assert_eq!(asha.admit(&played.0.view()), Admission::Resume(TrialId(0), Budget::Full));
-    }
-
-    #[test]
-    fn a_trial_without_a_number_is_the_last() {
-        let (asha, mut played) = (Asha::promoting(), Played::new());
-        for value in [f64::NAN, f64::INFINITY, 4.0] {
-            let trial = played.start(Some(1));
-            played.report(trial, 1, value);
-            played.pause(trial);
-        }
-        assert_eq!(asha.admit(&played.0.view()), Admission::Resume(TrialId(2), Budget::Until(3)));
-    }
-
-    #[test]
-    fn who_is_behind_at_a_rung_stops() {
-        let (asha, mut played) = (Asha::stopping(), Played::new());
-        assert_eq!(asha.admit(&played.0.view()), Admission::New(Budget::Full));
-        let mut decide = |value: f64| {
-            let trial = played.start(None);
-            played.report(trial, 1, value);
-            played.decide(&asha, trial)
-        };
-        assert_eq!(decide(0.5), Decision::Continue);
-        let behind = |rank, of| Decision::Stop(StopReason::BehindRung { step: 1, rank, kept: 1, of });
-        assert_eq!(decide(0.6), behind(2, 2));
-        assert_eq!(decide(0.4), Decision::Continue);
-        assert_eq!(decide(f64::NAN), behind(4, 4));
-        // Between the rungs nothing is judged.
-        played.report(TrialId(0), 2, 9.0);
-        assert_eq!(played.decide(&asha, TrialId(0)), Decision::Continue);
-    }
-}
+mod tests;

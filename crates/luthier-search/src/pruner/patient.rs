@@ -6,7 +6,7 @@
 //! Complexity: O(l) for l reports, and that of the other pruner.
 
 use luthier_core::config::{Decode, Node, Problems, Schema, bounds};
-use luthier_core::{Admission, Decision, Pruner, Rng, Unfinished, View};
+use luthier_core::{Admission, Decision, Pruner, Rng, TrialId, Unfinished, View};
 
 use super::PrunerConfig;
 
@@ -66,6 +66,10 @@ impl Pruner for Patient {
 
     fn admit(&self, view: &View<'_>) -> Admission {
         self.pruner.0.create().admit(view)
+    }
+
+    fn given_up(&self, view: &View<'_>) -> Vec<TrialId> {
+        self.pruner.0.create().given_up(view)
     }
 
     fn decides(&self) -> bool {

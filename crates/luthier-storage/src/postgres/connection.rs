@@ -57,7 +57,9 @@ impl Server {
         })?;
         config.connect_timeout(Duration::from_secs(10));
         let options = config.get_options().unwrap_or_default();
-        let options = format!("{options} -c lock_timeout={LONGEST_TURN}ms");
+        let options = format!(
+            "{options} -c lock_timeout={LONGEST_TURN}ms -c default_transaction_isolation=read\\ committed"
+        );
         config.options(&options);
         let host = config.get_hosts().first().map_or_else(
             || "localhost".to_owned(),

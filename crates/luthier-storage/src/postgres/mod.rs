@@ -1,8 +1,10 @@
 //! The storage in a PostgreSQL database: for workers on many machines.
 
 mod connection;
+mod events;
 mod presence;
 mod schema;
+mod turn;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +15,7 @@ use luthier_core::{
     Event, Presence, Recorded, Revision, SessionId, Storage, StorageError, Study, StudyDefinition, StudyId,
     Turn,
 };
-use postgres::{GenericClient, Row};
+use postgres::{Client, GenericClient, Row};
 
 use crate::artifacts::check_name;
 use crate::{chain, errors};
@@ -66,19 +68,33 @@ impl PostgresStorage {
     fn parse_study(&self, row: &Row) -> Result<Study, Failure> {
         let (id, created_ms, definition): (i64, i64, &str) = (row.get(0), row.get(1), row.get(2));
         let definition = serde_json::from_str(definition).map_err(|error| {
-            self.damaged(&format!("the definition of study {id} cannot be read ({error})"))
+            self.server.damaged(&format!("the definition of study {id} cannot be read ({error})"))
         })?;
         Ok(Study { id: StudyId(id), created_ms, definition })
     }
+}
 
+impl Server {
     fn damaged(&self, what: &str) -> StorageError {
         let what =
             format!("{what}; use the version of Luthier that wrote it, or put back a copy of the database");
-        StorageError::Corrupt { place: self.server.place().to_owned(), what }
+        StorageError::Corrupt { place: self.place().to_owned(), what }
     }
 
     fn unwritable(&self, error: serde_json::Error) -> StorageError {
-        errors::unwritable(self.server.place(), error)
+        errors::unwritable(self.place(), error)
+    }
+
+    /// Appends events, and gives the lock of this key back then.
+    fn append(
+        &self,
+        study: StudyId,
+        after: Revision,
+        events: &[Event],
+        key: Option<i64>,
+    ) -> Result<Vec<Recorded>, StorageError> {
+        let append = events::Append::new(study, after, events).map_err(|error| self.unwritable(error))?;
+        self.call("cannot append to the study", |client| append.store(client, events, key))
     }
 }
 
@@ -111,16 +127,9 @@ fn check_study(client: &mut impl GenericClient, study: StudyId) -> Result<(), Fa
     }
 }
 
-/// A number for an append, by which it is known again when the connection broke before the answer came.
-fn token() -> i64 {
-    use std::hash::{BuildHasher, RandomState};
-    // Keyed at random; nothing that is computed depends on it.
-    RandomState::new().hash_one(std::process::id()) as i64
-}
-
 impl Storage for PostgresStorage {
     fn create_study(&self, definition: &StudyDefinition) -> Result<Study, StorageError> {
-        let text = serde_json::to_string(definition).map_err(|error| self.unwritable(error))?;
+        let text = serde_json::to_string(definition).map_err(|error| self.server.unwritable(error))?;
         let insert = format!(
             "INSERT INTO studies (name, created_ms, definition) VALUES ($1, {NOW_MS}, $2)
              ON CONFLICT (name) DO NOTHING RETURNING id, created_ms"
@@ -165,8 +174,12 @@ impl Storage for PostgresStorage {
         })
     }
 
-    fn turn(&self, study: StudyId) -> Result<Box<dyn Turn + '_>, StorageError> {
-        presence::turn(&self.server, study)
+    fn turn(
+        &self,
+        study: StudyId,
+        after: Revision,
+    ) -> Result<(Box<dyn Turn + '_>, Vec<Recorded>), StorageError> {
+        turn::turn(&self.server, study, after)
     }
 
     fn enroll(&self, study: StudyId, session: SessionId) -> Result<Box<dyn Presence>, StorageError> {
@@ -185,79 +198,12 @@ impl Storage for PostgresStorage {
         after: Revision,
         events: &[Event],
     ) -> Result<Vec<Recorded>, StorageError> {
-        let mut texts = Vec::with_capacity(events.len());
-        for event in events {
-            let text = serde_json::to_string(event).map_err(|error| self.unwritable(error))?;
-            // One that could not be read back would make the whole study unreadable.
-            serde_json::from_str::<Event>(&text).map_err(|error| self.unwritable(error))?;
-            texts.push(text);
-        }
-        let token = token();
-        let lock = format!("SELECT {NOW_MS}, definition FROM studies WHERE id = $1 FOR UPDATE");
-        let last = "SELECT revision, digest FROM events WHERE study = $1 ORDER BY revision DESC LIMIT 1";
-        let insert = "INSERT INTO events (study, revision, at_ms, event, digest, writing)
-                      SELECT $1, $2 + number, $3, text, digest, $6
-                      FROM unnest($4::text[], $5::bytea[]) WITH ORDINALITY AS given (text, digest, number)";
-        self.server.call("cannot append to the study", |client| {
-            let mut transaction = client.transaction()?;
-            // One writer at a time on a study; others may go on.
-            let row = transaction.query_opt(&lock, &[&study.0])?.ok_or(StorageError::NoSuchStudy(study))?;
-            let at_ms: i64 = row.get(0);
-            // Only now: what a statement sees is from before it waited for the lock.
-            let last = transaction.query_opt(last, &[&study.0])?;
-            let found = last.as_ref().map_or(0, |last| last.get::<_, i64>(0) as Revision);
-            let recorded =
-                |revision, at_ms, event: &Event| Recorded { revision, at_ms, event: event.clone() };
-            if found == after {
-                let mut digest: Vec<u8> = match &last {
-                    Some(last) => last.get(1),
-                    None => chain::origin(row.get(1)).to_vec(),
-                };
-                let mut digests = Vec::with_capacity(texts.len());
-                for (text, revision) in texts.iter().zip(after as i64 + 1..) {
-                    digest = chain::link(&digest, revision, at_ms, text).to_vec();
-                    digests.push(digest.clone());
-                }
-                transaction
-                    .execute(insert, &[&study.0, &(after as i64), &at_ms, &texts, &digests, &token])?;
-                transaction.commit()?;
-                let places = events.iter().zip(after + 1..);
-                return Ok(places.map(|(event, revision)| recorded(revision, at_ms, event)).collect());
-            }
-            // The connection may have broken between the commit and its answer.
-            let ours = "SELECT at_ms FROM events WHERE study = $1 AND writing = $2 AND revision > $3";
-            let ours = transaction.query(ours, &[&study.0, &token, &(after as i64)])?;
-            if ours.len() != events.len() || events.is_empty() {
-                return Err(StorageError::Conflict { expected: after, found }.into());
-            }
-            let places = events.iter().zip(&ours).zip(after + 1..);
-            Ok(places.map(|((event, row), revision)| recorded(revision, row.get(0), event)).collect())
-        })
+        self.server.append(study, after, events, None)
     }
 
     fn read(&self, study: StudyId, after: Revision) -> Result<Vec<Recorded>, StorageError> {
-        let after = i64::try_from(after).unwrap_or(i64::MAX);
-        self.server.call("cannot read the study", |client| {
-            let events = "SELECT revision, at_ms, event FROM events WHERE study = $1 AND revision > $2
-                          ORDER BY revision";
-            let mut recorded = Vec::new();
-            for (row, expected) in client.query(events, &[&study.0, &after])?.iter().zip(after + 1..) {
-                let revision: i64 = row.get(0);
-                if revision != expected {
-                    let what =
-                        format!("study {}: expected event {expected}, found event {revision}", study.0);
-                    return Err(self.damaged(&what).into());
-                }
-                let event = serde_json::from_str(row.get(2)).map_err(|error| {
-                    self.damaged(&format!("study {}: event {revision} cannot be read ({error})", study.0))
-                })?;
-                recorded.push(Recorded { revision: revision as Revision, at_ms: row.get(1), event });
-            }
-            if recorded.is_empty() {
-                check_study(client, study)?;
-            }
-            Ok(recorded)
-        })
+        let read = |client: &mut Client| events::read(&self.server, client, "", study, after);
+        self.server.call("cannot read the study", read)
     }
 
     fn altered(&self, study: StudyId) -> Result<Option<Revision>, StorageError> {

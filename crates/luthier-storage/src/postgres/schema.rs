@@ -6,7 +6,8 @@ use postgres::Client;
 use super::connection::Failure;
 
 /// The steps from an empty database to the tables of today.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/postgres_1.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../migrations/postgres_1.sql"), include_str!("../migrations/postgres_2.sql")];
 
 /// The advisory lock that whoever changes the tables holds.
 const CHANGING: i64 = 0x6c75_7468_6965_7200;

@@ -96,7 +96,7 @@ fn play_a_role() {
         "open" => say("it was opened"),
         "enroll and take the turn" => {
             let _here = storage.enroll(study, SessionId(5)).unwrap();
-            let _turn = storage.turn(study).unwrap();
+            let _turn = storage.turn(study, 0).unwrap();
             say("enrolled");
             std::thread::sleep(std::time::Duration::from_mins(1));
         }

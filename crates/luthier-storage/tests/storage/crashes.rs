@@ -82,7 +82,7 @@ fn who_is_killed_is_known_to_be_gone_and_loses_its_turn() {
     assert_eq!(other.line().as_deref(), Some("enrolled"));
     assert_eq!(storage.living(study).unwrap(), [SessionId(5)].into());
     thread::scope(|scope| {
-        let next = scope.spawn(|| drop(storage.turn(study).unwrap()));
+        let next = scope.spawn(|| drop(storage.turn(study, 0).unwrap()));
         thread::sleep(Duration::from_millis(50));
         assert!(!next.is_finished(), "two have the turn at once");
         other.kill();

@@ -20,7 +20,9 @@ pub(super) fn searches() -> Vec<(&'static str, SamplerAndPruner)> {
         let pruner = luthier_search::PrunerConfig::parse(pruner).unwrap();
         SamplerAndPruner::new(luthier_search::sampler(sampler).unwrap(), pruner.create())
     };
-    ["none", "median", "asha", "asha_stop", "halving", "hyperband", "curve"].map(|pruner| (pruner, of("tpe", pruner))).into()
+    ["none", "median", "asha", "asha_stop", "halving", "hyperband", "curve"]
+        .map(|pruner| (pruner, of("tpe", pruner)))
+        .into()
 }
 
 pub(super) fn ordered(
