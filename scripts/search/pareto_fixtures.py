@@ -47,8 +47,9 @@ def main():
         sphere = np.abs(rng.normal(size=(n, objectives)))
         sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)
         for points in (uniform, sphere):
-            # Some outside the reference, some equal in an objective.
-            points = np.round(points, 3)
+            # Some outside the reference, some equal in an objective; none twice, which pymoo's crowding leaves out.
+            points = np.unique(np.round(points, 3), axis=0)
+            rng.shuffle(points)
             sets.append(described(points, np.full(objectives, 0.9)))
             sets.append(described(points, np.full(objectives, 1.1)))
     FOLDER.joinpath("pareto.json").write_text(json.dumps({"sets": sets}) + "\n")

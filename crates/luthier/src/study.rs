@@ -187,7 +187,7 @@ impl Study {
             (None, None) => Outcome::Failed { cause: FailCause::NotFinite },
         };
         if !metrics.is_empty() {
-            let last = ledger.history().trial(trial).and_then(|trial| trial.last_report());
+            let last = ledger.history().trial(trial).and_then(StoredTrial::last_report);
             let step = 1 + last.map_or(0, |last| last.step);
             let report = Report { step, value, metrics };
             tell(&mut ledger, trial, &Event::Reported { trial, report })?;

@@ -24,7 +24,7 @@ const DEEPEST: usize = 100;
 
 /// Reads a whole text.
 pub(super) fn parse(text: &str) -> Result<Term, ConstraintError> {
-    let mut words = Words { words: split(text)?, next: 0, depth: 0 };
+    let mut words = Words { list: split(text)?, next: 0, depth: 0 };
     let root = words.any()?;
     if words.peek().is_some() {
         wrong(format!("expected the end, found {}", words.found()))
@@ -84,19 +84,19 @@ fn number_length(text: &str) -> usize {
 }
 
 struct Words {
-    words: Vec<(Word, String, usize)>,
+    list: Vec<(Word, String, usize)>,
     next: usize,
     depth: usize,
 }
 
 impl Words {
     fn peek(&self) -> Option<&Word> {
-        self.words.get(self.next).map(|(word, ..)| word)
+        self.list.get(self.next).map(|(word, ..)| word)
     }
 
     /// What stands next, for messages.
     fn found(&self) -> String {
-        self.words
+        self.list
             .get(self.next)
             .map_or_else(|| "the end".to_owned(), |(_, text, at)| format!("`{text}` at character {at}"))
     }

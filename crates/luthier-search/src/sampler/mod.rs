@@ -4,8 +4,10 @@ mod auto;
 mod gp;
 mod grid;
 mod halton;
+mod nsga2;
 mod observation;
 mod random;
+mod several;
 mod sobol;
 mod tpe;
 
@@ -13,6 +15,7 @@ pub use auto::Auto;
 pub use gp::Gp;
 pub use grid::Grid;
 pub use halton::Halton;
+pub use nsga2::Nsga2;
 pub use random::Random;
 pub use sobol::Sobol;
 pub use tpe::Tpe;

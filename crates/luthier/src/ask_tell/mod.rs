@@ -226,7 +226,7 @@ impl Asked {
                 let step = if metrics.is_empty() {
                     known.and_then(luthier_core::Trial::best_report).map(|best| best.step)
                 } else {
-                    let step = 1 + known.and_then(|trial| trial.last_report()).map_or(0, |last| last.step);
+                    let step = 1 + known.and_then(luthier_core::Trial::last_report).map_or(0, |last| last.step);
                     self.record(Event::Reported { trial, report: Report { step, value, metrics } })?;
                     Some(step)
                 };

@@ -52,8 +52,8 @@ pub(crate) fn run(args: &TrialsArgs) -> Result<(), Failure> {
         table.add_row([
             row.trial.to_string(),
             row.state.to_owned(),
-            std::iter::once(row.value)
-                .flatten()
+            row.value
+                .into_iter()
                 .chain(row.further.iter().map(|(_, value)| value))
                 .map(number)
                 .collect::<Vec<_>>()
