@@ -5,7 +5,7 @@ use std::fmt;
 use luthier_core::{Pruner, Sampler};
 
 use crate::pruner::{Asha, NoPruner, Percentile};
-use crate::sampler::{Auto, Gp, Grid, Halton, Nsga2, Random, Sobol, Tpe};
+use crate::sampler::{Auto, CmaEs, Gp, Grid, Halton, Nsga2, Random, Sobol, Tpe};
 
 /// An algorithm with its name.
 pub struct Entry<T: ?Sized> {
@@ -65,6 +65,11 @@ pub const SAMPLERS: &[Entry<dyn Sampler>] = &[
         name: "gp",
         about: "predicts losses and seeks the largest expected improvement (Gaussian process)",
         create: || Box::new(Gp::default()),
+    },
+    Entry {
+        name: "cmaes",
+        about: "a normal distribution that follows what was good; choices and conditional parameters by TPE (CMA-ES)",
+        create: || Box::new(CmaEs::default()),
     },
     Entry {
         name: "nsga2",

@@ -50,7 +50,7 @@ fn a_search_over_a_grid_comes_to_its_end() {
 fn names_find_their_algorithm() {
     assert_eq!(
         SAMPLERS.iter().map(|entry| entry.name).collect::<Vec<_>>(),
-        ["auto", "random", "sobol", "halton", "grid", "tpe", "gp", "nsga2"]
+        ["auto", "random", "sobol", "halton", "grid", "tpe", "gp", "cmaes", "nsga2"]
     );
     assert_eq!(
         PRUNERS.iter().map(|entry| entry.name).collect::<Vec<_>>(),

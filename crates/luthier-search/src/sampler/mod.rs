@@ -1,6 +1,7 @@
 //! Samplers: what is tried next.
 
 mod auto;
+mod cmaes;
 mod gp;
 mod grid;
 mod halton;
@@ -12,6 +13,7 @@ mod sobol;
 mod tpe;
 
 pub use auto::Auto;
+pub use cmaes::{CmaEs, Restart};
 pub use gp::Gp;
 pub use grid::Grid;
 pub use halton::Halton;
