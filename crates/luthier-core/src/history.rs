@@ -5,6 +5,7 @@
 
 mod apply;
 mod view;
+mod winners;
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -13,7 +14,7 @@ use thiserror::Error;
 
 use crate::clock::{Clock, Said};
 use crate::{
-    Attributes, Direction, Distribution, Due, FailCause, Metrics, Moment, Outcome, Params, Recorded, Report,
+    Attributes, Criteria, Direction, Distribution, Due, Metrics, Moment, Outcome, Params, Recorded, Report,
     Revision, SessionId, Stop, StudyDefinition, TrialId,
 };
 
@@ -56,6 +57,10 @@ pub struct Trial {
     pub imported: bool,
     /// What the other program keeps of it, where it was imported.
     pub attributes: Attributes,
+    /// The losses of the objectives behind the first one, once it has ended; NaN where one was not measured.
+    pub further: Vec<f64>,
+    /// By how much it misses each constraint on results, once it has ended.
+    pub violations: Vec<f64>,
     direction: Direction,
     ahead: Ahead,
 }
@@ -174,11 +179,13 @@ pub struct History {
     open: BTreeSet<TrialId>,
     /// Those that have, in the order in which that counted.
     ended: Vec<TrialId>,
-    best: Option<TrialId>,
+    /// The best trial; with several objectives, those that no other one is better than.
+    winners: Vec<TrialId>,
     failures: usize,
     session: Option<SessionRecord>,
     limit: Option<u64>,
     attributes: Attributes,
+    criteria: Criteria,
     steps: Option<u64>,
     /// Nothing in free order.
     clock: Option<Clock>,
@@ -206,11 +213,12 @@ impl History {
             trials: Vec::new(),
             open: BTreeSet::new(),
             ended: Vec::new(),
-            best: None,
+            winners: Vec::new(),
             failures: 0,
             session: None,
             limit: None,
             attributes: Attributes::default(),
+            criteria: Criteria::default(),
             steps: None,
             clock: None,
         }
@@ -222,10 +230,17 @@ impl History {
         Self { steps, ..self }
     }
 
+    /// The same, of a study with further objectives and constraints.
+    #[must_use]
+    pub fn with_criteria(self, criteria: Criteria) -> Self {
+        Self { criteria, ..self }
+    }
+
     /// The empty history of a study.
     pub fn of(definition: &StudyDefinition) -> Self {
         let clock = definition.slots.map(Clock::new);
-        Self { steps: definition.steps, clock, ..Self::new(definition.direction) }
+        let history = Self::new(definition.direction).with_criteria(definition.criteria.clone());
+        Self { steps: definition.steps, clock, ..history }
     }
 
     /// The history of these events, from the first.
@@ -274,6 +289,11 @@ impl History {
         self.direction
     }
 
+    /// What counts beside the first objective.
+    pub fn criteria(&self) -> &Criteria {
+        &self.criteria
+    }
+
     /// The last session of work, if there was one.
     pub fn session(&self) -> Option<&SessionRecord> {
         self.session.as_ref()
@@ -315,35 +335,15 @@ impl History {
         self.limit
     }
 
-    /// The complete trial with the best value; of equal ones the first.
-    pub fn best(&self) -> Option<&Trial> {
-        self.trial(self.best?)
-    }
-
-    /// Lets the end of a trial count.
-    fn conclude(&mut self, id: TrialId) {
-        self.open.remove(&id);
-        self.ended.push(id);
-        let Some(outcome) = self.trial(id).and_then(|trial| trial.outcome.as_ref()) else { return };
-        let failed = matches!(
-            outcome,
-            Outcome::Failed { cause: FailCause::Error { .. } | FailCause::Panicked { .. } }
-        );
-        let value = outcome.value();
-        self.failures = if failed { self.failures + 1 } else { 0 };
-        let Some(value) = value else { return };
-        let best = self.best().and_then(|best| Some((best.id, best.outcome.as_ref()?.value()?)));
-        let wins = best.is_none_or(|(best, than)| {
-            self.direction.better(value, than) || !self.direction.better(than, value) && id < best
-        });
-        if wins {
-            self.best = Some(id);
-        }
-    }
-
     /// What an algorithm sees.
     pub fn view(&self) -> View<'_> {
-        View { trials: &self.trials, steps: self.steps, limit: self.limit, closed: false }
+        View {
+            trials: &self.trials,
+            criteria: &self.criteria,
+            steps: self.steps,
+            limit: self.limit,
+            closed: false,
+        }
     }
 }
 

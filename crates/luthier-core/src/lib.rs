@@ -10,6 +10,7 @@
 
 mod clock;
 pub mod config;
+mod constraint;
 mod distribution;
 mod event;
 mod history;
@@ -25,6 +26,7 @@ mod trial;
 mod value;
 
 pub use clock::{Due, Moment};
+pub use constraint::{Constraint, ConstraintError};
 pub use distribution::{Distribution, DistributionError};
 pub use event::{Event, Recorded, Revision, SessionId, Stop};
 pub use history::{FinishedTrial, History, HistoryError, SessionRecord, Trial, Unfinished, View};
@@ -35,6 +37,6 @@ pub use search::{
 };
 pub use space::{Condition, Parameter, Space, SpaceError};
 pub use storage::{MemoryStorage, Presence, Storage, StorageError, Turn};
-pub use study::{Attributes, Direction, Study, StudyDefinition, StudyId};
+pub use study::{Attributes, Criteria, Direction, Goal, Study, StudyDefinition, StudyId, dominates};
 pub use trial::{Ending, FailCause, Metrics, Outcome, Report, TrialId, number};
 pub use value::{Params, Value};

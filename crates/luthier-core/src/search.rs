@@ -212,6 +212,9 @@ pub trait Pruner: Send + Sync {
     }
 }
 
+/// Proposals of a sampler that may break the constraints on parameters before a random one takes their place.
+const PROPOSALS: usize = 5;
+
 /// A sampler and a pruner make a search.
 pub struct SamplerAndPruner {
     sampler: Box<dyn Sampler>,
@@ -222,6 +225,28 @@ impl SamplerAndPruner {
     /// Puts the two together.
     pub fn new(sampler: Box<dyn Sampler>, pruner: Box<dyn Pruner>) -> Self {
         Self { sampler, pruner }
+    }
+
+    /// A configuration that the space's constraints allow: the sampler's, or after [`PROPOSALS`] that are none a random
+    /// one.
+    fn propose(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError> {
+        for _ in 0..PROPOSALS {
+            let params = self.sampler.propose(view, space, rng)?;
+            if space.allows(&params) {
+                return Ok(params);
+            }
+        }
+        let params = space.sample(rng);
+        if space.allows(&params) {
+            return Ok(params);
+        }
+        let constraints: Vec<String> = space.constraints().iter().map(|one| format!("`{one}`")).collect();
+        let message = format!(
+            "of 10,000 random configurations none keeps the constraints {}: they exclude each other, or leave too \
+             little of the ranges",
+            constraints.join(", ")
+        );
+        Err(SearchError { message })
     }
 }
 
@@ -238,7 +263,7 @@ impl Search for SamplerAndPruner {
                 if view.unfinished().any(|trial| !trial.is_paused()) { Next::Wait } else { Next::Done }
             }
             Admission::New(budget) => {
-                Next::New { params: self.sampler.propose(view, space, rng)?, until: step(budget) }
+                Next::New { params: self.propose(view, space, rng)?, until: step(budget) }
             }
             Admission::Resume(trial, budget) => Next::Resume { trial, until: step(budget) },
             Admission::Wait => Next::Wait,

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Distribution, DistributionError, Params, Rng, Value};
+use crate::{Constraint, ConstraintError, Distribution, DistributionError, Params, Rng, Value};
 
 /// When a parameter exists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,6 +94,14 @@ pub enum SpaceError {
         /// The parameter that it names.
         on: String,
     },
+    /// A constraint that cannot be judged by the parameters.
+    #[error("the constraint `{constraint}`: {source}")]
+    Constraint {
+        /// The constraint.
+        constraint: String,
+        /// What is wrong with it.
+        source: ConstraintError,
+    },
     /// A range that cannot be used.
     #[error("`{name}`: {source}")]
     Distribution {
@@ -108,7 +116,11 @@ pub enum SpaceError {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Space {
     parameters: IndexMap<String, Parameter>,
+    constraints: Vec<Constraint>,
 }
+
+/// Draws of [`Space::sample`] until the constraints hold.
+const DRAWS: usize = 10_000;
 
 impl Space {
     /// A space of these parameters.
@@ -157,6 +169,39 @@ impl Space {
         Ok(())
     }
 
+    /// The same space with constraints on its parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceError::Constraint`] where one names something that is no parameter, or compares what cannot be compared.
+    pub fn with_constraints(
+        mut self,
+        constraints: impl IntoIterator<Item = Constraint>,
+    ) -> Result<Self, SpaceError> {
+        let corners = self.corners();
+        for constraint in constraints {
+            let wrong = |source| SpaceError::Constraint { constraint: constraint.text().to_owned(), source };
+            if let Some(name) =
+                constraint.names().into_iter().find(|name| !self.parameters.contains_key(*name))
+            {
+                return Err(wrong(ConstraintError { reason: format!("there is no parameter `{name}`") }));
+            }
+            corners.iter().try_for_each(|corner| constraint.check(corner)).map_err(wrong)?;
+            self.constraints.push(constraint);
+        }
+        Ok(self)
+    }
+
+    /// The constraints on its parameters.
+    pub fn constraints(&self) -> &[Constraint] {
+        &self.constraints
+    }
+
+    /// Whether the constraints hold of `params`.
+    pub fn allows(&self, params: &Params) -> bool {
+        self.constraints.iter().all(|constraint| constraint.holds(params))
+    }
+
     /// Number of parameters, inactive ones included.
     pub fn len(&self) -> usize {
         self.parameters.len()
@@ -190,13 +235,25 @@ impl Space {
         params
     }
 
-    /// A configuration with every value (on its scale) equally likely.
+    /// A configuration with every value (on its scale) equally likely, among those that the constraints allow. Where
+    /// 10,000 draws find none of these, it is the last of them.
     pub fn sample(&self, rng: &mut Rng) -> Params {
-        self.build(|parameter, _| parameter.distribution.sample(rng))
+        let mut draw = || self.build(|parameter, _| parameter.distribution.sample(rng));
+        let mut params = draw();
+        for _ in 1..DRAWS {
+            if self.allows(&params) {
+                break;
+            }
+            params = draw();
+        }
+        params
     }
 
-    /// Whether `params` sets exactly the active parameters, each within its range.
+    /// Whether `params` sets exactly the active parameters, each within its range, as the constraints allow.
     pub fn contains(&self, params: &Params) -> bool {
+        if !self.allows(params) {
+            return false;
+        }
         let active: Vec<&Parameter> = self.iter().filter(|p| p.is_active(params)).collect();
         active.len() == params.len()
             && active.iter().all(|p| params.get(&p.name).is_some_and(|value| p.distribution.contains(value)))
@@ -227,6 +284,10 @@ impl Space {
                     corners.push(corner);
                 }
             }
+        }
+        // What the constraints exclude is never tried.
+        if corners.iter().any(|corner| self.allows(corner)) {
+            corners.retain(|corner| self.allows(corner));
         }
         corners
     }
@@ -270,6 +331,23 @@ mod tests {
         for parameter in space.iter() {
             assert!(corners.iter().any(|corner| corner.contains_key(&parameter.name)), "{}", parameter.name);
         }
+    }
+
+    #[test]
+    fn constraints_bound_samples_and_corners() {
+        let constraint = |text: &str| Constraint::parse(text).unwrap();
+        let numbers = ["a", "b"].map(|name| Parameter::new(name, Distribution::float(0.0, 1.0)));
+        let free = Space::new(numbers).unwrap();
+        let space = free.clone().with_constraints([constraint("a + b <= 0.5"), constraint("a < b")]).unwrap();
+        let mut rng = Streams::new(0).at(Purpose::Sampler, 0);
+        for _ in 0..100 {
+            let params = space.sample(&mut rng);
+            assert!(space.contains(&params) && params["a"].as_f64() < params["b"].as_f64(), "{params:?}");
+        }
+        assert!(free.corners().len() > 3 && space.corners().iter().all(|corner| !space.allows(corner)));
+        let refused = |text: &str| free.clone().with_constraints([constraint(text)]).unwrap_err().to_string();
+        assert_eq!(refused("a < c"), "the constraint `a < c`: there is no parameter `c`");
+        assert_eq!(refused("a < 'x'"), "the constraint `a < 'x'`: expected a number, found x");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::{Constraint, Metrics};
+
 /// The key of a study within its storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StudyId(pub i64);
@@ -44,6 +46,62 @@ impl std::fmt::Display for Direction {
     }
 }
 
+/// An objective behind the first one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Goal {
+    /// The metric, as reports call it.
+    pub name: String,
+    /// Which way it is tuned.
+    pub direction: Direction,
+}
+
+/// What counts of a trial beside its first objective, measured at the step that counts: the best one by the first
+/// objective, or the last one where nothing says which is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Criteria {
+    /// The objectives behind the first one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objectives: Vec<Goal>,
+    /// What has to hold of the metrics, each a [limit](Constraint::is_limit). A trial that misses one cannot win.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<Constraint>,
+}
+
+impl Criteria {
+    /// Whether there is none: one objective, and nothing that has to hold.
+    pub fn is_empty(&self) -> bool {
+        self.objectives.is_empty() && self.constraints.is_empty()
+    }
+
+    /// The metrics that are needed, each once.
+    pub fn metrics(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        let needed = self.objectives.iter().map(|goal| goal.name.as_str());
+        for name in needed.chain(self.constraints.iter().flat_map(Constraint::names)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// The losses of the objectives behind the first one; NaN where a metric is missing.
+    pub fn losses(&self, metrics: &Metrics) -> Vec<f64> {
+        let loss = |goal: &Goal| goal.direction.loss(metrics.get(&goal.name).unwrap_or(f64::NAN));
+        self.objectives.iter().map(loss).collect()
+    }
+
+    /// By how much each constraint is missed, 0 where it holds.
+    pub fn violations(&self, metrics: &Metrics) -> Vec<f64> {
+        self.constraints.iter().map(|constraint| constraint.violation(|name| metrics.get(name))).collect()
+    }
+}
+
+/// Whether losses `a` are at least as good as `b` everywhere, and better somewhere.
+pub fn dominates(a: &[f64], b: &[f64]) -> bool {
+    a.iter().zip(b).all(|(a, b)| a <= b) && a.iter().zip(b).any(|(a, b)| a < b)
+}
+
 /// What is fixed about a study when it is created.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StudyDefinition {
@@ -53,6 +111,9 @@ pub struct StudyDefinition {
     pub objective: String,
     /// Which way it is tuned.
     pub direction: Direction,
+    /// Further objectives and constraints.
+    #[serde(default, skip_serializing_if = "Criteria::is_empty")]
+    pub criteria: Criteria,
     /// The seed of every draw.
     pub seed: u64,
     /// The slots of its logical clock; nothing in free order, where whatever comes first counts first.

@@ -165,7 +165,7 @@ struct Aftermath {
     /// Ends that have been told and tidied up after.
     told: usize,
     /// The best of those.
-    best: Option<TrialId>,
+    winners: Vec<TrialId>,
     /// Trials whose models are of no use as soon as the next decision is stored: until then a reader of the events
     /// takes one of them for the best.
     beaten: Vec<TrialId>,
@@ -188,7 +188,7 @@ impl Session<'_> {
         ledger.news();
         let aftermath = Aftermath {
             told: ledger.history().ended().len(),
-            best: ledger.history().best().map(|best| best.id),
+            winners: ledger.history().winners().to_vec(),
             beaten: Vec::new(),
             looked: None,
         };

@@ -17,6 +17,7 @@
 //! ```
 
 mod curves;
+pub mod pareto;
 pub mod pruner;
 mod registry;
 pub mod sampler;

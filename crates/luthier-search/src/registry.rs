@@ -4,7 +4,7 @@ use std::fmt;
 
 use luthier_core::Sampler;
 
-use crate::sampler::{Auto, Gp, Grid, Halton, Random, Sobol, Tpe};
+use crate::sampler::{Auto, CmaEs, Gp, Grid, Halton, Nsga2, Random, Sobol, Tpe};
 
 /// An algorithm with its name.
 pub struct Entry<T: ?Sized> {
@@ -64,6 +64,16 @@ pub const SAMPLERS: &[Entry<dyn Sampler>] = &[
         name: "gp",
         about: "predicts losses and seeks the largest expected improvement (Gaussian process)",
         create: || Box::new(Gp::default()),
+    },
+    Entry {
+        name: "cmaes",
+        about: "a normal distribution that follows what was good; choices and conditional parameters by TPE (CMA-ES)",
+        create: || Box::new(CmaEs::default()),
+    },
+    Entry {
+        name: "nsga2",
+        about: "crosses and changes the best trials, generation by generation; for several objectives (NSGA-II)",
+        create: || Box::new(Nsga2::default()),
     },
 ];
 

@@ -55,7 +55,7 @@ fn a_search_over_a_grid_comes_to_its_end() {
 fn names_find_their_algorithm() {
     assert_eq!(
         SAMPLERS.iter().map(|entry| entry.name).collect::<Vec<_>>(),
-        ["auto", "random", "sobol", "halton", "grid", "tpe", "gp"]
+        ["auto", "random", "sobol", "halton", "grid", "tpe", "gp", "cmaes", "nsga2"]
     );
     assert!(luthier_search::sampler("median").is_none());
     assert!(PrunerConfig::parse("median").unwrap().create().decides());

@@ -69,6 +69,7 @@ fn definition() -> StudyDefinition {
         name: "s".to_owned(),
         objective: "value".to_owned(),
         direction: Direction::Minimize,
+        criteria: luthier_core::Criteria::default(),
         seed: 0,
         slots: None,
         steps: None,

@@ -14,7 +14,7 @@ use luthier_core::{Direction, Metrics, Params, Space};
 use self::devices::Devices;
 use crate::augment::Augmentation;
 use crate::data::{Dataset, Split, Targets, TransformConfig};
-use crate::metric::{MetricName, MetricSet, Part, class_counts};
+use crate::metric::{Metric, MetricName, MetricSet, Part, class_counts};
 use crate::model::{Network, StageSummary, kernels, summarize};
 use crate::prepared::Prepared;
 use crate::pretrained::{Library, Transfer};
@@ -32,6 +32,8 @@ pub struct Experiment<M: Model = Network> {
     build: Build<M>,
     objective: MetricName,
     direction: Direction,
+    /// What is measured beside what the file says.
+    further: Vec<Metric>,
     devices: Devices<Device>,
     threads: usize,
     /// Transforms may be searched; each setting of them is fitted once.
@@ -80,12 +82,20 @@ impl<M: Model> Experiment<M> {
             build: Arc::new(build),
             objective,
             direction,
+            further: Vec::new(),
             devices: Devices::new(device, []),
             threads: 1,
             prepared: Mutex::new(Vec::new()),
             library: Arc::new(Library::new(Path::new("."))),
             seconds_per_example: AtomicU64::new(0),
         }
+    }
+
+    /// The same, which measures these metrics as well: further objectives, and what constraints are on.
+    #[must_use]
+    pub fn measuring(mut self, metrics: impl IntoIterator<Item = Metric>) -> Self {
+        self.further.extend(metrics);
+        self
     }
 
     /// The same, with so many threads for the mathematics of each trial (1 unless set).
@@ -170,8 +180,9 @@ impl<M: Model> Experiment<M> {
 
     fn setup_of(&self, params: &Params, seed: u64, fold: usize) -> Result<Setup<M>, String> {
         let file = self.template.fill(params)?;
-        let config =
+        let mut config =
             TrainingConfig::read(&file, "the study file").map_err(|problems| problems.to_string())?;
+        config.train.metrics.extend(&self.further);
         let data = self.prepare(&config, fold)?;
         let (objective, direction, device) = (self.objective, self.direction, self.devices.first().clone());
         let (build, file) = (Arc::clone(&self.build), sections(&file));
@@ -309,7 +320,7 @@ impl<M: Model> Experiment<M> {
         let config =
             TrainingConfig::read(&node, "the model's study file").map_err(|error| error.to_string())?;
         let data = self.prepare(&config, 0)?;
-        let more = config.train.metrics.iter().copied().chain([self.objective.metric]);
+        let more = config.train.metrics.iter().chain(&self.further).copied().chain([self.objective.metric]);
         let measured = MetricSet::new(self.dataset.targets.task(), more);
         let metrics = with_threads(threads, || model.evaluate_rows(&data, &self.splits[0].test, &measured))?;
         metrics.map(Some).map_err(|error| error.to_string())

@@ -1,19 +1,19 @@
 //! Studies from Rust: ask and tell, and a loop over a closure.
 
+mod builder;
 mod trial;
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use luthier_core::config::Problems;
 use luthier_core::{
-    Direction, Ending, Event, FailCause, History, MemoryStorage, Outcome, Params, SamplerAndPruner, Search,
-    SessionRecord, Storage, StudyDefinition, Trial as StoredTrial, TrialId,
+    Direction, Ending, Event, FailCause, History, Outcome, Params, Report, Search, Trial as StoredTrial,
+    TrialId,
 };
-use luthier_runner::{Ledger, LedgerError, Trials};
-use luthier_search::PrunerConfig;
+use luthier_runner::{Ledger, LedgerError};
 use thiserror::Error;
 
+pub use builder::StudyBuilder;
 pub use trial::{Suggest, Trial};
 
 /// The error of an objective: anything that is one.
@@ -64,6 +64,27 @@ pub enum StudyError {
         /// The study.
         name: String,
     },
+    /// A constraint that is none.
+    #[error("the constraint `{constraint}`: {reason}")]
+    Constraint {
+        /// As it was written.
+        constraint: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A pruner where there are several objectives.
+    #[error(
+        "trials of several objectives run to their end, so there is no use for the pruner `{0}`; take `none`"
+    )]
+    NotPruned(String),
+    /// The stored study has other objectives or constraints.
+    #[error(
+        "the stored study `{name}` has other objectives or constraints than this one; give it another name"
+    )]
+    Criteria {
+        /// The study.
+        name: String,
+    },
     /// The stored study is another one.
     #[error("the stored study `{name}` is to {stored}, this one to {now}; give it another name")]
     Direction {
@@ -76,143 +97,11 @@ pub enum StudyError {
     },
 }
 
-/// How a study is to be. See [`Study::builder`].
-#[derive(Debug, Clone)]
-pub struct StudyBuilder {
-    name: String,
-    direction: Direction,
-    sampler: String,
-    pruner: String,
-    seed: u64,
-    parallel: usize,
-}
-
-impl StudyBuilder {
-    /// Makes large values good. Small ones are unless this is called.
-    #[must_use]
-    pub fn maximize(mut self) -> Self {
-        self.direction = Direction::Maximize;
-        self
-    }
-
-    /// What chooses parameters: `tpe` (unless set) or `random`.
-    #[must_use]
-    pub fn sampler(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.sampler);
-        self
-    }
-
-    /// What stops trials that cannot win, as in a study file: the name of a [`PrunerConfig`], such as `median`
-    /// (unless set), or a table with settings, such as `{ kind = "asha", factor = 4 }`.
-    #[must_use]
-    pub fn pruner(mut self, pruner: &str) -> Self {
-        pruner.clone_into(&mut self.pruner);
-        self
-    }
-
-    /// The seed of every draw; 0 unless set.
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// Trials that [`Study::optimize`] runs at once; 1 unless set. With more, the order in which trials
-    /// end decides what the sampler sees.
-    #[must_use]
-    pub fn parallel(mut self, trials: usize) -> Self {
-        self.parallel = trials.max(1);
-        self
-    }
-
-    /// The study, kept in memory.
-    ///
-    /// # Errors
-    ///
-    /// If sampler or pruner cannot be had.
-    pub fn in_memory(self) -> Result<Study, StudyError> {
-        self.open(Arc::new(MemoryStorage::new()))
-    }
-
-    /// The study, kept in the SQLite file at `path`. If there is one of this name, it goes on: other processes may
-    /// work on it at the same time, and trials of those that have ended in the midst of one have failed.
-    ///
-    /// # Errors
-    ///
-    /// If sampler or pruner cannot be had, or the file cannot be used.
-    pub fn stored_in(self, path: impl AsRef<Path>) -> Result<Study, StudyError> {
-        let storage = luthier_storage::SqliteStorage::open(path.as_ref())?;
-        self.open(Arc::new(storage))
-    }
-
-    fn open(self, storage: Arc<dyn Storage>) -> Result<Study, StudyError> {
-        let sampler = luthier_search::sampler(&self.sampler).ok_or_else(|| StudyError::Unknown {
-            name: self.sampler.clone(),
-            known: luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
-        })?;
-        let pruner = PrunerConfig::parse(&self.pruner).map_err(StudyError::Pruner)?.create();
-        let definition = StudyDefinition {
-            name: self.name.clone(),
-            objective: "value".to_owned(),
-            direction: self.direction,
-            seed: self.seed,
-            slots: None,
-            steps: None,
-            file: None,
-            data: None,
-            program: crate::PROGRAM.to_owned(),
-        };
-        let study = match storage.study(&self.name)? {
-            None => storage.create_study(&definition)?,
-            Some(study) if study.definition.direction != self.direction => {
-                return Err(StudyError::Direction {
-                    name: self.name,
-                    stored: study.definition.direction,
-                    now: self.direction,
-                });
-            }
-            Some(study) if study.definition.slots.is_some() => {
-                return Err(StudyError::Ordered { name: self.name });
-            }
-            Some(study) => study,
-        };
-        let mut ledger = Ledger::open(storage, study)?;
-        let record = SessionRecord {
-            program: crate::PROGRAM.to_owned(),
-            worker: Some(crate::this_process()),
-            file: None,
-            data: None,
-        };
-        ledger.begin(&record, Trials::Unlimited)?;
-        end_abandoned(&mut ledger)?;
-        Ok(Study {
-            ledger: Mutex::new(ledger),
-            search: Box::new(SamplerAndPruner::new(sampler, pruner)),
-            parallel: self.parallel,
-        })
-    }
-}
-
 /// Stores what a trial has said.
 fn tell(ledger: &mut Ledger, trial: TrialId, event: &Event) -> Result<(), StudyError> {
     ledger.turn(|ledger| {
         let told = ledger.tell(event.clone())?;
         if told { Ok(()) } else { Err(StudyError::Lost { trial }) }
-    })
-}
-
-/// Trials of processes that have ended in the midst of one have failed: nobody else can go on with them.
-fn end_abandoned(ledger: &mut Ledger) -> Result<(), StudyError> {
-    let living = ledger.storage().living(ledger.study().id)?;
-    ledger.turn(|ledger| {
-        let abandoned = |trial: &&StoredTrial| trial.holder.is_some_and(|holder| !living.contains(&holder));
-        let trials: Vec<TrialId> = ledger.history().open().filter(abandoned).map(|trial| trial.id).collect();
-        for trial in trials {
-            ledger.take(trial)?;
-            let cause = FailCause::Error { message: "its process ended before it did".to_owned() };
-            ledger.tell(Event::TrialFinished { trial, outcome: Outcome::Failed { cause }, seconds: 0.0 })?;
-        }
-        Ok(())
     })
 }
 
@@ -243,6 +132,8 @@ pub struct Best {
     pub trial: TrialId,
     /// Its value.
     pub value: f64,
+    /// The values of all objectives, that of the first included.
+    pub values: Vec<f64>,
     /// Its parameters.
     pub params: Params,
 }
@@ -250,14 +141,7 @@ pub struct Best {
 impl Study {
     /// A study of this name: minimising, with the sampler `auto` and median pruning, until told otherwise.
     pub fn builder(name: &str) -> StudyBuilder {
-        StudyBuilder {
-            name: name.to_owned(),
-            direction: Direction::Minimize,
-            sampler: "auto".to_owned(),
-            pruner: "median".to_owned(),
-            seed: 0,
-            parallel: 1,
-        }
+        StudyBuilder::new(name)
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -285,13 +169,32 @@ impl Study {
     ///
     /// If it cannot be stored.
     pub fn tell(&self, trial: Trial<'_>, value: f64) -> Result<(), StudyError> {
-        let (trial, seconds, stopped) = trial.end();
-        let outcome = match stopped {
-            Some(reason) => Outcome::Stopped { reason, value: Some(value).filter(|value| value.is_finite()) },
-            None if value.is_finite() => Outcome::Complete { value, step: None, ending: Ending::Full },
-            None => Outcome::Failed { cause: FailCause::NotFinite },
+        let (trial, seconds, stopped, metrics) = trial.end();
+        let finite = value.is_finite();
+        let mut ledger = self.ledger();
+        let missing = ledger
+            .history()
+            .criteria()
+            .metrics()
+            .into_iter()
+            .find(|name| finite && stopped.is_none() && !metrics.get(name).is_some_and(f64::is_finite));
+        let outcome = match (stopped, missing) {
+            (Some(reason), _) => Outcome::Stopped { reason, value: Some(value).filter(|_| finite) },
+            (None, Some(name)) => {
+                let message =
+                    format!("the trial measured no finite value of `{name}`, which the study needs");
+                Outcome::Failed { cause: FailCause::Error { message } }
+            }
+            (None, None) if finite => Outcome::Complete { value, step: None, ending: Ending::Full },
+            (None, None) => Outcome::Failed { cause: FailCause::NotFinite },
         };
-        self.finish(trial, outcome, seconds)
+        if !metrics.is_empty() {
+            let last = ledger.history().trial(trial).and_then(StoredTrial::last_report);
+            let step = 1 + last.map_or(0, |last| last.step);
+            let report = Report { step, value, metrics };
+            tell(&mut ledger, trial, &Event::Reported { trial, report })?;
+        }
+        tell(&mut ledger, trial, &Event::TrialFinished { trial, outcome, seconds })
     }
 
     /// Ends a trial that has no value.
@@ -301,7 +204,7 @@ impl Study {
     /// If it cannot be stored.
     pub fn tell_failed(&self, trial: Trial<'_>, message: impl Into<String>) -> Result<(), StudyError> {
         let cause = FailCause::Error { message: message.into() };
-        let (trial, seconds, _) = trial.end();
+        let (trial, seconds, ..) = trial.end();
         self.finish(trial, Outcome::Failed { cause }, seconds)
     }
 
@@ -347,16 +250,42 @@ impl Study {
         })
     }
 
-    /// The best trial so far.
+    /// The best trial so far, that is of several objectives the best by the first one.
     pub fn best(&self) -> Option<Best> {
         let ledger = self.ledger();
         let best = ledger.history().best()?;
-        let value = best.outcome.as_ref()?.value()?;
-        Some(Best { trial: best.id, value, params: best.params.clone() })
+        winner(ledger.history(), best)
+    }
+
+    /// The best trials so far, by number: with several objectives the Pareto front, those that no other one is better
+    /// than; else the best one alone.
+    ///
+    /// ```
+    /// use luthier::{Direction, Study};
+    ///
+    /// let study = Study::builder("two").also("cost", Direction::Minimize).constraint("cost <= 3").in_memory()?;
+    /// study.optimize(40, |trial| {
+    ///     let x = trial.suggest_float("x", 0.0..=4.0).get()?;
+    ///     trial.measure("cost", x);
+    ///     Ok((x - 2.0).powi(2))
+    /// })?;
+    /// let front = study.front();
+    /// assert!(front.len() > 2 && front.iter().all(|best| best.values[1] <= 3.0));
+    /// # Ok::<(), luthier::StudyError>(())
+    /// ```
+    pub fn front(&self) -> Vec<Best> {
+        let ledger = self.ledger();
+        let history = ledger.history();
+        history.winners().iter().filter_map(|id| winner(history, history.trial(*id)?)).collect()
     }
 
     /// All that has happened.
     pub fn history(&self) -> History {
         self.ledger().history().clone()
     }
+}
+
+fn winner(history: &History, trial: &StoredTrial) -> Option<Best> {
+    let values = history.values(trial)?;
+    Some(Best { trial: trial.id, value: values[0], values, params: trial.params.clone() })
 }

@@ -1,5 +1,6 @@
 //! Study files: the sections of all crates together, checked as a whole.
 
+mod criteria;
 mod loaded;
 mod task;
 mod text;
@@ -8,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use luthier_core::config::{Fields, Kind, Node, Problems, Template, bounds};
-use luthier_core::{Params, SamplerAndPruner, Search, Space};
+use luthier_core::{Criteria, Params, SamplerAndPruner, Search, Space};
 use luthier_search::PrunerConfig;
 use luthier_search::pruner::Median;
 use thiserror::Error;
 
+pub use criteria::OneOrMore;
 pub use loaded::{LoadError, Loaded, Training};
 pub use task::Task;
 pub use text::difference;
@@ -26,11 +28,12 @@ luthier_core::settings! {
         name: String;
         /// The metric to tune: "val_" or "train_" and a metric, such as "val_accuracy" or "val_f1_macro", or
         /// a cost such as "latency_ms". "val_accuracy" for classes and "val_rmse" for numbers if left out. With
-        /// `[command]`, whatever the program calls it.
-        objective: Option<String> = None;
-        /// "minimize" or "maximize"; the metric implies it. To be given where `[command]` reports something that is none
-        /// of Luthier's metrics.
-        direction: Option<String> = None;
+        /// `[command]`, whatever the program calls it. A list of several, such as ["val_accuracy", "epoch_seconds"], seeks
+        /// the best compromises between them; each trial counts with the epoch that is best by the first.
+        objective: Option<OneOrMore> = None;
+        /// "minimize" or "maximize", for several objectives a list; the metric implies it. To be given where `[command]`
+        /// reports something that is none of Luthier's metrics.
+        direction: Option<OneOrMore> = None;
         /// The value that is good enough: the study stops there.
         target: Option<f64> = None;
     }
@@ -42,7 +45,12 @@ luthier_core::settings! {
     pub struct SearchSection {
         /// What chooses configurations.
         sampler: String = "auto".to_owned();
-        /// What stops trials that cannot win: the name of a kind, or a table with settings.
+        /// What has to hold: of parameters, such as "train.batch_size * model.layers.dense1.dense <= 4096", or of metrics at
+        /// the epoch that counts, such as "weights <= 100000". Configurations that break the former are not tried, trials
+        /// that miss the latter cannot win.
+        constraints: Vec<String> = Vec::new();
+        /// What stops trials that cannot win: the name of a kind, or a table with settings. "none" where there are
+        /// several objectives.
         pruner: PrunerConfig = PrunerConfig::Median(Median::default());
         /// Configurations to try; 100 if neither they nor a timeout are given.
         trials: Option<u64> = None, bounds::COUNT;
@@ -87,8 +95,12 @@ pub struct StudyFile {
     pub trial: Option<TrialSection>,
     /// What its trials run.
     pub task: Task,
+    /// Further objectives, and constraints on results.
+    pub criteria: Criteria,
     root: Node,
     template: Template,
+    /// That of the template, with the constraints on parameters.
+    space: Space,
 }
 
 /// Why a study file cannot be used.
@@ -167,15 +179,22 @@ impl StudyFile {
         check_names(&root, &mut problems);
         let task = first.as_mut().map(|sections: &mut Sections| &mut sections.task);
         Task::complete(task, &root, &template, &mut problems);
-        let sections = problems.or(first)?;
+        let (criteria, space) =
+            criteria::read(&root, template.space(), Task::is_command(&root), &mut problems);
+        let mut sections = problems.or(first)?;
+        if !criteria.objectives.is_empty() {
+            sections.search.pruner = PrunerConfig::None;
+        }
         Ok(Self {
             path: path.to_path_buf(),
             study: sections.study,
             search: sections.search,
             trial: sections.trial,
             task: sections.task,
+            criteria,
             root,
             template,
+            space,
         })
     }
 
@@ -191,7 +210,7 @@ impl StudyFile {
 
     /// The space of the file's ranges.
     pub fn space(&self) -> &Space {
-        self.template.space()
+        &self.space
     }
 
     /// The line of a parameter's range in the file.

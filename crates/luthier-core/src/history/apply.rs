@@ -40,6 +40,8 @@ impl History {
                     tested: None,
                     imported: false,
                     attributes: Attributes::default(),
+                    further: Vec::new(),
+                    violations: Vec::new(),
                     direction: self.direction,
                     ahead: Ahead::default(),
                 });

@@ -67,3 +67,62 @@ fn steps_rise() {
     let error = History::replay(Direction::Minimize, &events).unwrap_err();
     assert_eq!(error.to_string(), "trial 0 reported step 2 after step 2");
 }
+
+/// Trials with a value, the metric `cost` and the metric `size`.
+fn measured(trials: &[(f64, f64, f64)]) -> Vec<Event> {
+    let events = trials.iter().zip(0..).flat_map(|((value, cost, size), n)| {
+        let trial = TrialId(n);
+        let metrics = Metrics::from_iter([("cost", *cost), ("size", *size)]);
+        let report = crate::Report { step: 1, value: *value, metrics };
+        let outcome = Outcome::Complete { value: *value, step: Some(1), ending: crate::Ending::Full };
+        [
+            Event::TrialStarted { trial, params: crate::Params::new(), seed: 0, until: None, at: None },
+            Event::Reported { trial, report },
+            Event::TrialFinished { trial, outcome, seconds: 0.0 },
+        ]
+    });
+    events.collect()
+}
+
+fn with_criteria(criteria: Criteria, trials: &[(f64, f64, f64)]) -> History {
+    let mut history = History::new(Direction::Maximize).with_criteria(criteria);
+    for recorded in crate::testing::record(measured(trials)) {
+        history.apply(&recorded).unwrap();
+    }
+    history
+}
+
+fn winners(history: &History) -> Vec<u64> {
+    history.winners().iter().map(|id| id.0).collect()
+}
+
+#[test]
+fn of_several_objectives_the_front_wins() {
+    let cost = crate::Goal { name: "cost".into(), direction: Direction::Minimize };
+    let criteria = Criteria { objectives: vec![cost], constraints: Vec::new() };
+    let trials = [
+        (0.5, 3.0, 1.0),
+        (0.9, 9.0, 1.0),
+        (0.4, 4.0, 1.0),
+        (0.6, 3.0, 1.0),
+        (0.95, f64::NAN, 1.0),
+        (0.1, 1.0, 1.0),
+    ];
+    let history = with_criteria(criteria, &trials);
+    assert_eq!(winners(&history), [1, 3, 5]);
+    assert_eq!(history.best().unwrap().id.0, 1);
+    assert_eq!(history.trial(TrialId(3)).unwrap().loss_vector(), Some(vec![-0.6, 3.0]));
+    assert_eq!(history.trial(TrialId(4)).unwrap().loss_vector(), None);
+    assert_eq!(history.view().objectives(), 2);
+}
+
+#[test]
+fn a_trial_that_misses_a_constraint_does_not_win() {
+    let constraint = crate::Constraint::parse("size <= 10").unwrap();
+    let criteria = Criteria { objectives: Vec::new(), constraints: vec![constraint] };
+    let history =
+        with_criteria(criteria, &[(0.5, 0.0, 12.0), (0.3, 0.0, 10.0), (0.9, 0.0, f64::NAN), (0.2, 0.0, 1.0)]);
+    assert_eq!(winners(&history), [1]);
+    let violations: Vec<f64> = history.view().finished().map(|trial| trial.violations()[0]).collect();
+    assert_eq!(violations, [2.0, 0.0, f64::INFINITY, 0.0]);
+}

@@ -1,12 +1,13 @@
 //! What an algorithm sees of a history.
 
 use super::Trial;
-use crate::{Distribution, Outcome, Params, Stop, TrialId};
+use crate::{Criteria, Distribution, Outcome, Params, Stop, TrialId};
 
 /// What an algorithm sees of a study: trials by number, with losses to be minimised.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     pub(super) trials: &'a [Trial],
+    pub(super) criteria: &'a Criteria,
     pub(super) steps: Option<u64>,
     pub(super) limit: Option<u64>,
     pub(super) closed: bool,
@@ -37,6 +38,16 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The number of objectives, at least 1.
+    pub fn objectives(&self) -> usize {
+        1 + self.criteria.objectives.len()
+    }
+
+    /// The number of constraints on results.
+    pub fn constraints(&self) -> usize {
+        self.criteria.constraints.len()
+    }
+
     /// Whether no new trial may begin: only paused ones may go on.
     pub fn is_closed(&self) -> bool {
         self.closed
@@ -55,13 +66,18 @@ impl<'a> View<'a> {
 
     /// The trials that have not ended, by number: running ones and paused ones.
     pub fn unfinished(&self) -> impl Iterator<Item = Unfinished<'a>> + use<'a> {
-        self.trials.iter().filter(|trial| trial.outcome.is_none()).map(|trial| Unfinished { trial })
+        let view = *self;
+        self.trials.iter().filter(|trial| trial.outcome.is_none()).map(move |trial| view.of(trial))
+    }
+
+    fn of(&self, trial: &'a Trial) -> Unfinished<'a> {
+        Unfinished { trial, criteria: self.criteria }
     }
 
     /// The unfinished trial of this number.
     pub fn get_unfinished(&self, id: TrialId) -> Option<Unfinished<'a>> {
         let trial = self.trials.get(id.0 as usize)?;
-        trial.outcome.is_none().then_some(Unfinished { trial })
+        trial.outcome.is_none().then_some(self.of(trial))
     }
 }
 
@@ -83,6 +99,11 @@ impl<'a> FinishedTrial<'a> {
         &self.trial.params
     }
 
+    /// Whether it ran elsewhere and was imported.
+    pub fn is_imported(&self) -> bool {
+        self.trial.imported
+    }
+
     /// How it ended.
     pub fn outcome(&self) -> &'a Outcome {
         self.outcome
@@ -98,6 +119,16 @@ impl<'a> FinishedTrial<'a> {
         &self.trial.losses
     }
 
+    /// The losses of all objectives, of a complete trial with a finite value of each.
+    pub fn loss_vector(&self) -> Option<Vec<f64>> {
+        self.trial.loss_vector()
+    }
+
+    /// By how much it misses each constraint on results, 0 where it holds; infinite where that is not known.
+    pub fn violations(&self) -> &'a [f64] {
+        &self.trial.violations
+    }
+
     /// The range under which the parameter was asked for, in a study that finds its space as it goes.
     pub fn suggested(&self, name: &str) -> Option<&'a Distribution> {
         self.trial.suggested.get(name)
@@ -108,6 +139,7 @@ impl<'a> FinishedTrial<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Unfinished<'a> {
     trial: &'a Trial,
+    criteria: &'a Criteria,
 }
 
 impl<'a> Unfinished<'a> {
@@ -129,6 +161,12 @@ impl<'a> Unfinished<'a> {
     /// A value of the objective as a loss.
     pub fn loss_of(&self, value: f64) -> f64 {
         self.trial.direction.loss(value)
+    }
+
+    /// By how much its best report misses each constraint on results; infinite where that is not known.
+    pub fn violations(&self) -> Vec<f64> {
+        let metrics = self.trial.best_report().map(|report| report.metrics.clone()).unwrap_or_default();
+        self.criteria.violations(&metrics)
     }
 
     /// Whether the search has paused it. What else sets a trial aside, such as the end of the time, is of no matter

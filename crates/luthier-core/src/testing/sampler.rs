@@ -2,8 +2,9 @@
 
 use super::{conditional_space, record};
 use crate::{
-    Condition, Decision, Direction, Distribution, Ending, Event, FailCause, History, Metrics, Outcome,
-    Parameter, Params, Pruner, Purpose, Recorded, Report, Sampler, Space, Streams, TrialId, Value,
+    Condition, Constraint, Criteria, Decision, Direction, Distribution, Ending, Event, FailCause, Goal,
+    History, Metrics, Outcome, Parameter, Params, Pruner, Purpose, Recorded, Report, Sampler, Space, Streams,
+    TrialId, Value,
 };
 
 /// A made-up loss: small for a rate near 1e-3 and many layers.
@@ -64,6 +65,7 @@ pub fn sampler_contract(sampler: &dyn Sampler) {
     }
 
     keeps_to_unusual_spaces(sampler);
+    copes_with_several_objectives(sampler);
 
     // Trials of another space (an older file, a parameter that has gone) do no harm.
     let other = Space::new([Parameter::new("rate", Distribution::log_float(1.0, 2.0))]).unwrap();
@@ -155,6 +157,57 @@ fn keeps_to_unusual_spaces(sampler: &dyn Sampler) {
                 assert!(space.contains(&params), "trials that are {end}: {params:?}");
                 assert_eq!(params, sampler.propose(&history.view(), &space, &mut rng()).unwrap());
             }
+        }
+    }
+}
+
+/// A history of trials with three objectives and two constraints; of some a value is missing or not finite, and some miss
+/// constraints, or all of them where `feasible` is false.
+fn history_of_several(space: &Space, trials: u64, feasible: bool) -> History {
+    let goal = |name: &str| Goal { name: name.to_owned(), direction: Direction::Maximize };
+    let limit = |text: &str| Constraint::parse(text).unwrap();
+    let criteria = Criteria {
+        objectives: vec![goal("second"), goal("third")],
+        constraints: vec![limit("size <= 0.7"), limit("weight >= 2")],
+    };
+    let streams = Streams::new(17);
+    let mut events = Vec::new();
+    for n in 0..trials {
+        let trial = TrialId(n);
+        let params = space.sample(&mut streams.at(Purpose::Sampler, n));
+        let mut draws = streams.at(Purpose::Data, n);
+        let mut metrics = Metrics::from_iter([("second", draws.uniform()), ("size", draws.uniform())]);
+        if n % 5 != 1 {
+            metrics.insert("third", if n % 7 == 3 { f64::INFINITY } else { draws.below(3) as f64 });
+        }
+        metrics.insert("weight", if feasible { 3.0 } else { n as f64 / trials as f64 });
+        let value = draws.uniform();
+        let outcome = Outcome::Complete { value, step: Some(1), ending: Ending::Full };
+        events.push(Event::TrialStarted { trial, params, seed: n, until: None, at: None });
+        events.push(Event::Reported { trial, report: Report { step: 1, value, metrics } });
+        if n % 6 != 4 {
+            events.push(Event::TrialFinished { trial, outcome, seconds: 0.0 });
+        }
+    }
+    let mut history = History::new(Direction::Minimize).with_criteria(criteria);
+    for recorded in record(events) {
+        history.apply(&recorded).unwrap();
+    }
+    history
+}
+
+/// With several objectives and constraints on results, a proposal is in the space and the same each time.
+fn copes_with_several_objectives(sampler: &dyn Sampler) {
+    let space = conditional_space();
+    for (trials, feasible) in
+        [(0, true), (1, true), (1, false), (14, true), (14, false), (80, true), (80, false)]
+    {
+        let history = history_of_several(&space, trials, feasible);
+        for position in [trials, trials + 1] {
+            let rng = || Streams::new(5).at(Purpose::Sampler, position);
+            let params = sampler.propose(&history.view(), &space, &mut rng()).unwrap();
+            assert!(space.contains(&params), "{params:?}");
+            assert_eq!(params, sampler.propose(&history.view(), &space, &mut rng()).unwrap());
         }
     }
 }

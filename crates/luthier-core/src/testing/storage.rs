@@ -12,6 +12,7 @@ fn definition(name: &str) -> StudyDefinition {
         name: name.to_owned(),
         objective: "val_accuracy".to_owned(),
         direction: Direction::Maximize,
+        criteria: crate::Criteria::default(),
         seed: u64::MAX >> 1,
         slots: None,
         steps: None,

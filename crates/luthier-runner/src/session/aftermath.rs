@@ -52,14 +52,15 @@ impl Shared<'_> {
         }
         // A history that was read again may not have counted as far yet.
         aftermath.told = aftermath.told.max(history.ended().len());
-        let best = history.best().map(|best| best.id);
-        if best != aftermath.best {
-            let before = std::mem::replace(&mut aftermath.best, best);
+        let winners = history.winners();
+        if winners != aftermath.winners {
+            let before = std::mem::replace(&mut aftermath.winners, winners.to_vec());
             aftermath.beaten.extend(before);
         }
-        aftermath.beaten.retain(|trial| Some(*trial) != best);
+        aftermath.beaten.retain(|trial| !winners.contains(trial));
         drop(aftermath);
-        for trial in beaten.into_iter().filter(|id| Some(*id) != best).filter_map(|id| history.trial(id)) {
+        for trial in beaten.into_iter().filter(|id| !winners.contains(id)).filter_map(|id| history.trial(id))
+        {
             self.discard(trial, &model_name(trial.id), ledger.session())?;
         }
         self.give_up(ledger.history())?;
@@ -135,10 +136,9 @@ impl Shared<'_> {
         let mut ledger = self.lock();
         ledger.catch_up()?;
         let history = ledger.history();
-        let best = history.best().map(|best| best.id);
         for trial in history.ended() {
             let model = model_name(*trial);
-            if Some(*trial) != best && names.contains(&model) {
+            if !history.winners().contains(trial) && names.contains(&model) {
                 storage.remove_artifact(study, &model)?;
             }
             let checkpoint = checkpoint_name(*trial);

@@ -72,6 +72,7 @@ fn open_with(storage: &Arc<dyn Storage>, slots: Option<u32>) -> Ledger {
             name: "s".into(),
             objective: "value".into(),
             direction: Direction::Minimize,
+            criteria: luthier_core::Criteria::default(),
             seed: 4,
             slots,
             steps: None,

@@ -285,7 +285,9 @@ impl Shared<'_> {
         {
             let wins = {
                 let ledger = self.lock();
-                wins(ledger.history().best(), *value, ledger.history().direction())
+                let history = ledger.history();
+                // Of further criteria only the ledger knows, once its reports are stored.
+                !history.criteria().is_empty() || wins(history.best(), *value, history.direction())
             };
             if wins {
                 self.keep(model_name(id), model)?;
@@ -309,9 +311,10 @@ impl Shared<'_> {
             Evaluation::Complete { value, .. } if !value.is_finite() => {
                 Outcome::Failed { cause: FailCause::NotFinite }
             }
-            Evaluation::Complete { value, step, ending, .. } => {
-                Outcome::Complete { value: *value, step: *step, ending: ending.clone() }
-            }
+            Evaluation::Complete { value, step, ending, .. } => match missing(ledger.history(), id, *step) {
+                Some(message) => Outcome::Failed { cause: FailCause::Error { message } },
+                None => Outcome::Complete { value: *value, step: *step, ending: ending.clone() },
+            },
             Evaluation::Stopped(reason) => {
                 let trial = ledger.history().trial(id);
                 let value = trial.and_then(Trial::best_report).map(|report| report.value);
@@ -354,6 +357,20 @@ pub(super) fn resume(
 
 fn nothing_runs() -> RunError {
     SearchError { message: "it waits for a trial, and none is running".to_owned() }.into()
+}
+
+/// What is wrong where a trial has not measured a further objective, or what a constraint is on, at the step that counts.
+fn missing(history: &History, id: TrialId, step: Option<u64>) -> Option<String> {
+    let report = history.trial(id).and_then(|trial| trial.report_at(step));
+    let names = history.criteria().metrics();
+    let name = names
+        .into_iter()
+        .find(|name| !report.and_then(|report| report.metrics.get(name)).is_some_and(f64::is_finite))?;
+    let place =
+        step.map_or(String::new(), |step| format!(" at step {step}, the best by the first objective"));
+    Some(format!(
+        "no finite value of `{name}` was reported{place}; the study's objectives or constraints need it"
+    ))
 }
 
 /// Whether `value` would be the best; of equal values the first trial is.

@@ -15,6 +15,9 @@
 //! what the other has found. Where losses cannot be predicted from neighbours (noise, rugged landscapes), the process's
 //! turns are wasted, and rho tells. `docs/search.md` has the figures.
 //!
+//! With several objectives the process has three turns of four, each on a weighing of them that is drawn (`ParEGO`), and TPE
+//! one, on the fronts (MOTPE): drawn weighings keep the process from staying where it once was right. What misses a constraint on results counts as worse than all that keep them.
+//!
 //! Complexity: that of the sampler whose turn it is.
 
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
@@ -51,7 +54,12 @@ impl Sampler for Auto {
         if !observation::enough(view, STARTUP) {
             return Sobol.propose(view, space, rng);
         }
-        let turn = rng.position().is_multiple_of(2) && space.len() <= COLUMNS;
+        let turn = if view.objectives() > 1 {
+            !rng.position().is_multiple_of(4)
+        } else {
+            rng.position().is_multiple_of(2)
+        };
+        let turn = turn && space.len() <= COLUMNS;
         if turn && let Some(params) = gp::propose(view, space, rng, Some(TRUSTED)) {
             return Ok(params);
         }

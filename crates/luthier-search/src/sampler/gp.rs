@@ -9,6 +9,8 @@
 //! - The hyperparameters are those of the largest posterior density, found by L-BFGS from the priors' means at each
 //!   proposal: [`lbfgs`]. Nothing is kept from one proposal to the next, so the same history gives the same proposal.
 //! - The acquisition function is the logarithm of the expected improvement: [`acquisition`], maximised in [`search`].
+//! - Where there are several objectives, each proposal is for one weighing of them, drawn anew (`ParEGO`):
+//!   [`several`](super::several).
 //! - Trials without a loss count as the worst there is; running ones as what is expected of them.
 //! - Of long histories the process sees [`ROWS`] observations, and its hyperparameters are fitted to [`FITTED`].
 //!
@@ -28,11 +30,13 @@ mod warp;
 
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
-use super::observation::{Observation, observations};
+use super::observation::{Observation, single};
 use super::sobol;
 use features::Features;
 use model::Posterior;
 use search::Acquisition;
+
+pub(super) use quantile::normal_quantile;
 
 /// Observations that the process is given at most.
 const ROWS: usize = 128;
@@ -116,7 +120,7 @@ fn thin(n: usize, limit: usize) -> Vec<usize> {
 /// with their predictions, each from the others, by less than `least`.
 pub(super) fn propose(view: &View<'_>, space: &Space, rng: &mut Rng, least: Option<f64>) -> Option<Params> {
     let features = Features::new(space);
-    let mut seen: Vec<Observation<'_>> = observations(view).collect();
+    let mut seen: Vec<Observation<'_>> = single(view, rng);
     let known = if let Some(known) = Known::new(&seen, &features) {
         known
     } else {

@@ -1,18 +1,23 @@
 //! Samplers: what is tried next.
 
 mod auto;
+mod cmaes;
 mod gp;
 mod grid;
 mod halton;
+mod nsga2;
 mod observation;
 mod random;
+mod several;
 mod sobol;
 mod tpe;
 
 pub use auto::Auto;
+pub use cmaes::{CmaEs, Restart};
 pub use gp::Gp;
 pub use grid::Grid;
 pub use halton::Halton;
+pub use nsga2::Nsga2;
 pub use random::Random;
 pub use sobol::Sobol;
 pub use tpe::Tpe;

@@ -6,8 +6,14 @@
 //! | stopped by the search, or paused, with a finite report | the loss that is expected of it, had it run as far as others have: [`curves`](crate::curves) |
 //! | failed, infeasible, without any finite loss | without a loss: the region is avoided |
 //! | running | without a loss, and marked as running |
+//! | one that misses a constraint on results | a loss behind all that keep them, the farther the more it misses (Deb 2000, "An efficient constraint handling method for genetic algorithms") |
+//!
+//! Of several objectives a sampler sees either all ([`Several`](super::several::Several)) or one loss that stands for
+//! them ([`single`]).
 
-use luthier_core::{Outcome, Params, View};
+use luthier_core::{Outcome, Params, Rng, View};
+
+use super::several::Several;
 
 use crate::curves::Curves;
 
@@ -21,7 +27,8 @@ pub(super) struct Observation<'a> {
     pub(super) running: bool,
 }
 
-/// The observations of a history: finished trials by number, then unfinished ones by number.
+/// The observations of a history: finished trials by number, then unfinished ones by number. Their losses are those of
+/// the first objective, without regard to constraints.
 pub(super) fn observations<'a>(view: &View<'a>) -> impl Iterator<Item = Observation<'a>> + use<'a> {
     let curves = Curves::new(view);
     let after = curves.clone();
@@ -38,6 +45,65 @@ pub(super) fn observations<'a>(view: &View<'a>) -> impl Iterator<Item = Observat
         Observation { params: trial.params(), loss, running: loss.is_none() }
     });
     finished.chain(unfinished)
+}
+
+/// The same with one loss each that stands for all objectives, by weights that `rng` draws, and for the constraints.
+/// With one objective nothing is drawn.
+pub(super) fn single<'a>(view: &View<'a>, rng: &mut Rng) -> Vec<Observation<'a>> {
+    if view.objectives() > 1 {
+        return Several::new(view).scalarised(rng);
+    }
+    let mut seen: Vec<Observation<'a>> = observations(view).collect();
+    if view.constraints() > 0 {
+        let losses: Vec<Option<f64>> = seen.iter().map(|seen| seen.loss).collect();
+        for (seen, loss) in seen.iter_mut().zip(behind(&losses, &violations(view))) {
+            seen.loss = loss;
+        }
+    }
+    seen
+}
+
+/// By how much trials miss the constraints together, each constraint as a share of the most that it is missed by; in
+/// the order of [`observations`]. 0 for trials that keep them or are not known to miss them.
+pub(super) fn violations(view: &View<'_>) -> Vec<f64> {
+    let finished = view.finished().map(|trial| trial.violations().to_vec());
+    let unfinished = view
+        .unfinished()
+        .map(|trial| if trial.is_paused() { trial.violations() } else { vec![0.0; view.constraints()] });
+    let all: Vec<Vec<f64>> = finished.chain(unfinished).collect();
+    let mut most = vec![0.0_f64; view.constraints()];
+    for (k, most) in most.iter_mut().enumerate() {
+        let finite = all.iter().map(|violations| violations[k]).filter(|violation| violation.is_finite());
+        *most = finite.fold(0.0, f64::max);
+    }
+    let share = |(violation, most): (&f64, &f64)| match (*violation, *most) {
+        (violation, _) if violation <= 0.0 => 0.0,
+        (violation, most) if violation.is_finite() && most > 0.0 => violation / most,
+        // Not measured: worse than whatever is.
+        _ => 2.0,
+    };
+    all.iter().map(|violations| violations.iter().zip(&most).map(share).sum()).collect()
+}
+
+/// Losses with those that miss a constraint behind all others.
+pub(super) fn behind(losses: &[Option<f64>], violations: &[f64]) -> Vec<Option<f64>> {
+    let kept = losses
+        .iter()
+        .zip(violations)
+        .filter(|(_, violation)| **violation <= 0.0)
+        .filter_map(|(loss, _)| *loss);
+    let ends = kept.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
+    let (worst, range) = if ends.0 <= ends.1 { (ends.1, ends.1 - ends.0) } else { (0.0, 1.0) };
+    let range = if range > 0.0 && range.is_finite() { range } else { 1.0 };
+    losses
+        .iter()
+        .zip(violations)
+        .map(|(loss, violation)| {
+            let loss = (*loss)?;
+            let found = if *violation > 0.0 { worst + range * violation } else { loss };
+            found.is_finite().then_some(found)
+        })
+        .collect()
 }
 
 /// Whether there are so many observations that something can be learnt: of trials that have ended or are paused.

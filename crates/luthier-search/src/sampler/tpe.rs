@@ -14,6 +14,8 @@
 //! - of long histories g keeps [`BAD_LIMIT`] kernels, each standing for as many observations as it weighs, so a
 //!   proposal takes bounded time.
 //!
+//! Where there are several objectives, the good observations are those of the first fronts (MOTPE): [`several`].
+//!
 //! Trials without a loss (failed, infeasible, running) are bad: their regions are avoided, and proposals made side
 //! by side differ ("constant liar"). What each trial counts as: [`observation`](super::observation).
 //!
@@ -22,11 +24,15 @@
 
 mod normal;
 mod parzen;
+mod several;
 
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
-use super::observation::{Observation, enough, observations};
+use super::observation::{Observation, enough, observations, single};
+use super::several::Several;
 use parzen::{Bandwidth, Cube, Parzen, Point};
+
+pub(super) use parzen::Axis;
 
 /// At most so many observations are good, whatever their share, so that l stays narrow in long studies.
 const GOOD_LIMIT: usize = 25;
@@ -36,6 +42,9 @@ const BAD_LIMIT: usize = 200;
 
 /// Random points of which the first trials take the one that is farthest from the others.
 const SPREAD: usize = 24;
+
+/// Draws of a candidate until the constraints on parameters hold.
+const DRAWS: usize = 20;
 
 /// The weight of the prior kernel, where an observation weighs 1 on average.
 const PRIOR_WEIGHT: f64 = 1.0;
@@ -90,13 +99,20 @@ impl Sampler for Tpe {
                 (nearest, params)
             }));
         }
-        let Split { good, bad } = Split::new(view, &cube, self.good_share);
+        let Split { good, bad } = Split::new(view, &cube, self.good_share, rng);
         let l = Parzen::new(&cube, &good, PRIOR_WEIGHT, Bandwidth::Fixed);
         let g = Parzen::new(&cube, &bad, PRIOR_WEIGHT, Bandwidth::Scott);
         Ok(best_of(self.candidates, || {
-            let params = l.sample(rng);
+            let mut params = l.sample(rng);
+            for _ in 1..DRAWS {
+                if space.allows(&params) {
+                    break;
+                }
+                params = l.sample(rng);
+            }
             let point = cube.point(&params);
-            (l.log_density(&point) - g.log_density(&point), params)
+            let score = l.log_density(&point) - g.log_density(&point);
+            (if space.allows(&params) { score } else { f64::NEG_INFINITY }, params)
         }))
     }
 }
@@ -125,8 +141,13 @@ struct Split {
 }
 
 impl Split {
-    fn new(view: &View<'_>, cube: &Cube<'_>, share: f64) -> Self {
-        let mut seen: Vec<Observation<'_>> = observations(view).collect();
+    fn new(view: &View<'_>, cube: &Cube<'_>, share: f64, rng: &mut Rng) -> Self {
+        if view.objectives() > 1 {
+            let mut several = Several::new(view);
+            several.seen.retain(|seen| is_known(&cube.point(seen.params)));
+            return Self::of_several(&several, cube, share);
+        }
+        let mut seen = single(view, rng);
         let split = Self::of(&seen, cube, share);
         if split.good.iter().chain(&split.bad).all(|(point, _)| is_known(point)) {
             return split;

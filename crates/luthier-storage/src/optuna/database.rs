@@ -179,7 +179,7 @@ fn read_study(database: &mut Database<'_>, wanted: Option<&str>) -> Result<Sourc
             Ok(())
         },
     )?;
-    let direction = direction(path, &name, &directions)?;
+    let (direction, further) = direction(path, &name, &directions)?;
     let mut attributes = Attributes::default();
     for (table, kind) in
         [("study_user_attributes", &mut attributes.user), ("study_system_attributes", &mut attributes.system)]
@@ -201,7 +201,7 @@ fn read_study(database: &mut Database<'_>, wanted: Option<&str>) -> Result<Sourc
             "Optuna {library} kept times in the zone of its machine, without saying which; they are taken as UTC"
         ));
     }
-    let study = Frozen { name, direction, attributes, trials };
+    let study = Frozen { name, direction, further, attributes, trials };
     Ok(Source { study, from: format!("optuna {library}"), notices })
 }
 
@@ -250,11 +250,20 @@ fn read_trials(database: &Database<'_>, study: i64) -> Result<Vec<FrozenTrial>, 
         // Before Optuna 3 there was no such column, and infinities were the largest single-precision numbers.
         Ok::<_, StorageError>(if database.has_column(table, column)? { column } else { "NULL" })
     };
-    let columns = format!("value, {}", kind("trial_values", "value_type")?);
+    let columns = format!("value, {}, objective", kind("trial_values", "value_type")?);
     let sql = of_trials("trial_values", "trial_value_id", &columns);
     database.rows("trial_values", &sql, study, |row| {
         let trial = trials.get_mut(&get(row, 1)?).ok_or_else(gone)?;
-        trial.value = Some(number(get(row, 2)?, get::<Option<String>>(row, 3)?.as_deref())?);
+        let value = number(get(row, 2)?, get::<Option<String>>(row, 3)?.as_deref())?;
+        match get::<i64>(row, 4)? {
+            0 => trial.value = Some(value),
+            objective => {
+                let place = usize::try_from(objective - 1).ok().filter(|place| *place < 1_000);
+                let place = place.ok_or_else(|| format!("there is no objective {objective}"))?;
+                trial.further.resize(trial.further.len().max(place + 1), f64::NAN);
+                trial.further[place] = value;
+            }
+        }
         Ok(())
     })?;
 

@@ -6,7 +6,7 @@ use indexmap::{IndexMap, IndexSet};
 use luthier_core::{Distribution, History, Metrics, Outcome, Space, StorageError, Study, Trial, Value};
 use serde::Serialize;
 
-use super::{Frozen, FrozenTrial, METRIC_NAMES, State, own, write};
+use super::{CONSTRAINTS, Frozen, FrozenTrial, METRIC_NAMES, State, own, write};
 
 /// Writes a study as an SQLite database that Optuna 5 opens. If there is a database of Optuna's at `path` already, the study
 /// is added to it, unless there is one of its name; any other file is left alone. `space` has the ranges of parameters
@@ -23,7 +23,8 @@ pub fn export(
 ) -> Result<Vec<String>, StorageError> {
     let definition = &study.definition;
     let mut ranges = Ranges::new(history, space);
-    let trials = history.trials().iter().map(|trial| freeze(trial, &mut ranges)).collect();
+    let criteria = &definition.criteria;
+    let trials = history.trials().iter().map(|trial| freeze(history, trial, &mut ranges)).collect();
     let mut attributes = history.attributes().clone();
     let user = &mut attributes.user;
     set(user, own::PROGRAM, &definition.program);
@@ -35,11 +36,21 @@ pub fn export(
     if let Some(file) = session.or(definition.file.as_ref()) {
         set(user, own::FILE, file);
     }
-    if definition.objective != "value" {
-        set(&mut attributes.system, METRIC_NAMES, &[&definition.objective]);
+    if !criteria.is_empty() {
+        set(user, own::CRITERIA, criteria);
     }
-    let frozen =
-        Frozen { name: definition.name.clone(), direction: definition.direction, attributes, trials };
+    if definition.objective != "value" {
+        let names = criteria.objectives.iter().map(|goal| &goal.name);
+        let names: Vec<&String> = std::iter::once(&definition.objective).chain(names).collect();
+        set(&mut attributes.system, METRIC_NAMES, &names);
+    }
+    let frozen = Frozen {
+        name: definition.name.clone(),
+        direction: definition.direction,
+        further: criteria.objectives.iter().map(|goal| goal.direction).collect(),
+        attributes,
+        trials,
+    };
     write::write(path, &frozen)?;
     let notices = ranges.guessed.iter().map(|name| {
         format!(
@@ -56,7 +67,7 @@ fn set<T: Serialize + ?Sized>(attributes: &mut IndexMap<String, String>, name: &
     }
 }
 
-fn freeze<'a>(trial: &'a Trial, ranges: &mut Ranges<'a>) -> FrozenTrial {
+fn freeze<'a>(history: &History, trial: &'a Trial, ranges: &mut Ranges<'a>) -> FrozenTrial {
     let state = match &trial.outcome {
         None => State::Running,
         Some(Outcome::Complete { .. }) => State::Complete,
@@ -92,6 +103,15 @@ fn freeze<'a>(trial: &'a Trial, ranges: &mut Ranges<'a>) -> FrozenTrial {
         Some(Outcome::Stopped { value, .. }) => value.or(trial.best_report().map(|report| report.value)),
         _ => None,
     };
+    if !trial.violations.is_empty()
+        && state == State::Complete
+        && !attributes.system.contains_key(CONSTRAINTS)
+    {
+        // Numbers that JSON has: what is not known is missed by the largest.
+        let violations: Vec<f64> = trial.violations.iter().map(|violation| violation.min(f64::MAX)).collect();
+        set(&mut attributes.system, CONSTRAINTS, &violations);
+    }
+    let further = history.values(trial).map_or_else(Vec::new, |values| values[1..].to_vec());
     let params = trial
         .params
         .iter()
@@ -100,6 +120,7 @@ fn freeze<'a>(trial: &'a Trial, ranges: &mut Ranges<'a>) -> FrozenTrial {
         number: trial.id.0 as i64,
         state,
         value,
+        further,
         params: params.collect(),
         reports: trial.reports.iter().map(|report| (report.step, report.value)).collect(),
         attributes,

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 use luthier_core::{
-    Ending, Event, FailCause, Metrics, Outcome, Params, Report, Stop, StopReason, Storage, StorageError,
-    Study, StudyDefinition, TrialId, trial_seed,
+    Constraint, Criteria, Direction, Ending, Event, FailCause, Goal, Metrics, Outcome, Params, Report, Stop,
+    StopReason, Storage, StorageError, Study, StudyDefinition, TrialId, trial_seed,
 };
 use serde::de::DeserializeOwned;
 
-use super::{Frozen, FrozenTrial, Kind, METRIC_NAMES, Source, State, database, journal, own};
+use super::{CONSTRAINTS, Frozen, FrozenTrial, Kind, METRIC_NAMES, Source, State, database, journal, own};
 
 /// A study of Optuna's that can be stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,19 +31,26 @@ pub struct Imported {
 /// # Errors
 ///
 /// [`StorageError`] with file and row or line: where the file is not Optuna's or damaged, its tables are too old or
-/// too new, no study or no single one is meant, or the study has several objectives.
+/// too new, or no study or no single one is meant.
 pub fn import(path: &Path, study: Option<&str>) -> Result<Imported, StorageError> {
     let Source { study, from, mut notices } = match Kind::of(path)? {
         Kind::Database => database::read(path, study)?,
         Kind::Journal => journal::read(path, study)?,
     };
-    let Frozen { name, direction, mut attributes, mut trials } = study;
+    let Frozen { name, direction, further, mut attributes, mut trials } = study;
     let user = &mut attributes.user;
     let seed = taken(user, own::SEED).unwrap_or(0);
+    let names = objectives(&attributes.system);
+    // What was known here holds as long as it is what Optuna says.
+    let known: Option<Criteria> = taken(&mut attributes.user, own::CRITERIA);
+    let known =
+        known.filter(|known| known.objectives.iter().map(|goal| goal.direction).eq(further.iter().copied()));
+    let criteria = known.map_or_else(|| criteria(&names, &further, &trials), Ok)?;
     let definition = StudyDefinition {
         name,
-        objective: objective(&attributes.system).unwrap_or_else(|| "value".to_owned()),
+        objective: names.into_iter().next().unwrap_or_else(|| "value".to_owned()),
         direction,
+        criteria: criteria.clone(),
         seed,
         slots: None,
         steps: taken(&mut attributes.user, own::STEPS),
@@ -75,12 +82,16 @@ pub fn import(path: &Path, study: Option<&str>) -> Result<Imported, StorageError
         "they are unfinished here: `luthier tune` runs them again with their parameters, the library leaves them",
     );
     note(
-        count(|trial| trial.state == State::Complete && !trial.value.is_some_and(f64::is_finite)),
+        count(|trial| {
+            let finite = trial.value.is_some_and(f64::is_finite)
+                && trial.further.iter().all(|value| value.is_finite());
+            trial.state == State::Complete && !finite
+        }),
         "complete trials without a finite value",
         "they count as failed, since values are finite here",
     );
     for (trial, number) in trials.into_iter().zip(0..) {
-        trial_events(trial, TrialId(number), seed, &mut events);
+        trial_events(trial, TrialId(number), seed, &criteria, &mut events);
     }
     Ok(Imported { definition, events, notices })
 }
@@ -108,14 +119,57 @@ fn taken<T: DeserializeOwned>(attributes: &mut IndexMap<String, String>, name: &
     Some(value)
 }
 
-fn objective(system: &IndexMap<String, String>) -> Option<String> {
-    let names: Vec<String> = serde_json::from_str(system.get(METRIC_NAMES)?).ok()?;
-    names.into_iter().next()
+fn objectives(system: &IndexMap<String, String>) -> Vec<String> {
+    system.get(METRIC_NAMES).and_then(|names| serde_json::from_str(names).ok()).unwrap_or_default()
+}
+
+/// What Optuna calls no name of.
+fn constraint_name(number: usize) -> String {
+    format!("constraint{number}")
+}
+
+/// The numbers of a trial that Optuna wants to be at most 0.
+fn constraints(trial: &FrozenTrial) -> Vec<f64> {
+    let list = trial.attributes.system.get(CONSTRAINTS);
+    list.and_then(|list| serde_json::from_str(&luthier_core::number::quoted(list)).ok()).unwrap_or_default()
+}
+
+/// Further objectives by Optuna's names, or numbers; and as many constraints as any trial has.
+fn criteria(
+    names: &[String],
+    further: &[Direction],
+    trials: &[FrozenTrial],
+) -> Result<Criteria, StorageError> {
+    let name = |number: usize| names.get(number).cloned().unwrap_or_else(|| format!("value{number}"));
+    let goal = |(number, direction): (usize, &Direction)| Goal { name: name(number), direction: *direction };
+    let count = trials.iter().map(|trial| constraints(trial).len()).max().unwrap_or(0);
+    let limit = |number| {
+        Constraint::parse(&format!("{} <= 0", constraint_name(number))).map_err(|error| {
+            StorageError::Backend {
+                what: "cannot keep a constraint".to_owned(),
+                place: constraint_name(number),
+                source: Box::new(error),
+            }
+        })
+    };
+    Ok(Criteria {
+        objectives: (1..).zip(further).map(goal).collect(),
+        constraints: (0..count).map(limit).collect::<Result<_, _>>()?,
+    })
 }
 
 /// What happened in a trial.
-fn trial_events(frozen: FrozenTrial, trial: TrialId, study_seed: u64, events: &mut Vec<Event>) {
-    let FrozenTrial { state, value, params, reports, mut attributes, started_us, ended_us, .. } = frozen;
+fn trial_events(
+    frozen: FrozenTrial,
+    trial: TrialId,
+    study_seed: u64,
+    criteria: &Criteria,
+    events: &mut Vec<Event>,
+) {
+    let constraints = constraints(&frozen);
+    let FrozenTrial {
+        state, value, further, params, mut reports, mut attributes, started_us, ended_us, ..
+    } = frozen;
     let user = &mut attributes.user;
     let seed = taken(user, own::SEED).unwrap_or_else(|| trial_seed(study_seed, trial.0));
     let mut metrics: IndexMap<u64, Metrics> = taken(user, own::METRICS).unwrap_or_default();
@@ -126,11 +180,29 @@ fn trial_events(frozen: FrozenTrial, trial: TrialId, study_seed: u64, events: &m
     if known.is_some() || paused.is_some() {
         user.shift_remove(own::CAUSE);
     }
-    let finite = value.filter(|value| value.is_finite());
+    let finite = value.filter(|value| value.is_finite() && further.iter().all(|value| value.is_finite()));
+    let mut named = criteria.constraints.iter().enumerate();
+    if !named.all(|(number, constraint)| constraint.names().contains(constraint_name(number).as_str())) {
+        // It was written by an export of this study, whose metrics say the same.
+        attributes.system.shift_remove(CONSTRAINTS);
+    }
+    let mut step = None;
+    if let (Some(value), None) = (finite, &known)
+        && !criteria.is_empty()
+        && state == State::Complete
+    {
+        // What counts beside the first objective is measured at a step, here the one behind all others.
+        let last = reports.keys().next_back().map_or(1, |last| last + 1);
+        let goals = criteria.objectives.iter().map(|goal| goal.name.clone()).zip(further.iter().copied());
+        let numbers = constraints.iter().enumerate().map(|(number, value)| (constraint_name(number), *value));
+        metrics.insert(last, goals.chain(numbers).collect());
+        reports.insert(last, value);
+        step = Some(last);
+    }
     let outcome = match (state, finite) {
         (State::Running | State::Waiting, _) => None,
         _ if known.is_some() => known,
-        (State::Complete, Some(value)) => Some(Outcome::Complete { value, step: None, ending: Ending::Full }),
+        (State::Complete, Some(value)) => Some(Outcome::Complete { value, step, ending: Ending::Full }),
         (State::Complete, None) => Some(Outcome::Failed { cause: FailCause::NotFinite }),
         (State::Pruned, value) => Some(Outcome::Stopped { reason: StopReason::Requested, value }),
         (State::Fail, _) => {

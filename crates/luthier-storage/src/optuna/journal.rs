@@ -75,10 +75,14 @@ pub(super) fn read(path: &Path, wanted: Option<&str>) -> Result<Source, StorageE
     let names: Vec<&str> = studies.iter().map(|study| study.name.as_str()).collect();
     let chosen = choose(path, &names, wanted)?;
     let Open { name, directions, attributes, trials: places } = studies.swap_remove(chosen);
-    let direction = direction(path, &name, &directions)?;
+    let (direction, further) = direction(path, &name, &directions)?;
     let mut all: Vec<Option<FrozenTrial>> = replay.trials.into_iter().map(|(_, trial)| Some(trial)).collect();
     let trials = places.into_iter().filter_map(|place| all[place].take()).collect();
-    Ok(Source { study: Frozen { name, direction, attributes, trials }, from: "optuna".to_owned(), notices })
+    Ok(Source {
+        study: Frozen { name, direction, further, attributes, trials },
+        from: "optuna".to_owned(),
+        notices,
+    })
 }
 
 fn expected(what: &str, key: &str, found: &Json) -> String {
@@ -193,7 +197,7 @@ impl Replay {
                 trial.reports.insert(step, json::float(value).ok_or_else(wrong)?);
             }
         }
-        trial.value = value(operation)?;
+        (trial.value, trial.further) = values(operation)?;
         trial.started_us = self.time(operation, "datetime_start")?;
         trial.ended_us = self.time(operation, "datetime_complete")?;
         self.trials.push((index(operation, "study_id")?, trial));
@@ -220,7 +224,7 @@ impl Replay {
 
     fn set_state(&mut self, operation: &Json) -> Result<(), String> {
         let state = state(operation)?;
-        let value = value(operation)?;
+        let (value, further) = values(operation)?;
         let started = self.time(operation, "datetime_start")?;
         let ended = self.time(operation, "datetime_complete")?;
         let Some(trial) = self.trial(operation)? else { return Ok(()) };
@@ -231,7 +235,9 @@ impl Replay {
         trial.state = state;
         trial.started_us = started.filter(|_| state == State::Running).or(trial.started_us);
         trial.ended_us = ended.filter(|_| state.is_finished()).or(trial.ended_us);
-        trial.value = value.or(trial.value);
+        if value.is_some() {
+            (trial.value, trial.further) = (value, further);
+        }
         Ok(())
     }
 
@@ -252,18 +258,17 @@ fn state(operation: &Json) -> Result<State, String> {
     state.map(|(_, state)| *state).ok_or_else(|| expected("a state, 0 to 4,", "state", found))
 }
 
-/// The value of a trial with one objective; of several none, since such a study is refused as a whole.
-fn value(operation: &Json) -> Result<Option<f64>, String> {
-    let (one, several) = (&operation["value"], &operation["values"]);
-    let found = match several.as_array().map(Vec::as_slice) {
-        Some([value]) => value,
-        Some(_) => return Ok(None),
-        None => one,
-    };
-    if found.is_null() {
-        return Ok(None);
+/// The value of the first objective of a trial, if it has one, and those of the others.
+fn values(operation: &Json) -> Result<(Option<f64>, Vec<f64>), String> {
+    let several = &operation["values"];
+    let one = [operation["value"].clone()];
+    let found = several.as_array().map_or(&one[..], Vec::as_slice);
+    let (first, further) = found.split_first().ok_or_else(|| expected("numbers", "values", several))?;
+    if first.is_null() {
+        return Ok((None, Vec::new()));
     }
-    json::float(found).map(Some).ok_or_else(|| expected("numbers", "values", several))
+    let number = |found: &Json| json::float(found).ok_or_else(|| expected("numbers", "values", several));
+    Ok((Some(number(first)?), further.iter().map(number).collect::<Result<_, _>>()?))
 }
 
 fn param(name: &str, range: &str, kept: &Json) -> Result<(Distribution, Value), String> {

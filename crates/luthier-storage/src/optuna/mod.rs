@@ -38,6 +38,9 @@ pub use import::{Imported, import};
 /// The system attribute in which Optuna keeps the names of the objectives.
 const METRIC_NAMES: &str = "study:metric_names";
 
+/// The system attribute of a trial in which Optuna keeps its constraints: a list of numbers, kept where at most 0.
+const CONSTRAINTS: &str = "constraints";
+
 /// Attributes of Luthier's in an exported study: each a name and what it holds, as JSON.
 mod own {
     /// The program that made the study.
@@ -46,6 +49,8 @@ mod own {
     pub(super) const FILE: &str = "luthier:file";
     /// The seed of a study or of a trial.
     pub(super) const SEED: &str = "luthier:seed";
+    /// Further objectives and constraints.
+    pub(super) const CRITERIA: &str = "luthier:criteria";
     /// The reports of a whole trial.
     pub(super) const STEPS: &str = "luthier:steps";
     /// Why a trial ended, for a person.
@@ -65,6 +70,8 @@ mod own {
 struct Frozen {
     name: String,
     direction: Direction,
+    /// Of the objectives behind the first one.
+    further: Vec<Direction>,
     attributes: Attributes,
     /// By number.
     trials: Vec<FrozenTrial>,
@@ -76,6 +83,8 @@ struct FrozenTrial {
     number: i64,
     state: State,
     value: Option<f64>,
+    /// The values of the objectives behind the first one.
+    further: Vec<f64>,
     params: IndexMap<String, (Distribution, Value)>,
     reports: BTreeMap<u64, f64>,
     attributes: Attributes,
@@ -119,6 +128,7 @@ impl FrozenTrial {
             number,
             state,
             value: None,
+            further: Vec::new(),
             params: IndexMap::new(),
             reports: BTreeMap::new(),
             attributes: Attributes::default(),
@@ -195,18 +205,15 @@ fn choose(path: &Path, names: &[&str], wanted: Option<&str>) -> Result<usize, St
     }
 }
 
-/// The direction of a study with one objective.
-fn direction(path: &Path, name: &str, directions: &[Option<Direction>]) -> Result<Direction, StorageError> {
-    match directions {
-        [Some(direction)] => Ok(*direction),
-        [] | [None] => Err(wrong(path, "", format!("the study `{name}` has no direction"))),
-        several => Err(wrong(
-            path,
-            "",
-            format!(
-                "the study `{name}` has {} objectives, and studies here have one: it cannot be imported",
-                several.len()
-            ),
-        )),
+/// The direction of the first objective of a study, and those of the others.
+fn direction(
+    path: &Path,
+    name: &str,
+    directions: &[Option<Direction>],
+) -> Result<(Direction, Vec<Direction>), StorageError> {
+    let all: Option<Vec<Direction>> = directions.iter().copied().collect();
+    match all.as_deref() {
+        Some([first, further @ ..]) => Ok((*first, further.to_vec())),
+        _ => Err(wrong(path, "", format!("the study `{name}` has no direction"))),
     }
 }

@@ -94,14 +94,16 @@ fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
 fn insert(transaction: &Transaction<'_>, study: &Frozen) -> rusqlite::Result<()> {
     transaction.execute("INSERT INTO studies (study_name) VALUES (?1)", [&study.name])?;
     let id = transaction.last_insert_rowid();
-    let direction = match study.direction {
-        Direction::Minimize => "MINIMIZE",
-        Direction::Maximize => "MAXIMIZE",
-    };
-    transaction.execute(
-        "INSERT INTO study_directions (direction, study_id, objective) VALUES (?1, ?2, 0)",
-        params![direction, id],
-    )?;
+    for (objective, direction) in (0_i64..).zip([&study.direction].into_iter().chain(&study.further)) {
+        let direction = match direction {
+            Direction::Minimize => "MINIMIZE",
+            Direction::Maximize => "MAXIMIZE",
+        };
+        transaction.execute(
+            "INSERT INTO study_directions (direction, study_id, objective) VALUES (?1, ?2, ?3)",
+            params![direction, id, objective],
+        )?;
+    }
     for (sql, attributes) in [
         (
             "INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (?1, ?2, ?3)",
@@ -138,11 +140,14 @@ fn insert_trial(transaction: &Transaction<'_>, study: i64, trial: &FrozenTrial) 
             &[&id, name, &distribution::kept(range, value), &distribution::write(range)],
         )?;
     }
-    if let Some(value) = trial.value.filter(|value| !value.is_nan()) {
+    for (objective, value) in (0_i64..).zip(trial.value.into_iter().chain(trial.further.iter().copied())) {
+        if value.is_nan() {
+            continue;
+        }
         let (value, kind) = columns(value);
         run(
-            "INSERT INTO trial_values (trial_id, objective, value, value_type) VALUES (?1, 0, ?2, ?3)",
-            &[&id, &value, &kind],
+            "INSERT INTO trial_values (trial_id, objective, value, value_type) VALUES (?1, ?2, ?3, ?4)",
+            &[&id, &objective, &value, &kind],
         )?;
     }
     for (step, value) in &trial.reports {

@@ -88,6 +88,7 @@ fn made_here() -> (Study, History, Space) {
         name: "made here".to_owned(),
         objective: "val_accuracy".to_owned(),
         direction: Direction::Maximize,
+        criteria: luthier_core::Criteria::default(),
         seed: 1 << 60,
         slots: None,
         steps: Some(9),
@@ -246,4 +247,55 @@ fn times_and_attributes_survive_a_storage() {
         .query_row("SELECT strftime('%Y-%m-%d %H:%M:%S', ?1, 'unixepoch')", [seconds], |row| row.get(0))
         .unwrap();
     assert_eq!(shown, expected);
+}
+
+#[test]
+fn several_objectives_come_and_go() {
+    for file in ["mixed.sqlite", "mixed.journal"] {
+        let first = import(&fixture(file), Some("two")).unwrap();
+        let goals = &first.definition.criteria.objectives;
+        assert_eq!((goals.len(), goals[0].name.as_str()), (1, "value1"), "{file}");
+        assert_eq!(
+            (first.definition.direction, goals[0].direction),
+            (Direction::Minimize, Direction::Maximize)
+        );
+        let before = history(&first);
+        let trial = &before.trials()[0];
+        assert_eq!(before.values(trial).unwrap(), [trial.params["x"].as_f64().unwrap(), 1.0], "{file}");
+        assert_eq!(before.winners(), [trial.id], "{file}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("optuna.db");
+        export(&path, &first.store(&MemoryStorage::new()).unwrap(), &before, None).unwrap();
+        let second = import(&path, None).unwrap();
+        assert_eq!(second.definition.criteria, first.definition.criteria, "{file}");
+        assert_eq!(essence(trial), essence(&history(&second).trials()[0]), "{file}");
+    }
+}
+
+#[test]
+fn constraints_come_and_go() {
+    let (study, made, space) = made_here();
+    let params = &made.trials()[2].params;
+    let constraint = luthier_core::Constraint::parse("size <= 10").unwrap();
+    let criteria = luthier_core::Criteria { objectives: Vec::new(), constraints: vec![constraint] };
+    let study = Study { definition: StudyDefinition { criteria, ..study.definition }, ..study };
+    let mut before = History::of(&study.definition);
+    let events = [(0, 12.0), (1, 9.0)].into_iter().flat_map(|(n, size)| {
+        let report = Report { step: 1, value: 0.5, metrics: Metrics::from_iter([("size", size)]) };
+        let outcome = Outcome::Complete { value: 0.5, step: Some(1), ending: Ending::Full };
+        [started(n, params.clone()), Event::Reported { trial: TrialId(n), report }, finished(n, outcome)]
+    });
+    for (revision, event) in (1..).zip(events) {
+        before.apply(&Recorded { revision, at_ms: 1_795_271_119_863, event }).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("optuna.db");
+    export(&path, &study, &before, Some(&space)).unwrap();
+    let imported = import(&path, None).unwrap();
+    assert_eq!(imported.definition.criteria, study.definition.criteria);
+    let after = history(&imported);
+    assert_eq!(after.winners(), [TrialId(1)]);
+    for (before, after) in before.trials().iter().zip(after.trials()) {
+        assert_eq!(essence(before), essence(after));
+    }
 }

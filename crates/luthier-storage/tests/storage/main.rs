@@ -17,6 +17,7 @@ fn definition(name: &str) -> StudyDefinition {
         name: name.to_owned(),
         objective: "val_loss".to_owned(),
         direction: Direction::Minimize,
+        criteria: luthier_core::Criteria::default(),
         seed: 7,
         slots: None,
         steps: None,

@@ -221,7 +221,11 @@ pub const METRICS: &[MetricEntry] = &[
         "Floating-point operations of the prediction of one example: two for each multiply-add.",
     ),
     entry("bytes", Metric::Bytes, "Bytes of the model's weights in single precision."),
-    entry("epoch_seconds", Metric::EpochSeconds, "Seconds that an epoch takes, its validation included."),
+    entry(
+        "epoch_seconds",
+        Metric::EpochSeconds,
+        "Seconds that an epoch takes on average until then, its validation included.",
+    ),
 ];
 
 impl Metric {

@@ -18,7 +18,7 @@ pub struct Report {
 }
 
 /// The metrics that are measured with a clock: they differ from run to run.
-pub const MEASURED_TIMES: [&str; 3] = ["seconds", "examples_per_second", "latency_ms"];
+pub const MEASURED_TIMES: [&str; 4] = ["seconds", "examples_per_second", "latency_ms", "epoch_seconds"];
 
 /// Called between the steps of a run; every method may be left out.
 ///

@@ -11,7 +11,7 @@ use super::{Advance, Hook, Report, Run};
 use crate::batch::Batch;
 use crate::data::DataError;
 use crate::loss::Term;
-use crate::metric::Predicted;
+use crate::metric::{Metric, Predicted};
 use crate::model::plan::Plan;
 use crate::model::{Pass, Signal, host};
 use crate::optimizer::gradients::write_weights;
@@ -100,6 +100,11 @@ impl<M: Model> Run<M> {
             ("latency_ms", 1e3 * self.work.seconds_per_example),
         ] {
             metrics.insert(name, value);
+        }
+        if set.iter().any(|metric| metric == Metric::EpochSeconds) {
+            let here = self.state.at;
+            let epochs = here.epoch as f64 + here.example as f64 / data.split().train.len() as f64;
+            metrics.insert("epoch_seconds", self.state.seconds / epochs);
         }
         if !self.setup.config.train.regularize.0.is_empty() {
             metrics.insert("penalty", at.penalty);

@@ -1,13 +1,13 @@
 //! What a line may say.
 
-use luthier_core::{Value, number};
+use luthier_core::{Metrics, Value, number};
 use serde::Deserialize;
 
 /// A line.
 pub(super) enum Message {
     Start(Box<Start>),
     Ask,
-    Report { id: u64, step: u64, value: f64 },
+    Report { id: u64, step: u64, value: f64, metrics: Metrics },
     Tell(Tell),
 }
 
@@ -26,6 +26,11 @@ pub(super) struct Start {
 #[derive(Debug, Deserialize)]
 pub(super) struct Problem {
     pub(super) direction: Option<String>,
+    /// Of several objectives, in the place of `direction`.
+    pub(super) directions: Option<Vec<String>>,
+    /// What has to hold of parameters, or of metrics that are told.
+    #[serde(default)]
+    pub(super) constraints: Vec<String>,
     /// The steps of a whole trial.
     pub(super) max_fidelity: Option<u64>,
     pub(super) params: Vec<Param>,
@@ -61,6 +66,11 @@ pub(super) struct Tell {
     pub(super) id: u64,
     #[serde(default, deserialize_with = "number")]
     pub(super) value: Option<f64>,
+    /// Of several objectives, in the place of `value`.
+    pub(super) values: Option<Vec<Number>>,
+    /// What constraints are on.
+    #[serde(default)]
+    pub(super) metrics: Metrics,
     pub(super) state: State,
 }
 
@@ -79,7 +89,14 @@ struct Reported {
     step: u64,
     #[serde(deserialize_with = "number")]
     value: Option<f64>,
+    #[serde(default)]
+    metrics: Metrics,
 }
+
+/// A number that may be NaN or infinite.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Number(#[serde(with = "luthier_core::number")] pub(super) f64);
 
 /// A line that is no message.
 pub(super) struct Unreadable {
@@ -90,9 +107,7 @@ pub(super) struct Unreadable {
 
 /// A number; null is none, and NaN and the infinities are text by now.
 fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    #[derive(Deserialize)]
-    struct Written(#[serde(with = "luthier_core::number")] f64);
-    Ok(Option::<Written>::deserialize(deserializer)?.map(|written| written.0))
+    Ok(Option::<Number>::deserialize(deserializer)?.map(|written| written.0))
 }
 
 impl Message {
@@ -116,10 +131,8 @@ impl Message {
         let read = match key {
             "start" => serde_json::from_value(value).map(|start| Self::Start(Box::new(start))),
             "ask" => Ok(Self::Ask),
-            "report" => serde_json::from_value(value).map(|Reported { id, step, value }| Self::Report {
-                id,
-                step,
-                value: value.unwrap_or(f64::NAN),
+            "report" => serde_json::from_value(value).map(|Reported { id, step, value, metrics }| {
+                Self::Report { id, step, value: value.unwrap_or(f64::NAN), metrics }
             }),
             _ => serde_json::from_value(value).map(Self::Tell),
         };

@@ -121,7 +121,9 @@ impl AskTell {
                 json(&Ready { ready: true })
             }
             Message::Ask => self.study()?.ask(),
-            Message::Report { id, step, value } => json(&self.study()?.report(id, step, value)?),
+            Message::Report { id, step, value, metrics } => {
+                json(&self.study()?.report(id, Report { step, value, metrics })?)
+            }
             Message::Tell(_) => Err("a tell has no reply".to_owned()),
         }
     }
@@ -129,19 +131,25 @@ impl AskTell {
 
 impl Asked {
     fn new(start: &Start) -> Result<Self, String> {
-        let (space, direction) = problem::read(&start.problem)?;
+        let (space, direction, criteria) = problem::read(&start.problem)?;
         let steps = start.problem.max_fidelity;
+        let several = !criteria.objectives.is_empty();
         // Where trials report, stopping early matters more than anything else.
-        let default = || if steps.is_some() { "asha".to_owned() } else { "none".to_owned() };
-        let pruner = start.pruner.as_ref().map_or_else(default, problem::inline);
-        let pruner = PrunerConfig::parse(&pruner).map_err(|problems| problems.to_string())?;
+        let default = || if steps.is_some() && !several { "asha".to_owned() } else { "none".to_owned() };
+        let name = start.pruner.as_ref().map_or_else(default, problem::inline);
+        let pruner = PrunerConfig::parse(&name).map_err(|problems| problems.to_string())?;
+        if several && pruner != PrunerConfig::None {
+            return Err(format!(
+                "pruner {name:?}: trials of several objectives run to their end; leave it out"
+            ));
+        }
         let sampler = start.sampler.as_deref().unwrap_or("auto");
         let sampler = luthier_search::sampler(sampler).ok_or_else(|| {
             let known: Vec<&str> = luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect();
             format!("there is no sampler {sampler:?}; there is {}", known.join(", "))
         })?;
         Ok(Self {
-            history: History::new(direction).with_steps(steps),
+            history: History::new(direction).with_steps(steps).with_criteria(criteria),
             space,
             search: Box::new(SamplerAndPruner::new(sampler, pruner.create())),
             seed: start.seed,
@@ -185,9 +193,9 @@ impl Asked {
         until.filter(|until| *until < steps)
     }
 
-    fn report(&mut self, id: u64, step: u64, value: f64) -> Result<Answer, String> {
-        let trial = TrialId(id);
-        self.record(Event::Reported { trial, report: Report { step, value, metrics: Metrics::default() } })?;
+    fn report(&mut self, id: u64, report: Report) -> Result<Answer, String> {
+        let (trial, step) = (TrialId(id), report.step);
+        self.record(Event::Reported { trial, report })?;
         let view = self.history.view();
         let Some(running) = view.get_unfinished(trial) else {
             return Ok(Answer { stop: false, reason: None });
@@ -207,12 +215,20 @@ impl Asked {
 
     fn tell(&mut self, tell: &Tell) -> Result<(), String> {
         let trial = TrialId(tell.id);
-        let value = tell.value.filter(|value| value.is_finite());
+        let (value, metrics) = self.told(tell)?;
         let outcome = match (tell.state, value) {
             (State::Paused, _) => return self.record(Event::TrialPaused { trial, cause: Stop::Search }),
             (State::Complete, Some(value)) => {
-                let best = self.history.trial(trial).and_then(luthier_core::Trial::best_report);
-                Outcome::Complete { value, step: best.map(|best| best.step), ending: Ending::Full }
+                let known = self.history.trial(trial);
+                let step = if metrics.is_empty() {
+                    known.and_then(luthier_core::Trial::best_report).map(|best| best.step)
+                } else {
+                    let step =
+                        1 + known.and_then(luthier_core::Trial::last_report).map_or(0, |last| last.step);
+                    self.record(Event::Reported { trial, report: Report { step, value, metrics } })?;
+                    Some(step)
+                };
+                Outcome::Complete { value, step, ending: Ending::Full }
             }
             (State::Complete, None) => Outcome::Failed { cause: FailCause::NotFinite },
             (State::Pruned, value) => {
@@ -224,6 +240,45 @@ impl Asked {
             }
         };
         self.record(Event::TrialFinished { trial, outcome, seconds: 0.0 })
+    }
+
+    /// The value of the first objective, if it and all others are finite, with all that was measured beside it.
+    fn told(&self, tell: &Tell) -> Result<(Option<f64>, Metrics), String> {
+        let criteria = self.history.criteria();
+        let mut metrics = tell.metrics.clone();
+        let mut value = tell.value.filter(|value| value.is_finite());
+        if let Some(values) = &tell.values {
+            let expected = 1 + criteria.objectives.len();
+            if values.len() != expected {
+                return Err(format!(
+                    "values: expected {expected}, one for each objective, found {}",
+                    values.len()
+                ));
+            }
+            value = Some(values[0].0).filter(|_| values.iter().all(|value| value.0.is_finite()));
+            for (number, value) in values.iter().enumerate().skip(1) {
+                metrics.insert(problem::objective(number), value.0);
+            }
+        }
+        if tell.state == State::Complete && value.is_some() {
+            let trial = self.history.trial(TrialId(tell.id));
+            let reported = trial.and_then(luthier_core::Trial::best_report).map(|report| &report.metrics);
+            let known = if metrics.is_empty() { reported.unwrap_or(&metrics) } else { &metrics };
+            let missing = criteria.metrics().into_iter().find(|name| known.get(name).is_none());
+            if let Some(name) = missing {
+                let several = tell.values.is_none() && !criteria.objectives.is_empty();
+                let what = if several {
+                    "`values`, one for each objective".to_owned()
+                } else {
+                    format!("the metric `{name}`")
+                };
+                return Err(format!(
+                    "trial {}: {what} is missing: tell it again, with all that counts",
+                    tell.id
+                ));
+            }
+        }
+        Ok((value, metrics))
     }
 }
 

@@ -1,20 +1,38 @@
-//! From the parameters of a message to a space.
+//! From the problem of a message to a space and what counts in it.
 
-use luthier_core::{Condition, Direction, Distribution, Parameter, Space, Value};
+use luthier_core::{Condition, Constraint, Criteria, Direction, Distribution, Goal, Parameter, Space, Value};
 
 use super::message::{Param, Problem};
 
-/// The space and the direction of a problem.
+/// What a conversation calls the objective of this number, the first being 0.
+pub(super) fn objective(number: usize) -> String {
+    format!("value{number}")
+}
+
+/// The space of a problem, the direction of its first objective, and what else counts.
 ///
 /// # Errors
 ///
-/// Which parameter makes no sense, and why.
-pub(super) fn read(problem: &Problem) -> Result<(Space, Direction), String> {
-    let direction = match problem.direction.as_deref() {
-        None | Some("minimize") => Direction::Minimize,
-        Some("maximize") => Direction::Maximize,
-        Some(other) => {
-            return Err(format!("problem.direction: expected minimize or maximize, found {other:?}"));
+/// Which parameter or which constraint makes no sense, and why.
+pub(super) fn read(problem: &Problem) -> Result<(Space, Direction, Criteria), String> {
+    let read = |key: &str, text: &str| match text {
+        "minimize" => Ok(Direction::Minimize),
+        "maximize" => Ok(Direction::Maximize),
+        other => Err(format!("problem.{key}: expected minimize or maximize, found {other:?}")),
+    };
+    let (direction, further) = match (&problem.direction, &problem.directions) {
+        (Some(_), Some(_)) => {
+            return Err(
+                "problem: give `direction`, or `directions` of several objectives, not both".to_owned()
+            );
+        }
+        (direction, None) => (read("direction", direction.as_deref().unwrap_or("minimize"))?, Vec::new()),
+        (None, Some(directions)) => {
+            let mut all = directions.iter().map(|text| read("directions", text));
+            let first =
+                all.next().ok_or("problem.directions: expected one for each objective, found none")??;
+            let goal = |(number, direction)| Ok(Goal { name: objective(number), direction: direction? });
+            (first, (1..).zip(all).map(goal).collect::<Result<_, String>>()?)
         }
     };
     if problem.max_fidelity == Some(0) {
@@ -32,7 +50,25 @@ pub(super) fn read(problem: &Problem) -> Result<(Space, Direction), String> {
         }
         space.push(parameter).map_err(|error| error.to_string())?;
     }
-    Ok((space, direction))
+    let mut criteria = Criteria { objectives: further, constraints: Vec::new() };
+    let mut on_parameters = Vec::new();
+    for text in &problem.constraints {
+        let wrong = |reason: String| format!("problem.constraints, `{text}`: {reason}");
+        let constraint = Constraint::parse(text).map_err(|error| wrong(error.to_string()))?;
+        if constraint.names().iter().all(|name| space.get(name).is_some()) {
+            on_parameters.push(constraint);
+        } else if let Some(name) = constraint.names().into_iter().find(|name| space.get(name).is_some()) {
+            return Err(wrong(format!(
+                "`{name}` is a parameter, and other names in it are metrics; it is on either"
+            )));
+        } else if constraint.is_limit() {
+            criteria.constraints.push(constraint);
+        } else {
+            return Err(wrong("a constraint on metrics is `a <= b` or `a >= b`".to_owned()));
+        }
+    }
+    let space = space.with_constraints(on_parameters).map_err(|error| error.to_string())?;
+    Ok((space, direction, criteria))
 }
 
 fn distribution(param: &Param) -> Result<Distribution, String> {

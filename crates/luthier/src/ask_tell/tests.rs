@@ -173,3 +173,70 @@ fn lines_that_cannot_be_followed_change_nothing() {
     assert!(again.is_some_and(|reply| reply.contains("step 1 after step 1")));
     assert_eq!(session.line(r#"{"tell": {"id": 0, "value": Infinity, "state": "complete"}}"#), Ok(None));
 }
+
+#[test]
+fn several_objectives_and_constraints_are_learnt() {
+    let params = json!([
+        {"name": "x", "type": "float", "low": 0, "high": 1},
+        {"name": "y", "type": "float", "low": 0, "high": 1},
+    ]);
+    let problem = json!({
+        "directions": ["minimize", "maximize"], "params": params,
+        "constraints": ["x + y <= 1", "weight <= 0.5"],
+    });
+    for sampler in ["auto", "tpe", "nsga2"] {
+        let mut conversation = Conversation(AskTell::default());
+        let start = json!({"start": {"problem": problem, "seed": 1, "sampler": sampler}});
+        assert_eq!(conversation.say(&start), json!({"ready": true}));
+        let mut missed = Vec::new();
+        for id in 0..60 {
+            let trial = conversation.say(&json!({"ask": {}}));
+            let [x, y] = ["x", "y"].map(|name| trial["params"][name].as_f64().expect("a number"));
+            assert!(x + y <= 1.0, "{trial}");
+            missed.push(x > 0.5);
+            let values = [x + (y - 0.2).abs(), x - (y - 0.2).abs()];
+            let told = json!({"id": id, "values": values, "metrics": {"weight": x}, "state": "complete"});
+            conversation.tell(&told);
+        }
+        let share = |part: &[bool]| part.iter().filter(|missed| **missed).count() as f64 / part.len() as f64;
+        assert!(share(&missed[30..]) < 0.3, "{sampler}: {}", share(&missed[30..]));
+    }
+}
+
+#[test]
+fn what_several_objectives_need_is_asked_for() {
+    let mut session = AskTell::default();
+    let mut start = |more: &str| {
+        let line = format!(
+            r#"{{"start": {{"problem": {{"params": [{{"name": "x", "type": "float", "low": 0, "high": 1}}], {more}}}}}}}"#
+        );
+        session.line(&line).expect("a reply").expect("a reply")
+    };
+    for (more, reason) in [
+        (r#""direction": "minimize", "directions": ["minimize"]"#, "not both"),
+        (r#""directions": []"#, "found none"),
+        (r#""directions": ["minimize", "up"]"#, "found \\\"up\\\""),
+        (r#""constraints": ["x <"]"#, "found the end"),
+        (r#""constraints": ["x < memory"]"#, "`x` is a parameter"),
+        (r#""constraints": ["memory < 3"]"#, "`a <= b` or `a >= b`"),
+        (r#""constraints": ["x < 'a'"]"#, "expected a number, found a"),
+    ] {
+        let reply = start(more);
+        assert!(reply.contains(reason), "{more}: {reply}");
+    }
+    assert_eq!(
+        start(r#""directions": ["minimize", "minimize"], "constraints": ["m <= 1"]"#),
+        r#"{"ready":true}"#
+    );
+    let mut told = |line: &str| session.line(line).map_err(|error| error.to_string());
+    assert!(told(r#"{"ask": {}}"#).is_ok());
+    let refused = |found: Result<Option<String>, String>| found.expect_err("it is refused");
+    let one = refused(told(r#"{"tell": {"id": 0, "value": 1, "state": "complete"}}"#));
+    assert!(one.contains("`values`, one for each objective is missing"), "{one}");
+    let three = refused(told(r#"{"tell": {"id": 0, "values": [1, 2, 3], "state": "complete"}}"#));
+    assert!(three.contains("expected 2, one for each objective, found 3"), "{three}");
+    let without = refused(told(r#"{"tell": {"id": 0, "values": [1, 2], "state": "complete"}}"#));
+    assert!(without.contains("the metric `m` is missing"), "{without}");
+    let line = r#"{"tell": {"id": 0, "values": [1, NaN], "metrics": {"m": 1}, "state": "complete"}}"#;
+    assert_eq!(told(line), Ok(None));
+}

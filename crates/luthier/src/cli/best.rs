@@ -1,14 +1,18 @@
-//! `luthier best`: the winner, its file and its model.
+//! `luthier best`: the winner, or the front of several objectives; a trial's file and its model.
+
+mod front;
 
 use std::path::PathBuf;
 
 use clap::Args;
 use luthier::StudyFile;
-use luthier_core::{Metrics, Outcome, Params, TrialId};
+use luthier::search::pareto::chosen;
+use luthier_core::{History, Metrics, Outcome, Params, TrialId};
 use luthier_runner::model_name;
 use luthier_train::{TrainedModel, device};
 use serde::Serialize;
 
+use super::outcome::{further, named};
 use super::output::{metrics, number, params, print, print_json};
 use super::place::{stored_file, study_with_history, unit_of};
 use super::tune::write_file;
@@ -18,6 +22,9 @@ use super::{Failure, StudyArgs, program};
 pub(crate) struct BestArgs {
     #[command(flatten)]
     study: StudyArgs,
+    /// This trial in the place of the winner
+    #[arg(long, value_name = "NUMBER")]
+    trial: Option<u64>,
     /// Write the study file with the winner's values in the places of the ranges
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -33,30 +40,53 @@ struct Shown {
     objective: String,
     value: f64,
     epoch: Option<u64>,
+    #[serde(skip_serializing_if = "Metrics::is_empty")]
+    further: Metrics,
     seed: u64,
     params: Params,
     #[serde(skip_serializing_if = "Option::is_none")]
     test: Option<Metrics>,
 }
 
+/// Why there is no winner.
+fn none(name: &str, history: &History) -> Failure {
+    let complete = history.trials().iter().any(|trial| trial.state() == "complete");
+    if complete && !history.criteria().constraints.is_empty() {
+        return Failure::failed(format!(
+            "no trial of study `{name}` keeps the constraints; `luthier trials {name}` says which each one misses"
+        ));
+    }
+    Failure::failed(format!(
+        "study `{name}` has no complete trial yet; `luthier trials {name}` lists what there is"
+    ))
+}
+
 pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
     let (storage, study, history) = study_with_history(&args.study)?;
     let name = &study.definition.name;
-    let best = history.best().ok_or_else(|| {
-        Failure::failed(format!(
-            "study `{name}` has no complete trial yet; `luthier trials {name}` lists what there is"
-        ))
-    })?;
-    let Some(Outcome::Complete { value, step, .. }) = &best.outcome else {
-        return Err(Failure::failed("the best trial has no value"));
+    let several = !study.definition.criteria.objectives.is_empty();
+    if several && args.trial.is_none() && args.output.is_none() && args.model.is_none() {
+        return front::show(&study, &history, args.study.json);
+    }
+    let best = match args.trial {
+        Some(number) => history.trial(TrialId(number)).ok_or_else(|| {
+            let count = history.trials().len();
+            Failure::failed(format!("there is no trial {number}; the study has {count} trials, from 0"))
+        })?,
+        None => chosen(&history).ok_or_else(|| none(name, &history))?,
     };
+    let Some(Outcome::Complete { value, step, .. }) = &best.outcome else {
+        return Err(Failure::failed(format!("trial {} has no value: it is {}", best.id, best.state())));
+    };
+    let further = further(&history, best);
     let mut written = Vec::new();
     let unit = unit_of(&study);
     let head = format!(
-        "# Trial {} of study \"{name}\": {} {} at {unit} {}.\n# `luthier train` on this file repeats it.\n\n",
+        "# Trial {} of study \"{name}\": {} {}{} at {unit} {}.\n# `luthier train` on this file repeats it.\n\n",
         best.id,
         study.definition.objective,
         number(*value),
+        named(&further),
         step.unwrap_or(0)
     );
     if let Some(file) = stored_file(&study).filter(StudyFile::is_command) {
@@ -72,11 +102,18 @@ pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
     } else if args.output.is_some() || args.model.is_some() {
         if best.imported {
             return Err(Failure::failed(format!(
-                "trial {}, the best one, was imported: there is no model of it, and no file but the one of its study",
+                "trial {} was imported: there is no model of it, and no file but the one of its study",
                 best.id
             )));
         }
         let model = storage.artifact(study.id, &model_name(best.id))?.ok_or_else(|| {
+            if !history.winners().contains(&best.id) {
+                return Failure::failed(format!(
+                    "no model is kept of trial {}, which is not among the best; `luthier train` on its file makes it \
+                     again",
+                    best.id
+                ));
+            }
             Failure::failed(format!(
                 "the model of trial {} is not in the storage: the folder beside the database is missing or was \
                  changed",
@@ -100,6 +137,7 @@ pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
         objective: study.definition.objective.clone(),
         value: *value,
         epoch: *step,
+        further,
         seed: best.seed,
         params: best.params.clone(),
         test: best.tested.clone(),
@@ -108,10 +146,11 @@ pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
         return print_json(&shown);
     }
     let mut text = format!(
-        "trial {} of study `{name}`: {} {} at {unit} {}\n{}",
+        "trial {} of study `{name}`: {} {}{} at {unit} {}\n{}",
         shown.trial,
         shown.objective,
         number(shown.value),
+        named(&shown.further),
         shown.epoch.unwrap_or(0),
         params(&shown.params)
     );

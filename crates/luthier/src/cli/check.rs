@@ -86,7 +86,13 @@ fn check_training(args: &FileArgs, file: &StudyFile, training: &Training) -> Res
 }
 
 fn text(file: &StudyFile, checked: &Checked, data: &str) -> String {
-    let mut text = format!("study `{}`: {} {}\n\n", checked.study, checked.direction, checked.objective);
+    let mut text = format!(
+        "study `{}`: {} {}{}\n\n",
+        checked.study,
+        checked.direction,
+        checked.objective,
+        criteria(file)
+    );
     text += &format!("data\n{}", indented(data));
     let Examples { train, validation, test } = &checked.examples;
     text += &format!("  split: {train} to train, {validation} to validate, {test} sealed to test\n");
@@ -118,6 +124,14 @@ fn text(file: &StudyFile, checked: &Checked, data: &str) -> String {
         None => "\n  computed by Burn".to_owned(),
     };
     text
+}
+
+/// Further objectives and constraints, behind the first objective.
+pub(crate) fn criteria(file: &StudyFile) -> String {
+    let goals = file.criteria.objectives.iter().map(|goal| format!(", {} {}", goal.direction, goal.name));
+    let constraints = file.space().constraints().iter().chain(&file.criteria.constraints);
+    let constraints = constraints.map(|constraint| format!("\n  where {constraint}"));
+    goals.chain(constraints).collect()
 }
 
 /// The ranges of a file, and where they stand.

@@ -1,6 +1,7 @@
 //! `luthier logs`: the epochs of a trial, or what its program printed.
 
 use clap::Args;
+use luthier::search::pareto::chosen;
 use luthier_core::TrialId;
 
 use super::output::{number, params, print, print_json, table, table_text};
@@ -27,7 +28,7 @@ pub(crate) fn run(args: &LogsArgs) -> Result<(), Failure> {
             Failure::failed(format!("there is no trial {number}; the study has {count} trials, from 0"))
         })?,
         None => {
-            history.best().ok_or_else(|| Failure::failed("no complete trial yet; name one with --trial"))?
+            chosen(&history).ok_or_else(|| Failure::failed("no complete trial yet; name one with --trial"))?
         }
     };
     if args.output {

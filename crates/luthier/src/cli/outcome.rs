@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use luthier::search::pareto::chosen;
 use luthier::{Loaded, StudyFile};
-use luthier_core::{Event, History, Metrics, Outcome, Params, Stop, TrialId};
+use luthier_core::{Event, History, Metrics, Outcome, Params, Stop, Trial, TrialId};
 use luthier_runner::{Ledger, model_name};
 use serde::Serialize;
 
@@ -36,6 +37,12 @@ struct Winner {
     objective: String,
     value: f64,
     epoch: Option<u64>,
+    /// The values of further objectives.
+    #[serde(skip_serializing_if = "Metrics::is_empty")]
+    further: Metrics,
+    /// Trials on the Pareto front, where there are several objectives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    front: Option<usize>,
     params: Params,
     #[serde(skip_serializing_if = "Option::is_none")]
     test: Option<Metrics>,
@@ -78,7 +85,7 @@ impl Worked<'_> {
                 "the time was up before any trial came to a value; what is done is kept: the same command goes on, \
                  with more time by --timeout",
             )),
-            _ if tuned.best.is_none() => Err(Failure::failed("no trial came to a value")),
+            _ if tuned.best.is_none() => Err(Failure::failed(nothing(ledger.history()))),
             _ => Ok(()),
         }
     }
@@ -94,13 +101,15 @@ impl Worked<'_> {
                 _ => counts.unfinished += 1,
             }
         }
-        let best = history.best().and_then(|best| {
+        let best = chosen(history).and_then(|best| {
             let Outcome::Complete { value, step, .. } = best.outcome.as_ref()? else { return None };
             Some(Winner {
                 trial: best.id,
                 objective: self.loaded.objective(),
                 value: *value,
                 epoch: *step,
+                further: further(history, best),
+                front: (!history.criteria().objectives.is_empty()).then(|| history.winners().len()),
                 params: best.params.clone(),
                 test: best.tested.clone(),
             })
@@ -136,12 +145,17 @@ impl Worked<'_> {
             seconds(tuned.seconds),
             tuned.stopped
         );
-        let Some(best) = &tuned.best else { return text + "no trial came to a value\n" };
+        let Some(best) = &tuned.best else { return text + nothing(history) + "\n" };
+        let what = match best.front {
+            None | Some(1) => "winner".to_owned(),
+            Some(front) => format!("{front} trials are on the Pareto front; its knee"),
+        };
         text += &format!(
-            "\nwinner: trial {}, {} {} at {} {}\n{}",
+            "\n{what}: trial {}, {} {}{} at {} {}\n{}",
             best.trial,
             best.objective,
             number(best.value),
+            named(&best.further),
             self.file.unit(),
             best.epoch.unwrap_or(0),
             params(&best.params)
@@ -150,6 +164,10 @@ impl Worked<'_> {
             text += &format!("\ntest, sealed until now: {}\n", metrics(test));
         }
         let path: &Path = &self.file.path;
+        if best.front.is_some() {
+            let place = format!("{}{}", path.display(), self.storage.as_option());
+            text += &format!("\nthe front: luthier best {place}; any trial of it with --trial\n");
+        }
         text += &format!(
             "\nget its file{} with:\n  luthier best {}{} -o best.toml{}\n",
             if self.file.is_command() { "" } else { " and its model" },
@@ -161,9 +179,32 @@ impl Worked<'_> {
     }
 }
 
+/// Why there is no winner.
+fn nothing(history: &History) -> &'static str {
+    let complete =
+        history.trials().iter().any(|trial| trial.outcome.as_ref().is_some_and(|end| end.value().is_some()));
+    if complete && !history.criteria().constraints.is_empty() {
+        "no trial keeps the constraints; `luthier trials` says which each one misses"
+    } else {
+        "no trial came to a value"
+    }
+}
+
+/// The values of further objectives of a trial, by name.
+pub(super) fn further(history: &History, trial: &Trial) -> Metrics {
+    let values = history.values(trial).unwrap_or_default();
+    let goals = history.criteria().objectives.iter().zip(values.into_iter().skip(1));
+    goals.map(|(goal, value)| (goal.name.clone(), value)).collect()
+}
+
+/// The same as words that follow the first objective.
+pub(super) fn named(further: &Metrics) -> String {
+    further.iter().map(|(name, value)| format!(", {name} {}", number(value))).collect()
+}
+
 /// Evaluates the winner on the test examples, unless that was done before.
 fn test_winner(ledger: &mut Ledger, loaded: &Loaded, threads: usize) -> Result<(), Failure> {
-    let Some(best) = ledger.history().best() else { return Ok(()) };
+    let Some(best) = chosen(ledger.history()) else { return Ok(()) };
     if best.tested.is_some() {
         return Ok(());
     }

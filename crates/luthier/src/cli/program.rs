@@ -42,7 +42,13 @@ pub(crate) fn check(args: &FileArgs, file: &StudyFile, command: &CommandObjectiv
     if args.json {
         return print_json(&checked);
     }
-    let mut text = format!("study `{}`: {} {}\n\n", checked.study, checked.direction, checked.objective);
+    let mut text = format!(
+        "study `{}`: {} {}{}\n\n",
+        checked.study,
+        checked.direction,
+        checked.objective,
+        super::check::criteria(file)
+    );
     let ranges = !checked.parameters.is_empty();
     text += &if ranges { space(file) } else { "no ranges: this file runs one trial\n\n".to_owned() };
     text += &format!(

@@ -21,6 +21,8 @@ pub(crate) struct Progress {
     /// What is counted: epochs, or the steps of a program.
     unit: &'static str,
     direction: Direction,
+    /// Whether the objective alone says which trial is the best.
+    plain: bool,
     trials: Option<u64>,
     deadline: Option<Instant>,
     started: Instant,
@@ -53,7 +55,8 @@ impl Progress {
             bar
         });
         let done = history.trials().iter().filter(|trial| trial.outcome.is_some()).count() as u64;
-        let best = history.best().and_then(|best| Some((best.id, best.outcome.as_ref()?.value()?)));
+        let best = history.best().filter(|_| history.criteria().is_empty());
+        let best = best.and_then(|best| Some((best.id, best.outcome.as_ref()?.value()?)));
         let progress = Self {
             bar,
             quiet,
@@ -61,6 +64,7 @@ impl Progress {
             objective: objective.to_owned(),
             unit,
             direction: history.direction(),
+            plain: history.criteria().is_empty(),
             trials,
             deadline,
             started: Instant::now(),
@@ -104,7 +108,7 @@ impl Progress {
         let mut line = format!("trial {trial}: {}", outcome.state());
         if let Some(value) = outcome.value() {
             line += &format!(", {} {}", self.objective, number(value));
-            if state.best.is_none_or(|(_, best)| self.direction.better(value, best)) {
+            if self.plain && state.best.is_none_or(|(_, best)| self.direction.better(value, best)) {
                 state.best = Some((trial, value));
                 line += " (best so far)";
             }

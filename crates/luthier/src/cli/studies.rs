@@ -22,6 +22,8 @@ struct Row {
     name: String,
     objective: String,
     direction: luthier_core::Direction,
+    #[serde(skip_serializing_if = "luthier_core::Criteria::is_empty")]
+    criteria: luthier_core::Criteria,
     created_ms: i64,
     trials: usize,
     unfinished: usize,
@@ -37,6 +39,7 @@ pub(crate) fn run(args: &StudiesArgs) -> Result<(), Failure> {
             name: study.definition.name,
             objective: study.definition.objective,
             direction: study.definition.direction,
+            criteria: study.definition.criteria,
             created_ms: study.created_ms,
             trials: history.trials().len(),
             unfinished: history.trials().iter().filter(|trial| trial.outcome.is_none()).count(),
@@ -53,7 +56,10 @@ pub(crate) fn run(args: &StudiesArgs) -> Result<(), Failure> {
     for row in rows {
         table.add_row([
             row.name,
-            format!("{} {}", row.direction, row.objective),
+            std::iter::once(format!("{} {}", row.direction, row.objective))
+                .chain(row.criteria.objectives.iter().map(|goal| format!("{} {}", goal.direction, goal.name)))
+                .collect::<Vec<_>>()
+                .join(", "),
             row.best.map(number).unwrap_or_default(),
             row.trials.to_string(),
             row.unfinished.to_string(),

@@ -1,9 +1,10 @@
 //! `luthier trials`: what a study has tried.
 
 use clap::Args;
-use luthier_core::{Metrics, Params, Trial, TrialId};
+use luthier_core::{History, Metrics, Params, Trial, TrialId};
 use serde::Serialize;
 
+use super::outcome::further;
 use super::output::{number, print, print_json, seconds, table, table_text, value};
 use super::place::study_with_history;
 use super::{Failure, StudyArgs};
@@ -19,6 +20,12 @@ struct Row<'a> {
     trial: TrialId,
     state: &'static str,
     value: Option<f64>,
+    /// The values of further objectives.
+    #[serde(skip_serializing_if = "Metrics::is_empty")]
+    further: Metrics,
+    /// The constraints that it misses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    misses: Vec<String>,
     epochs: u64,
     seconds: Option<f64>,
     seed: u64,
@@ -31,7 +38,7 @@ struct Row<'a> {
 
 pub(crate) fn run(args: &TrialsArgs) -> Result<(), Failure> {
     let (_, _, history) = study_with_history(&args.study)?;
-    let rows: Vec<Row<'_>> = history.trials().iter().map(row).collect();
+    let rows: Vec<Row<'_>> = history.trials().iter().map(|trial| row(&history, trial)).collect();
     if args.study.json {
         return print_json(&rows);
     }
@@ -45,18 +52,33 @@ pub(crate) fn run(args: &TrialsArgs) -> Result<(), Failure> {
         table.add_row([
             row.trial.to_string(),
             row.state.to_owned(),
-            row.value.map(number).unwrap_or_default(),
+            row.value
+                .into_iter()
+                .chain(row.further.iter().map(|(_, value)| value))
+                .map(number)
+                .collect::<Vec<_>>()
+                .join(", "),
             row.epochs.to_string(),
             row.seconds.map(seconds).unwrap_or_default(),
             params.join(" "),
-            row.note.clone().unwrap_or_default(),
+            row.note.iter().cloned().chain(misses(&row.misses)).collect::<Vec<_>>().join("; "),
         ]);
     }
     print(&table_text(&table))
 }
 
-fn row(trial: &Trial) -> Row<'_> {
+/// The constraints that are missed, in words.
+fn misses(constraints: &[String]) -> Option<String> {
+    (!constraints.is_empty()).then(|| format!("misses {}", constraints.join(" and ")))
+}
+
+fn row<'a>(history: &History, trial: &'a Trial) -> Row<'a> {
+    let constraints = history.criteria().constraints.iter().zip(&trial.violations);
+    // What has no value misses nothing.
+    let constraints = constraints.filter(|(_, violation)| trial.standing().is_some() && **violation > 0.0);
     Row {
+        further: further(history, trial),
+        misses: constraints.map(|(constraint, _)| constraint.to_string()).collect(),
         trial: trial.id,
         state: trial.state(),
         // A trial that has no final value shows its best report.

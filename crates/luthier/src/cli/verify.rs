@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use luthier::StudyFile;
+use luthier::search::pareto::chosen;
 use luthier_core::TrialId;
 use luthier_runner::{model_name, read_history, repeat, verify};
 use luthier_train::{MEASURED_TIMES, device};
@@ -63,11 +64,12 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
         agrees: true,
         differences: altered.into_iter().chain(found.differences).collect(),
     };
-    if let Some(best) = history.best().filter(|_| !args.no_training) {
+    if let Some(best) = chosen(&history).filter(|_| !args.no_training) {
         let device = device("cpu").map_err(Failure::usage)?;
         let loaded = with_progress(|progress| file.load(device, progress))?;
         let model = storage.artifact(study.id, &model_name(best.id))?;
-        let differences = repeat(loaded.as_objective(), best, model.as_deref(), &MEASURED_TIMES)?;
+        let name = &study.definition.objective;
+        let differences = repeat(loaded.as_objective(), best, model.as_deref(), &MEASURED_TIMES, name)?;
         report.differences.extend(differences);
         report.trained = Some(best.id);
     }

@@ -104,6 +104,7 @@ fn open_study(
         name: name.clone(),
         objective: loaded.objective(),
         direction: loaded.direction(),
+        criteria: file.criteria.clone(),
         seed: file.search.seed,
         slots: file.slots(),
         steps: loaded.reports(),

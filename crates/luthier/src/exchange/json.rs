@@ -1,7 +1,7 @@
 //! A study as JSON.
 
 use indexmap::IndexMap;
-use luthier_core::{Direction, History, Metrics, Params, Report, Study, Trial, TrialId, number};
+use luthier_core::{Criteria, Direction, History, Metrics, Params, Report, Study, Trial, TrialId, number};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,6 +12,8 @@ struct Written<'a> {
     study: &'a str,
     objective: &'a str,
     direction: Direction,
+    #[serde(skip_serializing_if = "Criteria::is_empty")]
+    criteria: &'a Criteria,
     seed: u64,
     trials: Vec<Row<'a>>,
 }
@@ -21,6 +23,11 @@ struct Row<'a> {
     number: TrialId,
     state: &'static str,
     value: Option<f64>,
+    /// All objectives, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    values: Option<Vec<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feasible: Option<bool>,
     step: Option<u64>,
     started: Option<String>,
     seconds: Option<f64>,
@@ -46,18 +53,22 @@ pub fn json(study: &Study, history: &History) -> Result<String, serde_json::Erro
         study: &definition.name,
         objective: &definition.objective,
         direction: definition.direction,
+        criteria: &definition.criteria,
         seed: definition.seed,
-        trials: history.trials().iter().map(row).collect(),
+        trials: history.trials().iter().map(|trial| row(history, trial)).collect(),
     };
     serde_json::to_string_pretty(&written)
 }
 
-fn row(trial: &Trial) -> Row<'_> {
+fn row<'a>(history: &History, trial: &'a Trial) -> Row<'a> {
+    let criteria = history.criteria();
     let standing = trial.standing();
     Row {
         number: trial.id,
         state: trial.state(),
         value: standing.map(|(value, _)| value),
+        values: history.values(trial).filter(|_| !criteria.objectives.is_empty()),
+        feasible: (!criteria.constraints.is_empty() && trial.outcome.is_some()).then(|| trial.is_feasible()),
         step: standing.and_then(|(_, step)| step),
         started: trial.started_us.map(iso),
         seconds: trial.seconds,

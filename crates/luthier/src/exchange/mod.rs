@@ -5,7 +5,8 @@
 //! [`trials`] has one row a trial: `number`, `state`, `value`, `step`, `started`, `seconds`, `cause`, `seed`, each
 //! parameter as `params.NAME` and each metric of the test set as `test.NAME`. A cell is empty where there is nothing: a
 //! parameter that did not exist beside the others, the end of a trial that runs. `value` is that of a complete trial; of others
-//! the best that they reported, as in `luthier trials`. [`reports`] has one row a report: `trial`, `step`, `value`, and
+//! the best that they reported, as in `luthier trials`. Further objectives are `values.NAME`, and `feasible` says whether the
+//! constraints on results hold, where there are any. [`reports`] has one row a report: `trial`, `step`, `value`, and
 //! what else was measured as `metrics.NAME`.
 
 mod csv;
@@ -52,6 +53,15 @@ pub fn trials(history: &History) -> Table {
     .into_iter()
     .map(|(name, cells)| (name.to_owned(), cells))
     .collect::<IndexMap<_, _>>();
+    let criteria = history.criteria();
+    for (place, goal) in criteria.objectives.iter().enumerate() {
+        let value = |trial| history.values(trial)?.get(place + 1).copied();
+        columns.insert(format!("values.{}", goal.name), Cells::Number(trials.iter().map(value).collect()));
+    }
+    if !criteria.constraints.is_empty() {
+        let feasible = |trial: &luthier_core::Trial| trial.outcome.as_ref().map(|_| trial.is_feasible());
+        columns.insert("feasible".to_owned(), Cells::Flag(trials.iter().map(feasible).collect()));
+    }
     let names: IndexSet<&String> = trials.iter().flat_map(|trial| trial.params.keys()).collect();
     for name in names {
         let params = trials.iter().map(|trial| &trial.params);

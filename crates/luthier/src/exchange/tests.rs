@@ -110,6 +110,7 @@ fn json_has_everything() {
         name: "p".to_owned(),
         objective: "loss".to_owned(),
         direction: Direction::Minimize,
+        criteria: luthier_core::Criteria::default(),
         seed: 3,
         slots: None,
         steps: None,

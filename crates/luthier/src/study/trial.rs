@@ -13,17 +13,18 @@ pub struct Trial<'s> {
     study: &'s Study,
     id: TrialId,
     stopped: Option<StopReason>,
+    measured: Metrics,
     began: Instant,
 }
 
 impl<'s> Trial<'s> {
     pub(super) fn new(study: &'s Study, id: TrialId) -> Self {
-        Self { study, id, stopped: None, began: Instant::now() }
+        Self { study, id, stopped: None, measured: Metrics::default(), began: Instant::now() }
     }
 
-    /// Its number, the seconds that it took, and why it was told to stop, if it was.
-    pub(super) fn end(self) -> (TrialId, f64, Option<StopReason>) {
-        (self.id, self.began.elapsed().as_secs_f64(), self.stopped)
+    /// Its number, the seconds that it took, why it was told to stop, if it was, and what it has measured.
+    pub(super) fn end(self) -> (TrialId, f64, Option<StopReason>, Metrics) {
+        (self.id, self.began.elapsed().as_secs_f64(), self.stopped, self.measured)
     }
 }
 
@@ -74,6 +75,12 @@ impl Trial<'_> {
 
     fn value(&self, name: &str, distribution: &Distribution) -> Result<Value, StudyError> {
         suggest_value(self.study, self.id, name, distribution)
+    }
+
+    /// Says what else was measured: a further objective, or what a constraint is on. The last value of a metric counts,
+    /// and is stored with the trial's end.
+    pub fn measure(&mut self, metric: &str, value: f64) {
+        self.measured.insert(metric, value);
     }
 
     /// Tells how the trial stands after `step` (from 1, rising), and hears whether to go on.

@@ -8,7 +8,7 @@ use luthier_train::{DataConfig, Device, Experiment, Metric, MetricName, MetricSe
 use thiserror::Error;
 
 use super::text::without_limits;
-use super::{StudyFile, Task};
+use super::{OneOrMore, StudyFile, Task, criteria};
 
 /// A study file with what its trials need.
 pub enum Loaded {
@@ -145,6 +145,22 @@ impl StudyFile {
         let objective =
             objective.unwrap_or_else(|| MetricName::val(Metric::default_of(dataset.targets.task())));
         let mut problems = Problems::new(self.path.display().to_string());
+        let further = criteria::metrics(&self.criteria);
+        for (name, metric) in &further {
+            if let Err(reason) = metric.fits(&dataset.targets) {
+                let is_objective = self.criteria.objectives.iter().any(|goal| goal.name == *name);
+                let (section, key) =
+                    if is_objective { ("study", "objective") } else { ("search", "constraints") };
+                let node = self.root.get(section).and_then(|section| section.get(key));
+                let path = format!("{section}.{key}");
+                problems.add(
+                    node.map_or(0, |node| node.line),
+                    &path,
+                    "metrics that fit the data",
+                    format!("{name:?}: {reason}"),
+                );
+            }
+        }
         if let Err(reason) = objective.metric.fits(&dataset.targets) {
             let line =
                 self.root.get("study").and_then(|study| study.get("objective")).map_or(0, |node| node.line);
@@ -161,7 +177,7 @@ impl StudyFile {
             });
             return Err(problems.into());
         }
-        let direction = match self.study.direction.as_deref() {
+        let direction = match self.study.direction.as_ref().and_then(OneOrMore::first) {
             Some("minimize") => Direction::Minimize,
             Some("maximize") => Direction::Maximize,
             _ => objective.direction(),
@@ -169,8 +185,9 @@ impl StudyFile {
         // How many workers there were, and for how long they were to work, is no part of a model.
         let bare = without_limits(&self.root);
         let template = Template::compile(&bare, Task::policy(&bare), &mut problems);
-        let experiment =
-            Experiment::new(template, dataset, splits, objective, direction, device).in_folder(self.folder());
+        let experiment = Experiment::new(template, dataset, splits, objective, direction, device)
+            .in_folder(self.folder())
+            .measuring(further.into_iter().map(|(_, metric)| metric));
         for corner in self.space().corners() {
             if let Err(found) = experiment.summarize(&corner, &problems.file) {
                 for problem in found.iter() {

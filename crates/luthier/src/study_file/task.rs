@@ -10,6 +10,8 @@ use luthier_search::PrunerConfig;
 use luthier_train::model::ModelConfig;
 use luthier_train::{DataConfig, Metric, MetricName, TrainConfig};
 
+use super::criteria::each;
+
 /// Where ranges may stand in the file of a training.
 const OF_TRAINING: Policy = Policy {
     allowed: &[
@@ -51,7 +53,7 @@ pub enum Task {
 
 impl Task {
     /// Whether a file is that of a program.
-    fn is_command(file: &Node) -> bool {
+    pub(super) fn is_command(file: &Node) -> bool {
         file.get("command").is_some() || file.get("params").is_some()
     }
 
@@ -107,9 +109,14 @@ fn study<'a>(root: &'a Node, key: &str) -> Option<&'a Node> {
     root.get("study")?.get(key)
 }
 
-/// The metric that the file names.
+/// The same, the first of a list.
+fn first<'a>(root: &'a Node, key: &str) -> Option<&'a Node> {
+    each(study(root, key)?).into_iter().next()
+}
+
+/// The first metric that the file names.
 fn metric(root: &Node, template: &Template, problems: &mut Problems) -> Option<MetricName> {
-    let objective = MetricName::decode(study(root, "objective")?, "study.objective", problems);
+    let objective = MetricName::decode(first(root, "objective")?, "study.objective", problems);
     let of_loss = |name: &str| {
         name.strip_prefix("train.loss").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
@@ -130,7 +137,7 @@ fn metric(root: &Node, template: &Template, problems: &mut Problems) -> Option<M
 /// What a program reports, and which way it is good.
 fn reported(root: &Node, problems: &mut Problems) -> Option<(String, Direction)> {
     let line = root.get("study").map_or(0, |study| study.line);
-    let Some(name) = study(root, "objective") else {
+    let Some(name) = first(root, "objective") else {
         problems.add(
             line,
             "study.objective",
@@ -149,7 +156,7 @@ fn reported(root: &Node, problems: &mut Problems) -> Option<(String, Direction)>
         );
         return None;
     };
-    let direction = match study(root, "direction").and_then(Node::as_str) {
+    let direction = match first(root, "direction").and_then(Node::as_str) {
         Some("minimize") => Some(Direction::Minimize),
         Some("maximize") => Some(Direction::Maximize),
         // What else may stand there is a problem of its own.

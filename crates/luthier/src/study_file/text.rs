@@ -3,6 +3,7 @@
 use luthier_core::config::{Kind, Node, Problem, Problems, nearest};
 
 use super::StudyFile;
+use super::criteria::each;
 
 /// A study file without what may change while a study goes on: the limits.
 pub(super) fn without_limits(root: &Node) -> Node {
@@ -60,8 +61,8 @@ pub(super) fn check_names(root: &Node, problems: &mut Problems) {
     let node = |section: &str, key: &str| root.get(section).and_then(|section| section.get(key));
     let line = |section: &str, key: &str| node(section, key).map_or(0, |node| node.line);
     let mut one_of = |section: &str, key: &str, known: &[&str]| {
-        let Some(found) = node(section, key).and_then(Node::as_str) else { return };
-        if !known.contains(&found) {
+        let Some(all) = node(section, key) else { return };
+        for found in each(all).into_iter().filter_map(Node::as_str).filter(|found| !known.contains(found)) {
             problems.push(Problem {
                 line: Some(line(section, key)).filter(|line| *line > 0),
                 path: format!("{section}.{key}"),

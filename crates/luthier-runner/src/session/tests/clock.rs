@@ -178,6 +178,7 @@ fn simulated(slots: u32, workers: usize, trials: u64) -> f64 {
         name: "s".into(),
         objective: "value".into(),
         direction: Direction::Minimize,
+        criteria: luthier_core::Criteria::default(),
         seed: 0,
         slots: Some(slots),
         steps: Some(10),

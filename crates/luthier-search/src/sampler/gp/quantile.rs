@@ -32,7 +32,7 @@ const D: [f64; 4] =
     [7.784_695_709_041_462e-3, 3.224_671_290_700_398e-1, 2.445_134_137_142_996, 3.754_408_661_907_416];
 
 /// The number below which a standard normal number falls with probability `p`, in `(0, 1)`.
-pub(super) fn normal_quantile(p: f64) -> f64 {
+pub(in crate::sampler) fn normal_quantile(p: f64) -> f64 {
     let horner = |coefficients: &[f64], x: f64| coefficients.iter().fold(0.0, |sum, c| sum * x + c);
     let x = if (0.02425..=0.97575).contains(&p) {
         let q = p - 0.5;

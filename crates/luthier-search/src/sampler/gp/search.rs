@@ -45,6 +45,9 @@ pub(super) struct Acquisition<'a> {
 
 impl Acquisition<'_> {
     fn candidate(&self, params: Params) -> Option<Candidate> {
+        if !self.features.space.allows(&params) {
+            return None;
+        }
         let row = self.features.row(&params)?;
         let score = log_improvement(self.best, self.posterior.predict(&row));
         score.is_finite().then_some(Candidate { params, row, score })

@@ -83,7 +83,7 @@ fn of_a_long_history_it_sees_the_best_and_some_others() {
     let bowl = |x: f64, y: f64| Some(complete((x - 0.7).powi(2) + 3.0 * (y - 0.2).powi(2)));
     let history = history(&spread(2_000), bowl);
     let space = square();
-    let seen: Vec<Observation<'_>> = observations(&history.view()).collect();
+    let seen: Vec<Observation<'_>> = super::super::observation::observations(&history.view()).collect();
     let known = Known::new(&seen, &Features::new(&space)).unwrap();
     assert_eq!(known.losses.len(), ROWS);
     assert!(known.losses.is_sorted());

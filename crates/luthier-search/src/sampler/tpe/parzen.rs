@@ -13,7 +13,7 @@ use super::normal::TruncatedNormal;
 
 /// The shape of a parameter's range on the unit interval.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Axis {
+pub(in crate::sampler) enum Axis {
     Continuous,
     /// This many cells of equal width.
     Cells(f64),
@@ -27,7 +27,7 @@ pub(super) enum Axis {
 }
 
 impl Axis {
-    fn of(distribution: &Distribution) -> Self {
+    pub(in crate::sampler) fn of(distribution: &Distribution) -> Self {
         match distribution {
             Distribution::Choice { options } => Self::Options(options.len() as f64),
             Distribution::Int { low, high, log: true, .. } => {
@@ -39,7 +39,7 @@ impl Axis {
     }
 
     /// The cell around `unit`, empty on a continuous axis.
-    fn cell(self, unit: f64) -> (f64, f64) {
+    pub(in crate::sampler) fn cell(self, unit: f64) -> (f64, f64) {
         match self {
             Self::Continuous => (unit, unit),
             Self::Cells(n) | Self::Options(n) => {

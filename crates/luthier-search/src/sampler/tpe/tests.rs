@@ -149,7 +149,8 @@ fn losses_of_any_size_are_weighed() {
 fn of_a_long_history_some_kernels_stand_for_all() {
     let history = history(&grid(3_000), |trial, x| vec![complete(trial, (x - 0.8).abs())]);
     let space = line();
-    let split = Split::new(&history.view(), &Cube::new(&space), 0.15);
+    let split =
+        Split::new(&history.view(), &Cube::new(&space), 0.15, &mut Streams::new(0).at(Purpose::Sampler, 0));
     assert_eq!((split.good.len(), split.bad.len()), (GOOD_LIMIT, BAD_LIMIT));
     let weight: f64 = split.bad.iter().map(|(_, weight)| weight).sum();
     assert!((weight - (3_000 - GOOD_LIMIT) as f64).abs() < 1e-6, "{weight}");

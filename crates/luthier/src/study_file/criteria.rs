@@ -1,0 +1,226 @@
+//! What counts beside the first objective: further objectives, and constraints on parameters and on results.
+
+use luthier_core::config::{Decode, Kind, Node, Problem, Problems, Schema, nearest};
+use luthier_core::{Constraint, Criteria, Direction, Goal, Space};
+use luthier_train::{Metric, MetricName};
+
+/// One text, or a list of several.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OneOrMore(pub Vec<String>);
+
+impl OneOrMore {
+    /// The first of them.
+    pub fn first(&self) -> Option<&str> {
+        self.0.first().map(String::as_str)
+    }
+}
+
+impl Decode for OneOrMore {
+    const EXPECTED: &'static str = "text, or a list of texts";
+
+    fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
+        let texts = each(node).into_iter().map(|node| node.as_str().map(str::to_owned));
+        let read: Option<Vec<String>> = texts.collect();
+        let read = read.filter(|texts| !texts.is_empty());
+        if read.is_none() {
+            problems.add(node.line, path, Self::EXPECTED, node.describe());
+        }
+        read.map(Self)
+    }
+
+    fn schema() -> Schema {
+        Schema::Value { expected: Self::EXPECTED.to_owned(), parts: Vec::new() }
+    }
+
+    fn written(&self) -> Option<String> {
+        match self.0.as_slice() {
+            [one] => Some(format!("{one:?}")),
+            several => Some(format!("{several:?}")),
+        }
+    }
+}
+
+/// The nodes of a list, or the node itself.
+pub(super) fn each(node: &Node) -> Vec<&Node> {
+    match &node.kind {
+        Kind::Array(items) => items.iter().collect(),
+        _ => vec![node],
+    }
+}
+
+fn setting<'a>(root: &'a Node, section: &str, key: &str) -> Option<&'a Node> {
+    root.get(section)?.get(key)
+}
+
+fn line(node: &Node, list: &Node) -> usize {
+    if node.line > 0 { node.line } else { list.line }
+}
+
+/// Further objectives and constraints of a file, and its space with the constraints on parameters.
+pub(super) fn read(
+    root: &Node,
+    space: &Space,
+    is_command: bool,
+    problems: &mut Problems,
+) -> (Criteria, Space) {
+    let objectives = objectives(root, is_command, problems);
+    let (on_results, on_parameters) = constraints(root, space, is_command, problems);
+    let criteria = Criteria { objectives, constraints: on_results };
+    if !criteria.objectives.is_empty() {
+        refuse_what_needs_one(root, problems);
+    }
+    // Each was tried by itself before.
+    let space = space.clone().with_constraints(on_parameters).unwrap_or_else(|_| space.clone());
+    (criteria, space)
+}
+
+/// The objectives behind the first one, with their directions.
+fn objectives(root: &Node, is_command: bool, problems: &mut Problems) -> Vec<Goal> {
+    let Some(list) = setting(root, "study", "objective") else { return Vec::new() };
+    let names = each(list);
+    let written = setting(root, "study", "direction");
+    let directions: Vec<Option<&str>> =
+        written.map_or_else(Vec::new, |node| each(node).into_iter().map(Node::as_str).collect());
+    if let Some(node) = written
+        && directions.len() != names.len()
+    {
+        problems.add(
+            node.line,
+            "study.direction",
+            format!(
+                "one for each of the {} objectives, or nothing where Luthier's metrics imply them",
+                names.len()
+            ),
+            node.describe(),
+        );
+        return Vec::new();
+    }
+    let mut goals = Vec::new();
+    for (place, node) in names.iter().enumerate().skip(1) {
+        let path = format!("study.objective[{place}]");
+        let metric = if is_command {
+            node.as_str().and_then(MetricName::parse)
+        } else {
+            MetricName::decode(node, &path, problems)
+        };
+        let Some(name) = node.as_str() else { continue };
+        let direction = match directions.get(place) {
+            Some(Some("minimize")) => Some(Direction::Minimize),
+            Some(Some("maximize")) => Some(Direction::Maximize),
+            _ => metric.map(MetricName::direction),
+        };
+        let is_known = names[..place].iter().any(|other| other.as_str() == Some(name));
+        if is_known {
+            problems.add(
+                line(node, list),
+                &path,
+                "an objective that is not among the others",
+                format!("{name:?} twice"),
+            );
+        }
+        match direction {
+            Some(direction) => goals.push(Goal { name: name.to_owned(), direction }),
+            None if is_command => problems.add(
+                line(node, list),
+                "study.direction",
+                "a list with \"minimize\" or \"maximize\" for each objective",
+                format!("nothing, and {name:?} is none of Luthier's metrics, which imply it"),
+            ),
+            None => {}
+        }
+    }
+    goals
+}
+
+/// The constraints of a file on results and on parameters.
+fn constraints(
+    root: &Node,
+    space: &Space,
+    is_command: bool,
+    problems: &mut Problems,
+) -> (Vec<Constraint>, Vec<Constraint>) {
+    let (mut on_results, mut on_parameters) = (Vec::new(), Vec::new());
+    let Some(list) = setting(root, "search", "constraints") else { return (on_results, on_parameters) };
+    for node in each(list) {
+        let Some(text) = node.as_str() else { continue };
+        let mut wrong = |expected: &str, found: String, help: Option<String>| {
+            problems.push(Problem {
+                line: Some(line(node, list)).filter(|line| *line > 0),
+                path: "search.constraints".to_owned(),
+                expected: expected.to_owned(),
+                found,
+                help,
+            });
+        };
+        let constraint = match Constraint::parse(text) {
+            Ok(constraint) => constraint,
+            Err(error) => {
+                wrong("a constraint such as \"weights <= 100000\"", format!("{text:?}: {error}"), None);
+                continue;
+            }
+        };
+        let names = constraint.names();
+        let is_parameter = |name: &str| space.get(name).is_some();
+        if names.iter().all(|name| is_parameter(name)) {
+            match space.clone().with_constraints([constraint.clone()]) {
+                Ok(_) => on_parameters.push(constraint),
+                Err(error) => {
+                    wrong("a constraint that can be judged by the parameters", error.to_string(), None)
+                }
+            }
+            continue;
+        }
+        let metrics = MetricName::all();
+        let is_metric = |name: &str| {
+            let section =
+                ["params.", "train.", "model.", "data."].iter().any(|section| name.starts_with(section));
+            !section && (is_command || MetricName::parse(name).is_some())
+        };
+        let unknown = names.iter().find(|name| !is_parameter(name) && !is_metric(name));
+        if unknown.is_some() && space.is_empty() {
+            // A filled-in file: its parameters have no ranges any more, and no trial is chosen.
+            continue;
+        }
+        if let Some(unknown) = unknown {
+            let known = space.iter().map(|one| one.name.as_str()).chain(metrics.iter().map(String::as_str));
+            let help = nearest(unknown, known).map(|near| format!("did you mean `{near}`?"));
+            wrong("names of parameters with ranges, or of metrics", format!("`{unknown}` in {text:?}"), help);
+        } else if let Some(name) = names.iter().find(|name| is_parameter(name)) {
+            let found = format!("{text:?}, where `{name}` is a parameter and others are metrics");
+            wrong("a constraint on parameters, or one on metrics", found, None);
+        } else if constraint.is_limit() {
+            on_results.push(constraint);
+        } else {
+            wrong("a limit on metrics, `a <= b` or `a >= b`", format!("{text:?}"), None);
+        }
+    }
+    (on_results, on_parameters)
+}
+
+/// What makes sense with one objective only.
+fn refuse_what_needs_one(root: &Node, problems: &mut Problems) {
+    if let Some(node) = setting(root, "study", "target") {
+        problems.add(
+            node.line,
+            "study.target",
+            "nothing: several objectives have no one value to reach",
+            node.describe(),
+        );
+    }
+    if let Some(node) = setting(root, "search", "pruner")
+        && node.as_str() != Some("none")
+    {
+        problems.add(
+            node.line,
+            "search.pruner",
+            "\"none\", or nothing: trials of several objectives run to their end",
+            node.describe(),
+        );
+    }
+}
+
+/// The metrics that the criteria of a training need.
+pub(super) fn metrics(criteria: &Criteria) -> Vec<(String, Metric)> {
+    let named = |name: &str| Some((name.to_owned(), MetricName::parse(name)?.metric));
+    criteria.metrics().into_iter().filter_map(named).collect()
+}
