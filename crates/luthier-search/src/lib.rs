@@ -16,6 +16,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod importance;
 pub mod pruner;
 mod registry;
 pub mod sampler;

@@ -1,5 +1,6 @@
 //! Studies from Rust: ask and tell, and a loop over a closure.
 
+mod guidance;
 mod trial;
 
 use std::path::Path;
@@ -45,6 +46,9 @@ pub enum StudyError {
         /// The trial.
         trial: TrialId,
     },
+    /// Nothing can be said of importance.
+    #[error(transparent)]
+    Importance(#[from] luthier_search::importance::ImportanceError),
     /// A range that cannot be used, or that is not the one of before.
     #[error("parameter `{name}`: {reason}")]
     Parameter {

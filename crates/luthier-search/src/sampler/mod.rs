@@ -16,6 +16,7 @@ pub use halton::Halton;
 pub use random::Random;
 pub use sobol::Sobol;
 pub use tpe::Tpe;
+pub(crate) use tpe::log_mass;
 
 /// Points of a sequence as SciPy has them, without scrambling: number, dimension, coordinate.
 #[cfg(test)]

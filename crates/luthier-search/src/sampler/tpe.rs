@@ -26,6 +26,7 @@ mod parzen;
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
 use super::observation::{Observation, enough, observations};
+pub(crate) use normal::log_mass;
 use parzen::{Bandwidth, Cube, Parzen, Point};
 
 /// At most so many observations are good, whatever their share, so that l stays narrow in long studies.

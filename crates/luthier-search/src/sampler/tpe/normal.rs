@@ -58,7 +58,7 @@ impl TruncatedNormal {
 }
 
 /// log(Φ(b) - Φ(a)) for a < b; minus infinity below the smallest double.
-fn log_mass(a: f64, b: f64) -> f64 {
+pub(crate) fn log_mass(a: f64, b: f64) -> f64 {
     let (a, b) = (a * FRAC_1_SQRT_2, b * FRAC_1_SQRT_2);
     // Each tail has its own form, because differences of numbers near 1 lose the digits.
     let mass = if a > 0.0 {
