@@ -16,9 +16,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod by_role;
 pub mod importance;
 pub mod pruner;
+mod queue;
 mod registry;
 pub mod sampler;
+mod warm_start;
 
-pub use registry::{Entry, PRUNERS, SAMPLERS, pruner, sampler};
+pub use by_role::{ByRole, Compared, combinations, compare};
+pub use queue::Queue;
+pub use registry::{Entry, PRUNERS, SAMPLERS, pruner, sampler, uses_priors};
+pub use warm_start::{STARTS, leaders, warm_start};

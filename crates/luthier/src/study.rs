@@ -3,6 +3,7 @@
 mod guidance;
 mod trial;
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +14,7 @@ use luthier_core::{
 use luthier_runner::{Ledger, LedgerError, Trials};
 use thiserror::Error;
 
+use trial::Start;
 pub use trial::{Suggest, Trial};
 
 /// The error of an objective: anything that is one.
@@ -199,6 +201,7 @@ impl StudyBuilder {
             ledger: Mutex::new(ledger),
             search: Box::new(SamplerAndPruner::new(sampler, pruner)),
             parallel: self.parallel,
+            queue: Mutex::default(),
         })
     }
 }
@@ -244,6 +247,8 @@ pub struct Study {
     ledger: Mutex<Ledger>,
     search: Box<dyn Search>,
     parallel: usize,
+    /// Configurations that trials to come begin with.
+    queue: Mutex<VecDeque<Start>>,
 }
 
 /// The best trial of a study.
@@ -286,22 +291,28 @@ impl Study {
             ledger.take(id)?;
             Ok::<_, StudyError>(id)
         })?;
-        Ok(Trial::new(self, id))
+        Ok(Trial::new(self, id, self.queue().pop_front().unwrap_or_default()))
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Start>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends a trial with its value. One that was told to stop counts as stopped, whatever its value.
     ///
     /// # Errors
     ///
-    /// If it cannot be stored.
+    /// If it cannot be stored, and, although it is stored, if the trial never asked for a parameter that was enqueued.
     pub fn tell(&self, trial: Trial<'_>, value: f64) -> Result<(), StudyError> {
+        let unasked = trial.unasked();
         let (trial, seconds, stopped) = trial.end();
         let outcome = match stopped {
             Some(reason) => Outcome::Stopped { reason, value: Some(value).filter(|value| value.is_finite()) },
             None if value.is_finite() => Outcome::Complete { value, step: None, ending: Ending::Full },
             None => Outcome::Failed { cause: FailCause::NotFinite },
         };
-        self.finish(trial, outcome, seconds)
+        self.finish(trial, outcome, seconds)?;
+        unasked.map_or(Ok(()), Err)
     }
 
     /// Ends a trial that has no value.

@@ -1,20 +1,24 @@
 //! Study files: the sections of all crates together, checked as a whole.
 
+mod guidance;
 mod loaded;
 mod task;
 mod text;
+mod warm;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use luthier_core::config::{Fields, Kind, Node, Problems, Template, bounds};
 use luthier_core::{Params, SamplerAndPruner, Search, Space};
+use luthier_search::{ByRole, Queue};
 use thiserror::Error;
 
 pub use loaded::{LoadError, Loaded, Training};
 pub use task::Task;
 pub use text::difference;
 use text::{apply_sets, check_names, without_limits};
+pub use warm::WarmStartError;
 
 luthier_core::settings! {
     /// The section `[study]`.
@@ -57,6 +61,12 @@ luthier_core::settings! {
         order: String = "ordered".to_owned();
         /// The seed of every draw of the study.
         seed: u64 = 0;
+        /// Configurations to begin with, by the paths of the ranges: [{ "train.optimizer.adam.learning_rate" = 1e-3 }, ...].
+        /// What one leaves out is chosen by the sampler.
+        enqueue: Vec<Params> = Vec::new();
+        /// Earlier studies in the same storage, whose best configurations are begun with: ["STUDY", ...]. Values of
+        /// parameters that are not in this file, or outside its ranges, are left out.
+        warm_start: Vec<String> = Vec::new();
     }
 }
 
@@ -85,6 +95,8 @@ pub struct StudyFile {
     pub trial: Option<TrialSection>,
     /// What its trials run.
     pub task: Task,
+    /// The configurations that its search begins with, as values of its ranges.
+    starts: Vec<Params>,
     root: Node,
     template: Template,
 }
@@ -163,6 +175,8 @@ impl StudyFile {
             }
         }
         check_names(&root, &mut problems);
+        guidance::check(&root, &template, &mut problems);
+        let starts = guidance::starts(&root, &template, &mut problems);
         let task = first.as_mut().map(|sections: &mut Sections| &mut sections.task);
         Task::complete(task, &root, &template, &mut problems);
         let sections = problems.or(first)?;
@@ -172,6 +186,7 @@ impl StudyFile {
             search: sections.search,
             trial: sections.trial,
             task: sections.task,
+            starts,
             root,
             template,
         })
@@ -243,7 +258,9 @@ impl StudyFile {
             .ok_or_else(|| format!("there is no sampler {}", self.search.sampler))?;
         let pruner = luthier_search::pruner(&self.search.pruner)
             .ok_or_else(|| format!("there is no pruner {}", self.search.pruner))?;
-        Ok(Box::new(SamplerAndPruner::new(sampler, pruner)))
+        let search = ByRole::wrap(Box::new(SamplerAndPruner::new(sampler, pruner)), self.space());
+        let search = search.map_err(|error| error.message)?;
+        Ok(if self.starts.is_empty() { search } else { Box::new(Queue::new(search, self.starts.clone())) })
     }
 
     /// The folder of the file.

@@ -28,6 +28,7 @@ mod warp;
 
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
+use super::belief::{self, Belief};
 use super::observation::{Observation, observations};
 use super::sobol;
 use features::Features;
@@ -63,6 +64,9 @@ impl Sampler for Gp {
         if view.finished().count() >= self.startup_trials
             && let Some(params) = propose(view, space, rng, None)
         {
+            return Ok(params);
+        }
+        if let Some(params) = belief::opening(view, space, rng) {
             return Ok(params);
         }
         sobol::Sobol.propose(view, space, rng)
@@ -148,7 +152,8 @@ pub(super) fn propose(view: &View<'_>, space: &Space, rng: &mut Rng, least: Opti
         }
     }
     let leaders: Vec<&Params> = known.params.iter().copied().take(LEADERS).collect();
-    Acquisition { features: &features, posterior: &posterior, best }.maximize(&leaders, &taken, rng)
+    let belief = Belief::of(view, space);
+    Acquisition { features: &features, posterior: &posterior, best, belief }.maximize(&leaders, &taken, rng)
 }
 
 /// Pearson's correlation; 0 where one of the two does not vary.

@@ -1,6 +1,7 @@
 //! Samplers: what is tried next.
 
 mod auto;
+mod belief;
 mod gp;
 mod grid;
 mod halton;

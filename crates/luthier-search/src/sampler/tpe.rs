@@ -25,7 +25,9 @@ mod parzen;
 
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
+use super::belief::{self, Belief};
 use super::observation::{Observation, enough, observations};
+pub(super) use normal::TruncatedNormal;
 pub(crate) use normal::log_mass;
 use parzen::{Bandwidth, Cube, Parzen, Point};
 
@@ -81,6 +83,9 @@ impl Sampler for Tpe {
     fn propose(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError> {
         let cube = Cube::new(space);
         if !enough(view, self.startup_trials) {
+            if let Some(params) = belief::opening(view, space, rng) {
+                return Ok(params);
+            }
             let others: Vec<Point> = observations(view).map(|seen| cube.point(seen.params)).collect();
             return Ok(best_of(SPREAD, || {
                 let params = space.sample(rng);
@@ -94,10 +99,16 @@ impl Sampler for Tpe {
         let Split { good, bad } = Split::new(view, &cube, self.good_share);
         let l = Parzen::new(&cube, &good, PRIOR_WEIGHT, Bandwidth::Fixed);
         let g = Parzen::new(&cube, &bad, PRIOR_WEIGHT, Bandwidth::Scott);
+        let belief = Belief::of(view, space);
         Ok(best_of(self.candidates, || {
-            let params = l.sample(rng);
+            let believed = belief.as_ref().filter(|belief| rng.uniform() < belief.share());
+            let params = match believed {
+                Some(belief) => belief.draw(rng),
+                None => l.sample(rng),
+            };
             let point = cube.point(&params);
-            (l.log_density(&point) - g.log_density(&point), params)
+            let favour = belief.as_ref().map_or(0.0, |belief| belief.favour(&params));
+            (l.log_density(&point) - g.log_density(&point) + favour, params)
         }))
     }
 }
