@@ -9,6 +9,8 @@
 //! - `cargo xtask bench storage [--processes 1,4,16,64] [--repeats N] [--seconds S] [--write]`: trials a second that many
 //!   processes store, beside Optuna; with PostgreSQL where `LUTHIER_POSTGRES` is set. `--write` puts the table into
 //!   `docs/execution.md`.
+//! - `cargo xtask regret [--sampler NAME]… [--pruner NAME]… [--seeds N] [--trials N]`: how good samplers and pruners are on
+//!   small analytic problems, in less than a minute (the example `regret` of `luthier-search`).
 //!
 //! PyTorch and Optuna are those of `$LUTHIER_PYTHON`, or of `python3`.
 #![allow(clippy::print_stdout, reason = "a task talks to the person who started it")]
@@ -19,7 +21,9 @@ mod prepare;
 mod speed;
 mod storage;
 
-use anyhow::{Result, bail};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -34,9 +38,21 @@ fn main() -> Result<()> {
         ["bench", "mnist-fixed", ref rest @ ..] => speed::mnist_fixed(&speed::Options::read(rest)?),
         ["bench", "storage", ref rest @ ..] => storage::run(&storage::Options::read(rest)?),
         ["bench", "storage-worker", ref rest @ ..] => storage::work(rest),
+        ["regret", ref rest @ ..] => regret(rest),
         _ => bail!(
             "the tasks are: cargo xtask examples [--short] [NAME…]; cargo xtask bench train [NAME…]; cargo xtask bench \
-             mnist-fixed; cargo xtask bench storage"
+             mnist-fixed; cargo xtask bench storage; cargo xtask regret"
         ),
     }
+}
+
+/// Runs the example, which is built in seconds after a change of a sampler.
+fn regret(options: &[&str]) -> Result<()> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["run", "--release", "--quiet", "-p", "luthier-search", "--example", "regret", "--"]);
+    let status = command.args(options).status().context("cannot start cargo")?;
+    if !status.success() {
+        bail!("the example regret has failed");
+    }
+    Ok(())
 }

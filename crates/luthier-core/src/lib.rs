@@ -15,9 +15,11 @@ mod distribution;
 mod event;
 mod history;
 mod objective;
+mod prior;
 mod random;
 mod search;
 mod space;
+mod start;
 mod storage;
 mod study;
 #[cfg(any(test, feature = "testing"))]
@@ -31,11 +33,13 @@ pub use distribution::{Distribution, DistributionError};
 pub use event::{Event, Recorded, Revision, SessionId, Stop};
 pub use history::{FinishedTrial, History, HistoryError, SessionRecord, Trial, Unfinished, View};
 pub use objective::{Abilities, Decision, Evaluation, Objective, ObjectiveError, TrialHandle};
+pub use prior::{Prior, Role};
 pub use random::{Purpose, Rng, Streams, fingerprint, trial_seed};
 pub use search::{
     Admission, Budget, Next, Pruner, Sampler, SamplerAndPruner, Search, SearchError, StopReason,
 };
 pub use space::{Condition, Parameter, Space, SpaceError};
+pub use start::StartError;
 pub use storage::{MemoryStorage, Presence, Storage, StorageError, Turn};
 pub use study::{Attributes, Criteria, Direction, Goal, Study, StudyDefinition, StudyId, dominates};
 pub use trial::{Ending, FailCause, Metrics, Outcome, Report, TrialId, number};

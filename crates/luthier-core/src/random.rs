@@ -35,6 +35,8 @@ pub enum Purpose {
     Sampler,
     /// Decisions of the search.
     Pruner,
+    /// Which parameters made a difference; the position is the number of a tree.
+    Importance,
 }
 
 impl Purpose {
@@ -49,6 +51,7 @@ impl Purpose {
             Self::Data => b"data",
             Self::Sampler => b"sampler",
             Self::Pruner => b"pruner",
+            Self::Importance => b"importance",
         }
     }
 }

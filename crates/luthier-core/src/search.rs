@@ -160,7 +160,7 @@ pub trait Sampler: Send + Sync {
     ///
     /// The default proposes in the space of that parameter alone.
     fn suggest(&self, view: &View<'_>, parameter: &Parameter, rng: &mut Rng) -> Result<Value, SearchError> {
-        let alone = Parameter::new(parameter.name.clone(), parameter.distribution.clone());
+        let alone = Parameter { conditions: Vec::new(), ..parameter.clone() };
         let space = Space::new([alone]).map_err(|error| SearchError { message: error.to_string() })?;
         let mut params = self.propose(view, &space, rng)?;
         params.swap_remove(&parameter.name).ok_or_else(|| SearchError {

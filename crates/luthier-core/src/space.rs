@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Constraint, ConstraintError, Distribution, DistributionError, Params, Rng, Value};
+use crate::{Constraint, ConstraintError, Distribution, DistributionError, Params, Prior, Rng, Role, Value};
 
 /// When a parameter exists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,12 +39,24 @@ impl Condition {
         }
     }
 
-    fn holds(&self, params: &Params) -> bool {
+    pub(crate) fn holds(&self, params: &Params) -> bool {
         match self {
             Self::In { param, values } => params.get(param).is_some_and(|found| values.contains(found)),
             Self::AtLeast { param, value } => {
                 params.get(param).and_then(Value::as_i64).is_some_and(|found| found >= *value)
             }
+        }
+    }
+}
+
+impl std::fmt::Display for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::In { param, values } => {
+                let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+                write!(f, "`{param}` = {}", values.join(" or "))
+            }
+            Self::AtLeast { param, value } => write!(f, "`{param}` of {value} or more"),
         }
     }
 }
@@ -59,12 +71,18 @@ pub struct Parameter {
     /// It exists where all of these hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// Where good values are believed to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prior: Option<Prior>,
+    /// Whether its values are what is compared.
+    #[serde(default, skip_serializing_if = "Role::is_usual")]
+    pub role: Role,
 }
 
 impl Parameter {
     /// A parameter that always exists.
     pub fn new(name: impl Into<String>, distribution: Distribution) -> Self {
-        Self { name: name.into(), distribution, conditions: Vec::new() }
+        Self { name: name.into(), distribution, conditions: Vec::new(), prior: None, role: Role::default() }
     }
 
     /// The same parameter, existing only where `condition` holds too.
@@ -72,6 +90,18 @@ impl Parameter {
     pub fn when(mut self, condition: Condition) -> Self {
         self.conditions.push(condition);
         self
+    }
+
+    /// The same parameter with a belief about its good values.
+    #[must_use]
+    pub fn believed(self, prior: Prior) -> Self {
+        Self { prior: Some(prior), ..self }
+    }
+
+    /// The same parameter in this role.
+    #[must_use]
+    pub fn in_role(self, role: Role) -> Self {
+        Self { role, ..self }
     }
 
     /// Whether the parameter exists beside `params`.
@@ -109,6 +139,14 @@ pub enum SpaceError {
         name: String,
         /// What is wrong with its range.
         source: DistributionError,
+    },
+    /// A prior that does not fit the range.
+    #[error("`{name}`: expected {expected}")]
+    Prior {
+        /// The parameter.
+        name: String,
+        /// What should be there, and what is.
+        expected: String,
     },
 }
 
@@ -149,11 +187,16 @@ impl Space {
     }
 
     /// Adds a parameter. The errors are those of [`Space::new`].
-    pub fn push(&mut self, parameter: Parameter) -> Result<(), SpaceError> {
+    pub fn push(&mut self, mut parameter: Parameter) -> Result<(), SpaceError> {
         parameter
             .distribution
             .check()
             .map_err(|source| SpaceError::Distribution { name: parameter.name.clone(), source })?;
+        if let Some(prior) = &parameter.prior {
+            let fits = prior.of(&parameter.distribution);
+            let wrong = |expected| SpaceError::Prior { name: parameter.name.clone(), expected };
+            parameter.prior = Some(fits.map_err(wrong)?);
+        }
         if self.parameters.contains_key(&parameter.name) {
             return Err(SpaceError::Duplicate(parameter.name));
         }

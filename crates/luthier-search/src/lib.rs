@@ -16,11 +16,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod by_role;
 mod curves;
+pub mod importance;
 pub mod pareto;
 pub mod pruner;
+mod queue;
 mod registry;
 pub mod sampler;
+mod warm_start;
 
+pub use by_role::{ByRole, Compared, combinations, compare};
 pub use pruner::PrunerConfig;
-pub use registry::{Entry, SAMPLERS, sampler};
+pub use queue::Queue;
+pub use registry::{Entry, SAMPLERS, sampler, uses_priors};
+pub use warm_start::{STARTS, leaders, warm_start};

@@ -82,6 +82,11 @@ pub fn sampler(name: &str) -> Option<Box<dyn Sampler>> {
     find(SAMPLERS, name)
 }
 
+/// Whether the sampler of this name makes use of priors.
+pub fn uses_priors(name: &str) -> bool {
+    matches!(name, "auto" | "random" | "tpe" | "gp")
+}
+
 fn find<T: ?Sized>(entries: &[Entry<T>], name: &str) -> Option<Box<T>> {
     entries.iter().find(|entry| entry.name == name).map(Entry::create)
 }

@@ -10,8 +10,10 @@
 
 mod problems;
 
+use luthier_core::{Sampler, SamplerAndPruner};
+use luthier_search::pruner::NoPruner;
 use luthier_search::sampler::{Random, Tpe};
-use problems::best_loss;
+use problems::regret;
 
 /// On a single problem the mean best loss may be this much of Optuna's: two standard errors of either mean are
 /// about a third of it.
@@ -32,11 +34,11 @@ fn tpe_is_better_than_random_and_no_worse_than_optuna() {
     let figures: Vec<(f64, f64)> = std::thread::scope(|scope| {
         let run = |problem| {
             scope.spawn(move || {
-                let mean = |sampler: &dyn luthier_core::Sampler| {
-                    (0..seeds).map(|seed| best_loss(problem, sampler, seed, trials)).sum::<f64>()
-                        / seeds as f64
+                let mean = |sampler: Box<dyn Sampler>| {
+                    let search = SamplerAndPruner::new(sampler, Box::new(NoPruner));
+                    (0..seeds).map(|seed| regret(problem, &search, seed, trials)).sum::<f64>() / seeds as f64
                 };
-                (mean(&Tpe::default()), mean(&Random))
+                (mean(Box::new(Tpe::default())), mean(Box::new(Random)))
             })
         };
         let threads: Vec<_> = problems.iter().map(run).collect();

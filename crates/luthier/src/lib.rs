@@ -17,7 +17,7 @@ pub use luthier_train as train;
 pub use study::{Best, BoxError, Study, StudyBuilder, StudyError, Suggest, Trial};
 pub use study_file::{
     LoadError, Loaded, OneOrMore, SearchSection, StudyFile, StudyFileError, StudySection, Task, Training,
-    TrialSection, difference,
+    TrialSection, WarmStartError, difference,
 };
 
 /// The program and its version, as studies record it.

@@ -112,7 +112,10 @@ pub fn page() -> String {
         All that a study file may say: keys, formulas, sources, defaults and useful ranges. `luthier \
         reference` writes this page from the definitions that read study files.\n\n\
         Wherever a value stands in `[model]` or `[train]`, a range may stand in its place: \
-        `{ float = [1e-4, 1e-1], log = true }`, `{ int = [16, 64] }` or `{ choice = [...] }`.\n\n";
+        `{ float = [1e-4, 1e-1], log = true }`, `{ int = [16, 64] }` or `{ choice = [...] }`. Beside it may stand what is believed of it, \
+        `prior = { around = 1e-3, spread = 3 }` (for choices `weight` in the place of `spread`), and its part in the \
+        comparison, `role = \"scientific\"`, `\"nuisance\"` or `\"fixed\"`: \
+        [search.md](search.md#what-you-know-beforehand).\n\n";
     format!("{head}{}", markdown(&sections()))
 }
 

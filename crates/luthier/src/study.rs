@@ -1,8 +1,10 @@
 //! Studies from Rust: ask and tell, and a loop over a closure.
 
 mod builder;
+mod guidance;
 mod trial;
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use luthier_core::config::Problems;
@@ -14,6 +16,7 @@ use luthier_runner::{Ledger, LedgerError};
 use thiserror::Error;
 
 pub use builder::StudyBuilder;
+use trial::Start;
 pub use trial::{Suggest, Trial};
 
 /// The error of an objective: anything that is one.
@@ -48,6 +51,9 @@ pub enum StudyError {
         /// The trial.
         trial: TrialId,
     },
+    /// Nothing can be said of importance.
+    #[error(transparent)]
+    Importance(#[from] luthier_search::importance::ImportanceError),
     /// A range that cannot be used, or that is not the one of before.
     #[error("parameter `{name}`: {reason}")]
     Parameter {
@@ -123,6 +129,8 @@ pub struct Study {
     ledger: Mutex<Ledger>,
     search: Box<dyn Search>,
     parallel: usize,
+    /// Configurations that trials to come begin with.
+    queue: Mutex<VecDeque<Start>>,
 }
 
 /// The best trial of a study.
@@ -160,15 +168,20 @@ impl Study {
             ledger.take(id)?;
             Ok::<_, StudyError>(id)
         })?;
-        Ok(Trial::new(self, id))
+        Ok(Trial::new(self, id, self.queue().pop_front().unwrap_or_default()))
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Start>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends a trial with its value. One that was told to stop counts as stopped, whatever its value.
     ///
     /// # Errors
     ///
-    /// If it cannot be stored.
+    /// If it cannot be stored, and, although it is stored, if the trial never asked for a parameter that was enqueued.
     pub fn tell(&self, trial: Trial<'_>, value: f64) -> Result<(), StudyError> {
+        let unasked = trial.unasked();
         let (trial, seconds, stopped, metrics) = trial.end();
         let finite = value.is_finite();
         let mut ledger = self.ledger();
@@ -194,7 +207,8 @@ impl Study {
             let report = Report { step, value, metrics };
             tell(&mut ledger, trial, &Event::Reported { trial, report })?;
         }
-        tell(&mut ledger, trial, &Event::TrialFinished { trial, outcome, seconds })
+        tell(&mut ledger, trial, &Event::TrialFinished { trial, outcome, seconds })?;
+        unasked.map_or(Ok(()), Err)
     }
 
     /// Ends a trial that has no value.

@@ -1,17 +1,19 @@
 //! Study files: the sections of all crates together, checked as a whole.
 
 mod criteria;
+mod guidance;
 mod loaded;
 mod task;
 mod text;
+mod warm;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use luthier_core::config::{Fields, Kind, Node, Problems, Template, bounds};
 use luthier_core::{Criteria, Params, SamplerAndPruner, Search, Space};
-use luthier_search::PrunerConfig;
 use luthier_search::pruner::Median;
+use luthier_search::{ByRole, PrunerConfig, Queue};
 use thiserror::Error;
 
 pub use criteria::OneOrMore;
@@ -19,6 +21,7 @@ pub use loaded::{LoadError, Loaded, Training};
 pub use task::Task;
 pub use text::difference;
 use text::{apply_sets, check_names, without_limits};
+pub use warm::WarmStartError;
 
 luthier_core::settings! {
     /// The section `[study]`.
@@ -67,6 +70,12 @@ luthier_core::settings! {
         order: String = "ordered".to_owned();
         /// The seed of every draw of the study.
         seed: u64 = 0;
+        /// Configurations to begin with, by the paths of the ranges: [{ "train.optimizer.adam.learning_rate" = 1e-3 }, ...].
+        /// What one leaves out is chosen by the sampler.
+        enqueue: Vec<Params> = Vec::new();
+        /// Earlier studies in the same storage, whose best configurations are begun with: ["STUDY", ...]. Values of
+        /// parameters that are not in this file, or outside its ranges, are left out.
+        warm_start: Vec<String> = Vec::new();
     }
 }
 
@@ -97,6 +106,8 @@ pub struct StudyFile {
     pub task: Task,
     /// Further objectives, and constraints on results.
     pub criteria: Criteria,
+    /// The configurations that its search begins with, as values of its ranges.
+    starts: Vec<Params>,
     root: Node,
     template: Template,
     /// That of the template, with the constraints on parameters.
@@ -177,6 +188,8 @@ impl StudyFile {
             }
         }
         check_names(&root, &mut problems);
+        guidance::check(&root, &template, &mut problems);
+        let starts = guidance::starts(&root, &template, &mut problems);
         let task = first.as_mut().map(|sections: &mut Sections| &mut sections.task);
         Task::complete(task, &root, &template, &mut problems);
         let (criteria, space) =
@@ -192,6 +205,7 @@ impl StudyFile {
             trial: sections.trial,
             task: sections.task,
             criteria,
+            starts,
             root,
             template,
             space,
@@ -262,7 +276,9 @@ impl StudyFile {
     pub fn make_search(&self) -> Result<Box<dyn Search>, String> {
         let sampler = luthier_search::sampler(&self.search.sampler)
             .ok_or_else(|| format!("there is no sampler {}", self.search.sampler))?;
-        Ok(Box::new(SamplerAndPruner::new(sampler, self.search.pruner.create())))
+        let search = SamplerAndPruner::new(sampler, self.search.pruner.create());
+        let search = ByRole::wrap(Box::new(search), self.space()).map_err(|error| error.message)?;
+        Ok(if self.starts.is_empty() { search } else { Box::new(Queue::new(search, self.starts.clone())) })
     }
 
     /// The folder of the file.

@@ -15,6 +15,7 @@
 
 mod decode;
 mod node;
+mod params;
 mod path;
 mod problem;
 pub mod reference;

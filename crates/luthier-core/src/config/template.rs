@@ -5,6 +5,7 @@
 //! its kind (`train.optimizer.adam.learning_rate`). The kind of a table is its key `kind`, else its
 //! first key.
 
+mod belief;
 mod compile;
 
 use indexmap::IndexMap;

@@ -59,6 +59,25 @@ impl<'a> View<'a> {
         Self { closed, ..self }
     }
 
+    /// Copies of the trials whose parameters `keep` keeps, by number, to be looked at with [`View::only`].
+    pub fn select(&self, keep: impl Fn(&Params) -> bool) -> Vec<Trial> {
+        self.trials.iter().filter(|trial| keep(&trial.params)).cloned().collect()
+    }
+
+    /// How many trials there are whose parameters `keep` keeps.
+    pub fn count(&self, keep: impl Fn(&Params) -> bool) -> usize {
+        self.trials.iter().filter(|trial| keep(&trial.params)).count()
+    }
+
+    /// The view of which only these trials are left; they stand in the order of their numbers.
+    #[must_use]
+    pub fn only<'b>(&self, trials: &'b [Trial]) -> View<'b>
+    where
+        'a: 'b,
+    {
+        View { trials, limit: None, steps: self.steps, closed: self.closed, criteria: self.criteria }
+    }
+
     /// The trials that have ended, by number.
     pub fn finished(&self) -> impl Iterator<Item = FinishedTrial<'a>> + use<'a> {
         self.trials.iter().filter_map(|trial| Some(FinishedTrial { trial, outcome: trial.outcome.as_ref()? }))
@@ -76,7 +95,9 @@ impl<'a> View<'a> {
 
     /// The unfinished trial of this number.
     pub fn get_unfinished(&self, id: TrialId) -> Option<Unfinished<'a>> {
-        let trial = self.trials.get(id.0 as usize)?;
+        // Trials stand in the order of their numbers, and some may be left out.
+        let at = self.trials.binary_search_by_key(&id, |trial| trial.id).ok()?;
+        let trial = &self.trials[at];
         trial.outcome.is_none().then_some(self.of(trial))
     }
 }

@@ -22,7 +22,7 @@
 
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
-use super::{Sobol, Tpe, gp, observation};
+use super::{Sobol, Tpe, belief, gp, observation};
 
 /// Trials that have to end, or pause, before the history is used.
 const STARTUP: usize = 10;
@@ -52,6 +52,9 @@ pub struct Auto;
 impl Sampler for Auto {
     fn propose(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError> {
         if !observation::enough(view, STARTUP) {
+            if let Some(params) = belief::opening(view, space, rng) {
+                return Ok(params);
+            }
             return Sobol.propose(view, space, rng);
         }
         let turn = if view.objectives() > 1 {

@@ -30,6 +30,7 @@ mod warp;
 
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
+use super::belief::{self, Belief};
 use super::observation::{Observation, single};
 use super::sobol;
 use features::Features;
@@ -67,6 +68,9 @@ impl Sampler for Gp {
         if super::observation::enough(view, self.startup_trials)
             && let Some(params) = propose(view, space, rng, None)
         {
+            return Ok(params);
+        }
+        if let Some(params) = belief::opening(view, space, rng) {
             return Ok(params);
         }
         sobol::Sobol.propose(view, space, rng)
@@ -152,7 +156,8 @@ pub(super) fn propose(view: &View<'_>, space: &Space, rng: &mut Rng, least: Opti
         }
     }
     let leaders: Vec<&Params> = known.params.iter().copied().take(LEADERS).collect();
-    Acquisition { features: &features, posterior: &posterior, best }.maximize(&leaders, &taken, rng)
+    let belief = Belief::of(view, space);
+    Acquisition { features: &features, posterior: &posterior, best, belief }.maximize(&leaders, &taken, rng)
 }
 
 /// Pearson's correlation; 0 where one of the two does not vary.

@@ -1,6 +1,7 @@
 //! Samplers: what is tried next.
 
 mod auto;
+mod belief;
 mod cmaes;
 mod gp;
 mod grid;
@@ -21,6 +22,7 @@ pub use nsga2::Nsga2;
 pub use random::Random;
 pub use sobol::Sobol;
 pub use tpe::Tpe;
+pub(crate) use tpe::log_mass;
 
 /// Points of a sequence as SciPy has them, without scrambling: number, dimension, coordinate.
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
-/// Draws every parameter by itself, each value equally likely on the range's scale, whatever the history.
+use super::belief;
+
+/// Draws every parameter by itself, each value equally likely on the range's scale, whatever the history. Where parameters
+/// have priors, every other configuration is drawn from those.
 ///
 /// The baseline that every other sampler has to beat (Bergstra and Bengio 2012, "Random search for
 /// hyper-parameter optimization", JMLR 13).
@@ -21,7 +24,7 @@ use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 pub struct Random;
 
 impl Sampler for Random {
-    fn propose(&self, _: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError> {
-        Ok(space.sample(rng))
+    fn propose(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError> {
+        Ok(belief::opening(view, space, rng).unwrap_or_else(|| space.sample(rng)))
     }
 }

@@ -28,8 +28,11 @@ mod several;
 
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
+use super::belief::{self, Belief};
 use super::observation::{Observation, enough, observations, single};
 use super::several::Several;
+pub(super) use normal::TruncatedNormal;
+pub(crate) use normal::log_mass;
 use parzen::{Bandwidth, Cube, Parzen, Point};
 
 pub(super) use parzen::Axis;
@@ -89,6 +92,9 @@ impl Sampler for Tpe {
     fn propose(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError> {
         let cube = Cube::new(space);
         if !enough(view, self.startup_trials) {
+            if let Some(params) = belief::opening(view, space, rng) {
+                return Ok(params);
+            }
             let others: Vec<Point> = observations(view).map(|seen| cube.point(seen.params)).collect();
             return Ok(best_of(SPREAD, || {
                 let params = space.sample(rng);
@@ -102,16 +108,23 @@ impl Sampler for Tpe {
         let Split { good, bad } = Split::new(view, &cube, self.good_share, rng);
         let l = Parzen::new(&cube, &good, PRIOR_WEIGHT, Bandwidth::Fixed);
         let g = Parzen::new(&cube, &bad, PRIOR_WEIGHT, Bandwidth::Scott);
+        let belief = Belief::of(view, space);
         Ok(best_of(self.candidates, || {
-            let mut params = l.sample(rng);
+            let believed = belief.as_ref().filter(|belief| rng.uniform() < belief.share());
+            let draw = |rng: &mut Rng| match believed {
+                Some(belief) => belief.draw(rng),
+                None => l.sample(rng),
+            };
+            let mut params = draw(rng);
             for _ in 1..DRAWS {
                 if space.allows(&params) {
                     break;
                 }
-                params = l.sample(rng);
+                params = draw(rng);
             }
             let point = cube.point(&params);
-            let score = l.log_density(&point) - g.log_density(&point);
+            let favour = belief.as_ref().map_or(0.0, |belief| belief.favour(&params));
+            let score = l.log_density(&point) - g.log_density(&point) + favour;
             (if space.allows(&params) { score } else { f64::NEG_INFINITY }, params)
         }))
     }

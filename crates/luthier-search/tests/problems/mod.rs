@@ -1,17 +1,23 @@
-//! Problems with a known best loss of 0, the same as in `scripts/search/tpe_fixtures.py`.
+//! Problems with a known best loss of 0: those of `scripts/search/tpe_fixtures.py`, and some with noise or learning curves.
+#![allow(dead_code, reason = "every test and example uses a part of this")]
+
+mod run;
 
 use std::f64::consts::PI;
 
-use luthier_core::{
-    Condition, Direction, Distribution, Ending, Event, History, Outcome, Parameter, Params, Purpose,
-    Recorded, Sampler, Space, Streams, TrialId,
-};
+use luthier_core::{Condition, Distribution, Parameter, Params, Space};
+
+pub(crate) use run::regret;
 
 /// A space and the loss on it.
 pub(crate) struct Problem {
     pub(crate) name: &'static str,
     pub(crate) space: Space,
     pub(crate) loss: fn(&Params) -> f64,
+    /// The deviation of what is added to each loss that a search hears of.
+    pub(crate) noise: f64,
+    /// The steps of a trial, where it reports.
+    pub(crate) steps: Option<u64>,
 }
 
 fn floats<const N: usize>(low: f64, high: f64) -> Vec<Parameter> {
@@ -26,12 +32,14 @@ fn vector<const N: usize>(params: &Params) -> [f64; N] {
     std::array::from_fn(|i| get(params, &format!("x{i}")))
 }
 
-/// Every problem.
+/// Every problem without noise and curves.
 pub(crate) fn problems() -> Vec<Problem> {
     let problem = |name, parameters: Vec<Parameter>, loss| Problem {
         name,
         space: Space::new(parameters).unwrap(),
         loss,
+        noise: 0.0,
+        steps: None,
     };
     let under = |value: &str| Condition::equals("optimizer", value);
     let units = |i: i64| {
@@ -77,6 +85,26 @@ pub(crate) fn problems() -> Vec<Problem> {
         problem("hartmann6", floats::<6>(0.0, 1.0), hartmann6),
         problem("ripples", floats::<3>(-2.0, 3.0), ripples),
     ]
+}
+
+/// Problems of the same losses that are heard of with noise.
+pub(crate) fn noisy_problems() -> Vec<Problem> {
+    let noisy = |problem: Problem| match problem.name {
+        "bowl" => Some(Problem { name: "noisy bowl", noise: 1.0, ..problem }),
+        "conditional" => Some(Problem { name: "noisy conditional", noise: 0.1, ..problem }),
+        _ => None,
+    };
+    problems().into_iter().filter_map(noisy).collect()
+}
+
+/// Problems of the same losses that a trial comes to in 27 steps.
+pub(crate) fn curve_problems() -> Vec<Problem> {
+    let curved = |problem: Problem| match problem.name {
+        "mixed" => Some(Problem { name: "mixed curves", steps: Some(27), ..problem }),
+        "hartmann6" => Some(Problem { name: "hartmann curves", noise: 0.02, steps: Some(27), ..problem }),
+        _ => None,
+    };
+    problems().into_iter().filter_map(curved).collect()
 }
 
 fn bowl(params: &Params) -> f64 {
@@ -152,25 +180,4 @@ fn hartmann6(params: &Params) -> f64 {
 fn ripples(params: &Params) -> f64 {
     let x: [f64; 3] = vector(params);
     x.iter().map(|v| (v - 0.7).powi(2) + 0.5 * (1.0 - libm::cos(2.0 * PI * (v - 0.7)))).sum()
-}
-
-/// The best loss that `sampler` finds in `trials` trials, one after the other.
-pub(crate) fn best_loss(problem: &Problem, sampler: &dyn Sampler, seed: u64, trials: u64) -> f64 {
-    let mut history = History::new(Direction::Minimize);
-    let streams = Streams::new(seed);
-    for n in 0..trials {
-        let trial = TrialId(n);
-        let params =
-            sampler.propose(&history.view(), &problem.space, &mut streams.at(Purpose::Sampler, n)).unwrap();
-        assert!(problem.space.contains(&params), "{params:?}");
-        let value = (problem.loss)(&params);
-        let started = Event::TrialStarted { trial, params, seed: n, until: None, at: None };
-        let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-        for event in [started, Event::TrialFinished { trial, outcome, seconds: 0.0 }] {
-            let revision = history.revision() + 1;
-            history.apply(&Recorded { revision, at_ms: 0, event }).unwrap();
-        }
-    }
-    let best = history.best().unwrap().outcome.as_ref().and_then(Outcome::value);
-    best.unwrap()
 }

@@ -1,12 +1,13 @@
 //! What a line may say.
 
-use luthier_core::{Metrics, Value, number};
+use luthier_core::{Metrics, Params, Prior, Role, Value, number};
 use serde::Deserialize;
 
 /// A line.
 pub(super) enum Message {
     Start(Box<Start>),
     Ask,
+    Enqueue(Params),
     Report { id: u64, step: u64, value: f64, metrics: Metrics },
     Tell(Tell),
 }
@@ -20,6 +21,9 @@ pub(super) struct Start {
     pub(super) sampler: Option<String>,
     /// A name, or an object with `kind` and settings.
     pub(super) pruner: Option<serde_json::Value>,
+    /// Configurations to begin with.
+    #[serde(default)]
+    pub(super) enqueue: Vec<Params>,
 }
 
 /// What is to be optimised.
@@ -50,6 +54,9 @@ pub(super) struct Param {
     pub(super) choices: Option<Vec<Value>>,
     #[serde(default, rename = "if")]
     pub(super) conditions: Vec<When>,
+    pub(super) prior: Option<Prior>,
+    #[serde(default)]
+    pub(super) role: Role,
 }
 
 /// A parameter exists where another one has one of some values.
@@ -119,18 +126,19 @@ impl Message {
             serde_json::from_str(&number::quoted(line)).map_err(|error| {
                 unreadable(format!("not a JSON object: {error}"), !line.contains("\"tell\""))
             })?;
-        let found = ["start", "ask", "report", "tell"].iter().find_map(|key| {
+        let found = ["start", "ask", "enqueue", "report", "tell"].iter().find_map(|key| {
             let value = message.remove(*key)?;
             Some((*key, value))
         });
         let Some((key, value)) = found else {
             let keys: Vec<&String> = message.keys().collect();
-            let reason = format!("expected one of start, ask, report and tell, found {keys:?}");
+            let reason = format!("expected one of start, ask, enqueue, report and tell, found {keys:?}");
             return Err(unreadable(reason, true));
         };
         let read = match key {
             "start" => serde_json::from_value(value).map(|start| Self::Start(Box::new(start))),
             "ask" => Ok(Self::Ask),
+            "enqueue" => serde_json::from_value(value).map(Self::Enqueue),
             "report" => serde_json::from_value(value).map(|Reported { id, step, value, metrics }| {
                 Self::Report { id, step, value: value.unwrap_or(f64::NAN), metrics }
             }),

@@ -20,7 +20,7 @@ use luthier_core::{
     Decision, Ending, Event, FailCause, History, Metrics, Next, Outcome, Params, Purpose, Recorded, Report,
     SamplerAndPruner, Search, Space, Stop, StopReason, Streams, TrialId, trial_seed,
 };
-use luthier_search::PrunerConfig;
+use luthier_search::{ByRole, PrunerConfig, Queue};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -41,7 +41,7 @@ pub struct AskTell {
 struct Asked {
     history: History,
     space: Space,
-    search: Box<dyn Search>,
+    search: Queue,
     seed: u64,
     /// The steps of a whole trial; nothing if it has a value only.
     steps: Option<u64>,
@@ -52,6 +52,11 @@ struct Asked {
 #[derive(Serialize)]
 struct Ready {
     ready: bool,
+}
+
+#[derive(Serialize)]
+struct Enqueued {
+    enqueued: TrialId,
 }
 
 #[derive(Serialize)]
@@ -121,6 +126,7 @@ impl AskTell {
                 json(&Ready { ready: true })
             }
             Message::Ask => self.study()?.ask(),
+            Message::Enqueue(given) => json(&self.study()?.enqueue(&given)?),
             Message::Report { id, step, value, metrics } => {
                 json(&self.study()?.report(id, Report { step, value, metrics })?)
             }
@@ -148,10 +154,13 @@ impl Asked {
             let known: Vec<&str> = luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect();
             format!("there is no sampler {sampler:?}; there is {}", known.join(", "))
         })?;
+        let search = SamplerAndPruner::new(sampler, pruner.create());
+        let search = ByRole::wrap(Box::new(search), &space).map_err(|error| error.to_string())?;
+        let starts: Result<Vec<Params>, _> = start.enqueue.iter().map(|given| space.start(given)).collect();
         Ok(Self {
             history: History::new(direction).with_steps(steps).with_criteria(criteria),
+            search: Queue::new(search, starts.map_err(|error| error.to_string())?),
             space,
-            search: Box::new(SamplerAndPruner::new(sampler, pruner.create())),
             seed: start.seed,
             steps,
             reasons: Vec::new(),
@@ -161,6 +170,12 @@ impl Asked {
     fn record(&mut self, event: Event) -> Result<(), String> {
         let revision = self.history.revision() + 1;
         self.history.apply(&Recorded { revision, at_ms: 0, event }).map_err(|error| error.to_string())
+    }
+
+    fn enqueue(&mut self, given: &Params) -> Result<Enqueued, String> {
+        let start = self.space.start(given).map_err(|error| error.to_string())?;
+        let trial = self.search.push(self.history.trials().len() as u64, start);
+        Ok(Enqueued { enqueued: TrialId(trial) })
     }
 
     fn ask(&mut self) -> Result<String, String> {

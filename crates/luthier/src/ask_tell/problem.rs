@@ -42,7 +42,11 @@ pub(super) fn read(problem: &Problem) -> Result<(Space, Direction, Criteria), St
     for param in &problem.params {
         let distribution =
             distribution(param).map_err(|reason| format!("param {:?}: {reason}", param.name))?;
-        let mut parameter = Parameter::new(&param.name, distribution);
+        let mut parameter = Parameter {
+            prior: param.prior.clone(),
+            role: param.role,
+            ..Parameter::new(&param.name, distribution)
+        };
         for when in &param.conditions {
             let other = space.get(&when.param).map(|other| &other.distribution);
             let values = when.values.iter().map(|value| like(other, value)).collect();

@@ -130,7 +130,7 @@ fn lines_that_cannot_be_followed_change_nothing() {
     refused(r#"{"ask": {}}"#, "nothing has been started");
     refused("{", "not a JSON object");
     refused("[1]", "not a JSON object");
-    refused(r#"{"aks": {}}"#, "expected one of start, ask, report and tell, found [\"aks\"]");
+    refused(r#"{"aks": {}}"#, "expected one of start, ask, enqueue, report and tell, found [\"aks\"]");
     refused(r#"{"start": {"seed": 1}}"#, "start: missing field `problem`");
     let with = |param: Value, more: Value| {
         let mut start = json!({"problem": {"params": [param]}});
@@ -239,4 +239,52 @@ fn what_several_objectives_need_is_asked_for() {
     assert!(without.contains("the metric `m` is missing"), "{without}");
     let line = r#"{"tell": {"id": 0, "values": [1, NaN], "metrics": {"m": 1}, "state": "complete"}}"#;
     assert_eq!(told(line), Ok(None));
+}
+
+#[test]
+fn configurations_are_begun_with() {
+    let start = json!({"enqueue": [{"x": 1, "momentum": 0.9}, {"layers": 3.0}]});
+    let mut conversation = Conversation::start(None, start);
+    let ask = |conversation: &mut Conversation| conversation.say(&json!({"ask": {}}))["params"].clone();
+    let first = ask(&mut conversation);
+    assert_eq!((&first["x"], &first["momentum"]), (&json!(1.0), &json!(0.9)));
+    assert_ne!(first["opt"], "adam");
+    assert_eq!(conversation.say(&json!({"enqueue": {"opt": "lion"}})), json!({"enqueued": 2}));
+    assert_eq!(ask(&mut conversation)["layers"], 3);
+    assert_eq!(ask(&mut conversation)["opt"], "lion");
+    ask(&mut conversation);
+    assert_eq!(conversation.say(&json!({"enqueue": {"x": -2.5}})), json!({"enqueued": 4}));
+    assert_eq!(ask(&mut conversation)["x"], -2.5);
+    for (given, message) in [
+        (json!({"y": 1}), "starting point: `y`: expected a parameter of this study"),
+        (json!({"layer": 1}), "did you mean `layers`?"),
+        (json!({"x": 7}), "`x`: expected a value of -5.0 … 5.0, found 7"),
+        (json!([1]), "enqueue: invalid type"),
+    ] {
+        let reply = conversation.say(&json!({ "enqueue": given }));
+        assert!(reply["error"].as_str().expect("an error").contains(message), "{reply}");
+    }
+}
+
+#[test]
+fn beliefs_and_roles_are_heard() {
+    let mut start = json!({"problem": problem(None), "seed": 1});
+    start["problem"]["params"][0]["prior"] = json!({"around": 2.5, "spread": 0.5});
+    start["problem"]["params"][2]["role"] = json!("scientific");
+    let mut conversation = Conversation(AskTell::default());
+    assert_eq!(conversation.say(&json!({"start": start.clone()})), json!({"ready": true}));
+    let mut options = std::collections::BTreeMap::new();
+    for id in 0..12 {
+        let trial = conversation.say(&json!({"ask": {}}));
+        if id < 3 {
+            assert_eq!(trial["params"]["x"], 2.5);
+        }
+        *options.entry(trial["params"]["opt"].as_str().expect("text").to_owned()).or_insert(0) += 1;
+        let value = loss(&trial["params"]);
+        conversation.tell(&json!({"id": id, "value": value, "state": "complete"}));
+    }
+    assert_eq!(options.values().collect::<Vec<_>>(), [&4; 3]);
+    start["problem"]["params"][0]["prior"]["around"] = json!(9);
+    let reply = conversation.say(&json!({ "start": start }));
+    assert!(reply["error"].as_str().expect("an error").contains("`x`: expected a prior around"), "{reply}");
 }

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use clap::Args;
 use luthier::StudyFile;
 use luthier::search::pareto::chosen;
-use luthier_core::{History, Metrics, Outcome, Params, TrialId};
+use luthier_core::{History, Metrics, Outcome, Params, Study, TrialId};
 use luthier_runner::model_name;
 use luthier_train::{TrainedModel, device};
 use serde::Serialize;
 
 use super::outcome::{further, named};
-use super::output::{metrics, number, params, print, print_json};
+use super::output::{metrics, number, params, print, print_json, table, table_text, value};
 use super::place::{stored_file, study_with_history, unit_of};
 use super::tune::write_file;
 use super::{Failure, StudyArgs, program};
@@ -46,6 +46,17 @@ struct Shown {
     params: Params,
     #[serde(skip_serializing_if = "Option::is_none")]
     test: Option<Metrics>,
+    /// The best for each value of the scientific parameters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    compared: Vec<ComparedRow>,
+}
+
+#[derive(Serialize)]
+struct ComparedRow {
+    values: Params,
+    trials: usize,
+    trial: Option<TrialId>,
+    value: Option<f64>,
 }
 
 /// Why there is no winner.
@@ -141,6 +152,7 @@ pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
         seed: best.seed,
         params: best.params.clone(),
         test: best.tested.clone(),
+        compared: compared(&study, &history),
     };
     if args.study.json {
         return print_json(&shown);
@@ -157,8 +169,38 @@ pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
     if let Some(test) = &shown.test {
         text += &format!("test: {}\n", metrics(test));
     }
+    if !shown.compared.is_empty() {
+        text += &comparison(&shown.compared, &shown.objective);
+    }
     if !written.is_empty() {
         text += &format!("wrote {}\n", written.join(" and "));
     }
     print(&text)
+}
+
+/// The best trial for each value of the scientific parameters, the best first.
+fn compared(study: &Study, history: &History) -> Vec<ComparedRow> {
+    let Some(file) = stored_file(study) else { return Vec::new() };
+    let row = |found: luthier_search::Compared| ComparedRow {
+        values: found.values,
+        trials: found.trials,
+        trial: found.best.map(|(trial, _)| trial),
+        value: found.best.map(|(_, loss)| study.definition.direction.loss(loss)),
+    };
+    luthier_search::compare(&history.view(), file.space()).into_iter().map(row).collect()
+}
+
+fn comparison(rows: &[ComparedRow], objective: &str) -> String {
+    let mut shown = table(["scientific values", objective, "trial", "trials"]);
+    for row in rows {
+        let values: Vec<String> =
+            row.values.iter().map(|(name, v)| format!("{name} = {}", value(v))).collect();
+        shown.add_row([
+            values.join(", "),
+            row.value.map(number).unwrap_or_default(),
+            row.trial.map(|trial| trial.to_string()).unwrap_or_default(),
+            row.trials.to_string(),
+        ]);
+    }
+    format!("\nthe best for each, the others' values tuned for it:\n{}", table_text(&shown))
 }

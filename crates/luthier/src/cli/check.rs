@@ -143,7 +143,13 @@ pub(crate) fn space(file: &StudyFile) -> String {
         let conditions: Vec<String> = parameter.conditions.iter().map(condition).collect();
         let line = file.line(&parameter.name).filter(|line| *line > 0);
         let line = line.map_or_else(|| "--set".to_owned(), |line| line.to_string());
-        let range = parameter.distribution.to_string();
+        let mut range = parameter.distribution.to_string();
+        if let Some(prior) = &parameter.prior {
+            range += &format!("; believed around {}", prior.around);
+        }
+        if parameter.role == luthier_core::Role::Scientific {
+            range += "; scientific";
+        }
         rows.add_row([format!("  {}", parameter.name), range, conditions.join(", "), line]);
     }
     format!("space: {count} parameters\n{}\n", table_text(&rows))

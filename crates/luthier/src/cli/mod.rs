@@ -10,6 +10,7 @@ mod evaluate;
 mod export;
 mod failure;
 mod import;
+mod importance;
 mod launch;
 mod logs;
 mod new;
@@ -64,6 +65,8 @@ enum Command {
     Launch(launch::LaunchArgs),
     /// Show the winner of a study; write its file and its model
     Best(best::BestArgs),
+    /// Show which parameters of a study made a difference
+    Importance(importance::ImportanceArgs),
     /// Measure a model on labelled data
     Evaluate(evaluate::EvaluateArgs),
     /// Use a model on new data
@@ -171,6 +174,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Worker(args) => worker::run(&args),
         Command::Launch(args) => launch::run(args),
         Command::Best(args) => best::run(&args),
+        Command::Importance(args) => importance::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Studies(args) => studies::run(&args),

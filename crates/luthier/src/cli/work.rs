@@ -28,6 +28,9 @@ impl Work {
         force: bool,
     ) -> Result<Self, Failure> {
         let data = loaded.fingerprint()?;
+        let before = storage.study(&file.study.name)?;
+        let stored = before.as_ref().and_then(|study| study.definition.file.as_deref());
+        let file = file.warmed(&*storage, stored).map_err(Failure::usage)?;
         let study = open_study(&*storage, &file, &loaded, &data)?;
         let loaded = program::keeping_output(loaded, &storage, study.id);
         let ledger = Ledger::open(storage, study)?;

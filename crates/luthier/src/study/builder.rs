@@ -180,6 +180,7 @@ impl StudyBuilder {
             ledger: Mutex::new(ledger),
             search: Box::new(SamplerAndPruner::new(sampler, pruner.create())),
             parallel: self.parallel,
+            queue: Mutex::default(),
         })
     }
 }

@@ -2,11 +2,21 @@
 
 use std::time::Instant;
 
+use luthier_core::config::nearest;
 use luthier_core::{
-    Decision, Distribution, Event, Metrics, Parameter, Purpose, Report, StopReason, Streams, TrialId, Value,
+    Decision, Distribution, Event, Metrics, Parameter, Params, Prior, Purpose, Report, StopReason, Streams,
+    TrialId, Value,
 };
 
 use super::{Study, StudyError, tell};
+
+/// Values that a trial begins with.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Start {
+    pub(super) params: Params,
+    /// Whether a value that the trial cannot have is an error.
+    pub(super) strict: bool,
+}
 
 /// A running trial of a [`Study`].
 pub struct Trial<'s> {
@@ -15,11 +25,27 @@ pub struct Trial<'s> {
     stopped: Option<StopReason>,
     measured: Metrics,
     began: Instant,
+    /// Values that it begins with.
+    start: Start,
 }
 
 impl<'s> Trial<'s> {
-    pub(super) fn new(study: &'s Study, id: TrialId) -> Self {
-        Self { study, id, stopped: None, measured: Metrics::default(), began: Instant::now() }
+    pub(super) fn new(study: &'s Study, id: TrialId, start: Start) -> Self {
+        Self { study, id, stopped: None, measured: Metrics::default(), began: Instant::now(), start }
+    }
+
+    /// The first of the values that it began with that it has not asked for.
+    pub(super) fn unasked(&self) -> Option<StudyError> {
+        if !self.start.strict {
+            return None;
+        }
+        let ledger = self.study.ledger();
+        let asked = &ledger.history().trial(self.id)?.suggested;
+        let name = self.start.params.keys().find(|name| !asked.contains_key(*name))?;
+        let near = nearest(name, asked.keys().map(String::as_str));
+        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let reason = format!("it was enqueued, and trial {} never asked for it{hint}", self.id);
+        Some(StudyError::Parameter { name: name.clone(), reason })
     }
 
     /// Its number, the seconds that it took, why it was told to stop, if it was, and what it has measured.
@@ -55,7 +81,8 @@ impl Trial<'_> {
         options: &[V],
     ) -> Result<V, StudyError> {
         let values: Vec<Value> = options.iter().cloned().map(Into::into).collect();
-        let chosen = self.value(name, &Distribution::Choice { options: values.clone() })?;
+        let parameter = Parameter::new(name, Distribution::Choice { options: values.clone() });
+        let chosen = suggest_value(self.study, self.id, &self.start, parameter)?;
         let index = values.iter().position(|value| *value == chosen);
         index.map(|index| options[index].clone()).ok_or_else(|| StudyError::Parameter {
             name: name.to_owned(),
@@ -67,14 +94,10 @@ impl Trial<'_> {
         Suggest {
             study: self.study,
             id: self.id,
-            name: name.to_owned(),
-            distribution,
+            start: &self.start,
+            parameter: Parameter::new(name, distribution),
             value: std::marker::PhantomData,
         }
-    }
-
-    fn value(&self, name: &str, distribution: &Distribution) -> Result<Value, StudyError> {
-        suggest_value(self.study, self.id, name, distribution)
     }
 
     /// Says what else was measured: a further objective, or what a constraint is on. The last value of a metric counts,
@@ -106,10 +129,11 @@ impl Trial<'_> {
 fn suggest_value(
     study: &Study,
     id: TrialId,
-    name: &str,
-    distribution: &Distribution,
+    start: &Start,
+    mut parameter: Parameter,
 ) -> Result<Value, StudyError> {
     let mut ledger = study.ledger();
+    let (name, distribution) = (parameter.name.as_str(), &parameter.distribution);
     let wrong = |reason: String| StudyError::Parameter { name: name.to_owned(), reason };
     if let Some(trial) = ledger.history().trial(id)
         && let (Some(value), Some(before)) = (trial.params.get(name), trial.suggested.get(name))
@@ -121,12 +145,24 @@ fn suggest_value(
         return Err(wrong(format!("it was asked for with the range {before}, and now with {distribution}")));
     }
     distribution.check().map_err(|error| wrong(error.to_string()))?;
-    let parameter = Parameter::new(name, distribution.clone());
+    if let Some(prior) = &parameter.prior {
+        parameter.prior = Some(prior.of(distribution).map_err(|reason| wrong(format!("expected {reason}")))?);
+    }
     let seed = ledger.study().definition.seed;
     // A stream of its own for each parameter of each trial.
     let place = u64::from_str_radix(&luthier_core::fingerprint(name.as_bytes()), 16).unwrap_or(0);
     let mut rng = Streams::new(seed ^ place).at(Purpose::Sampler, id.0);
-    let value = study.search.suggest(&ledger.history().view(), &parameter, &mut rng)?;
+    let given = start.params.get(name);
+    let value = match given.and_then(|value| distribution.adopt(value)) {
+        Some(value) => value,
+        None if start.strict && given.is_some_and(|value| !distribution.contains(value)) => {
+            let found = given.map(ToString::to_string).unwrap_or_default();
+            return Err(wrong(format!(
+                "{found} was enqueued, and the trial asks for a value of {distribution}"
+            )));
+        }
+        None => study.search.suggest(&ledger.history().view(), &parameter, &mut rng)?,
+    };
     let event = Event::ParamSuggested {
         trial: id,
         name: name.to_owned(),
@@ -142,28 +178,34 @@ fn suggest_value(
 pub struct Suggest<'t, T> {
     study: &'t Study,
     id: TrialId,
-    name: String,
-    distribution: Distribution,
+    start: &'t Start,
+    parameter: Parameter,
     value: std::marker::PhantomData<T>,
 }
 
 impl<T> Suggest<'_, T> {
     /// Even on the logarithmic scale.
     pub fn log(mut self) -> Self {
-        match &mut self.distribution {
+        match &mut self.parameter.distribution {
             Distribution::Float { log, .. } | Distribution::Int { log, .. } => *log = true,
             Distribution::Choice { .. } => {}
         }
         self
     }
 
+    /// Good values are believed to lie around a value: see [`Prior`].
+    pub fn believed(mut self, prior: Prior) -> Self {
+        self.parameter.prior = Some(prior);
+        self
+    }
+
     fn choose(&self) -> Result<Value, StudyError> {
-        suggest_value(self.study, self.id, &self.name, &self.distribution)
+        suggest_value(self.study, self.id, self.start, self.parameter.clone())
     }
 
     fn wrong(&self, value: &Value) -> StudyError {
         StudyError::Parameter {
-            name: self.name.clone(),
+            name: self.parameter.name.clone(),
             reason: format!("the search gave {value}, which is of another kind"),
         }
     }
@@ -172,7 +214,7 @@ impl<T> Suggest<'_, T> {
 impl Suggest<'_, f64> {
     /// Only the low end and so many steps above it.
     pub fn step(mut self, by: f64) -> Self {
-        if let Distribution::Float { step, .. } = &mut self.distribution {
+        if let Distribution::Float { step, .. } = &mut self.parameter.distribution {
             *step = Some(by);
         }
         self
@@ -193,7 +235,7 @@ impl Suggest<'_, f64> {
 impl Suggest<'_, i64> {
     /// Only the low end and so many steps above it.
     pub fn step(mut self, by: i64) -> Self {
-        if let Distribution::Int { step, .. } = &mut self.distribution {
+        if let Distribution::Int { step, .. } = &mut self.parameter.distribution {
             *step = by;
         }
         self

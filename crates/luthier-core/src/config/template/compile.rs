@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 
+use super::belief::{Belief, Part};
 use super::{Count, Item, MOST_COPIES, Policy};
 use crate::config::path::{element_labels, join, option_labels};
 use crate::config::{Decode, Fields, Kind, Node, Problems};
@@ -101,8 +102,8 @@ impl Compiler<'_> {
             return None;
         }
         let known: &[&str] = match key {
-            "choice" => &["choice", "name"],
-            _ => &[key, "log", "step", "name"],
+            "choice" => &["choice", "name", "prior", "role"],
+            _ => &[key, "log", "step", "name", "prior", "role"],
         };
         let before = self.problems.iter().count();
         Fields::open(node, path, self.problems)?.close(known, self.problems);
@@ -116,14 +117,20 @@ impl Compiler<'_> {
                 named?
             }
         };
+        let belief = self.belief(table, path);
         if self.problems.iter().count() > before {
             return None;
         }
+        let belief = belief?;
         if key == "choice" {
-            return self.choice(node, &table["choice"], name, path, conditions);
+            return self.choice(node, &table["choice"], name, path, conditions, belief);
         }
         let distribution = self.numeric(table, key, path)?;
-        self.parameter(node.line, path, name.clone(), distribution, conditions)?;
+        if belief.part == Part::Fixed {
+            let value = self.fixed(node.line, path, belief.prior, &distribution)?;
+            return Some(Item::Value(Node { line: node.line, ..Node::from(&value) }));
+        }
+        self.parameter(node.line, path, name.clone(), distribution, conditions, belief)?;
         Some(Item::Param(node.line, name))
     }
 
@@ -172,6 +179,7 @@ impl Compiler<'_> {
         name: String,
         path: &str,
         conditions: &[Condition],
+        belief: Belief,
     ) -> Option<Item> {
         let Kind::Array(nodes) = &options.kind else {
             self.problems.add(options.line, path, "a list of options: choice = [a, b]", options.describe());
@@ -179,7 +187,12 @@ impl Compiler<'_> {
         };
         let labels = option_labels(nodes);
         let distribution = Distribution::Choice { options: labels.clone() };
-        self.parameter(node.line, path, name.clone(), distribution, conditions)?;
+        if belief.part == Part::Fixed {
+            let value = self.fixed(node.line, path, belief.prior, &distribution)?;
+            let at = labels.iter().position(|label| *label == value)?;
+            return Some(self.item(&nodes[at], &join(path, &value.to_string()), conditions));
+        }
+        self.parameter(node.line, path, name.clone(), distribution, conditions, belief)?;
         let mut items = Vec::new();
         for (option, label) in nodes.iter().zip(labels) {
             let mut inner = conditions.to_vec();
@@ -256,15 +269,22 @@ impl Compiler<'_> {
         name: String,
         distribution: Distribution,
         conditions: &[Condition],
+        belief: Belief,
     ) -> Option<()> {
         let conditions = conditions.to_vec();
-        match self.space.push(Parameter { name: name.clone(), distribution, conditions }) {
+        let Belief { prior, part } = belief;
+        let role = if let Part::Searched(role) = part { role } else { crate::Role::default() };
+        match self.space.push(Parameter { name: name.clone(), distribution, conditions, prior, role }) {
             Ok(()) => {
                 self.lines.insert(name, line);
                 Some(())
             }
             Err(crate::SpaceError::Distribution { source, .. }) => {
                 self.problems.add(line, path, "a range with values in it", source.to_string());
+                None
+            }
+            Err(crate::SpaceError::Prior { expected, .. }) => {
+                self.problems.add(line, &join(path, "prior"), "a prior that fits the range", expected);
                 None
             }
             Err(error) => {

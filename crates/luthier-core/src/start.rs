@@ -1,0 +1,187 @@
+//! Starting points: configurations, whole or in part, with which a search begins.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::config::nearest;
+use crate::{Condition, Distribution, Params, Rng, Space, Value};
+
+/// Why values are no starting point of a space.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub struct StartError {
+    /// The parameter.
+    pub name: String,
+    /// What should be there.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+    /// What to do about it, if there is more to say.
+    pub help: Option<String>,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "starting point: `{}`: expected {}, found {}", self.name, self.expected, self.found)?;
+        if let Some(help) = &self.help {
+            write!(f, "; {help}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Distribution {
+    /// `value` as one of the range, if it is in it: a whole number is a number too, and 3.0 is the whole number 3.
+    pub fn adopt(&self, value: &Value) -> Option<Value> {
+        let adopted = match (self, value) {
+            (Self::Float { .. }, Value::Int(i)) => Value::Float(*i as f64),
+            (Self::Int { .. }, Value::Float(x)) if x.fract() == 0.0 && x.abs() < 9e15 => {
+                Value::Int(*x as i64)
+            }
+            (Self::Choice { options }, value) if !options.contains(value) => {
+                let same = |option: &&Value| option.as_f64().is_some() && option.as_f64() == value.as_f64();
+                options.iter().find(same)?.clone()
+            }
+            _ => value.clone(),
+        };
+        self.contains(&adopted).then_some(adopted)
+    }
+}
+
+impl Space {
+    /// A starting point: `given` as values of this space's ranges, with the values of parents without which they would
+    /// not exist.
+    ///
+    /// # Errors
+    ///
+    /// The first value that is of no parameter, outside its range, or of a parameter that does not exist beside the others.
+    ///
+    /// ```
+    /// use luthier_core::{Condition, Distribution, Parameter, Params, Space, Value};
+    /// let space = Space::new([
+    ///     Parameter::new("optimizer", Distribution::choice(["adam", "sgd"])),
+    ///     Parameter::new("momentum", Distribution::float(0.0, 0.99))
+    ///         .when(Condition::equals("optimizer", "sgd")),
+    /// ])?;
+    /// let start = space.start(&Params::from([("momentum".to_owned(), Value::Float(0.9))]))?;
+    /// assert_eq!(start["optimizer"], "sgd".into());
+    /// let error = space.start(&Params::from([("momentun".to_owned(), Value::Float(0.9))])).unwrap_err();
+    /// assert_eq!(error.help.as_deref(), Some("did you mean `momentum`?"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn start(&self, given: &Params) -> Result<Params, StartError> {
+        let mut start = Params::new();
+        for (name, value) in given {
+            let Some(parameter) = self.get(name) else {
+                let near = nearest(name, self.iter().map(|parameter| parameter.name.as_str()));
+                return Err(StartError {
+                    name: name.clone(),
+                    expected: "a parameter of this study".to_owned(),
+                    found: "no parameter of this name".to_owned(),
+                    help: Some(near.map_or_else(
+                        || "`luthier check` lists the parameters of a file".to_owned(),
+                        |near| format!("did you mean `{near}`?"),
+                    )),
+                });
+            };
+            let adopted = parameter.distribution.adopt(value).ok_or_else(|| StartError {
+                name: name.clone(),
+                expected: format!("a value of {}", parameter.distribution),
+                found: value.to_string(),
+                help: None,
+            })?;
+            start.insert(name.clone(), adopted);
+        }
+        // Children before their parents, which may be children themselves.
+        let parameters: Vec<_> = self.iter().collect();
+        for parameter in parameters.into_iter().rev().filter(|parameter| given.contains_key(&parameter.name))
+        {
+            self.enable(&parameter.name, &mut start)?;
+        }
+        Ok(start)
+    }
+
+    /// Puts the values of parents into `start` under which a parameter exists.
+    fn enable(&self, name: &str, start: &mut Params) -> Result<(), StartError> {
+        let Some(parameter) = self.get(name) else { return Ok(()) };
+        for condition in &parameter.conditions {
+            let parent = condition.param();
+            if start.contains_key(parent) {
+                if !condition.holds(start) {
+                    return Err(StartError {
+                        name: name.to_owned(),
+                        expected: format!("it to be left out, or {condition}"),
+                        found: format!("`{parent}` = {}", start[parent]),
+                        help: None,
+                    });
+                }
+                continue;
+            }
+            let value = match condition {
+                Condition::In { values, .. } => values.first().cloned(),
+                Condition::AtLeast { value, .. } => Some(Value::Int(*value)),
+            };
+            if let Some(value) = value {
+                start.insert(parent.to_owned(), value);
+                self.enable(parent, start)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A configuration with the values of `start` where it has them, else of `rest`, else random ones.
+    pub fn fill(&self, start: &Params, rest: &Params, rng: &mut Rng) -> Params {
+        self.build(|parameter, _| {
+            let distribution = &parameter.distribution;
+            let known = [start, rest].into_iter().filter_map(|params| params.get(&parameter.name));
+            let known = known.into_iter().find(|value| distribution.contains(value));
+            known.cloned().unwrap_or_else(|| distribution.sample(rng))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
+
+    use super::*;
+    use crate::{Purpose, Streams, testing};
+
+    fn params(values: &[(&str, Value)]) -> Params {
+        values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    }
+
+    #[test]
+    fn what_is_left_out_is_filled_in() {
+        let space = testing::conditional_space();
+        let start =
+            space.start(&params(&[("units3", Value::Float(64.0)), ("rate", Value::Float(1e-3))])).unwrap();
+        assert_eq!(start, params(&[("units3", 64.into()), ("rate", 1e-3.into()), ("layers", 3.into())]));
+        let mut rng = Streams::new(0).at(Purpose::Sampler, 0);
+        let rest = space.sample(&mut rng);
+        let whole = space.fill(&start, &rest, &mut rng);
+        assert!(space.contains(&whole), "{whole:?}");
+        assert_eq!((&whole["units3"], &whole["optimizer"]), (&Value::Int(64), &rest["optimizer"]));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let space = testing::conditional_space();
+        for (given, message) in [
+            (vec![("unit1", Value::Int(9))], "found no parameter of this name; did you mean `units1`?"),
+            (vec![("rate", Value::Float(1.0))], "`rate`: expected a value of 1e-5 … 0.1, log, found 1.0"),
+            (vec![("layers", Value::Float(1.5))], "`layers`: expected a value of 1 … 3, whole, found 1.5"),
+            (
+                vec![("momentum", Value::Float(0.5)), ("optimizer", "adam".into())],
+                "`momentum`: expected it to be left out, or `optimizer` = sgd, found `optimizer` = adam",
+            ),
+            (
+                vec![("units3", Value::Int(9)), ("layers", Value::Int(2))],
+                "`units3`: expected it to be left out, or `layers` of 3 or more, found `layers` = 2",
+            ),
+        ] {
+            let error = space.start(&params(&given)).unwrap_err().to_string();
+            assert!(error.ends_with(message), "{error}");
+        }
+    }
+}

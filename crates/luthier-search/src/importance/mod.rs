@@ -1,0 +1,205 @@
+//! Which parameters made a difference.
+//!
+//! Two measures, both over the complete trials of a study with a finite value:
+//!
+//! | method | what its figure says |
+//! | --- | --- |
+//! | [`Method::Fanova`] | the share of the variance of losses that a parameter explains over its whole range |
+//! | [`Method::PedAnova`] | how much the values of the best tenth of trials differ from those of all trials |
+//!
+//! **Conditional parameters** are judged over the trials in which they exist, and their figure is scaled to the whole
+//! study, so that figures can be compared: fANOVA's by the share of the study's variance that lies among those trials,
+//! PED-ANOVA's by how often they are among the best. Whether the parameter exists at all is the doing of its parent.
+//!
+//! ```
+//! use luthier_core::testing::record;
+//! use luthier_core::{Direction, Distribution, Ending, Event, History, Outcome, Parameter, Purpose, Space, Streams, TrialId};
+//! use luthier_search::importance::{Method, importance};
+//!
+//! let space = Space::new(["x", "y"].map(|name| Parameter::new(name, Distribution::float(0.0, 1.0))))?;
+//! let events = (0..100).flat_map(|n| {
+//!     let (trial, params) = (TrialId(n), space.sample(&mut Streams::new(0).at(Purpose::Data, n)));
+//!     let value = 3.0 * params["x"].as_f64().unwrap() + params["y"].as_f64().unwrap();
+//!     let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
+//!     [Event::TrialStarted { trial, params, seed: 0, until: None, at: None },
+//!      Event::TrialFinished { trial, outcome, seconds: 0.0 }]
+//! });
+//! let history = History::replay(Direction::Minimize, &record(events))?;
+//! let found = importance(Method::Fanova, &history.view(), &space, 0)?;
+//! // The variances of 3x and y are as 9 to 1.
+//! assert_eq!(found.parameters[0].name, "x");
+//! assert!((found.parameters[0].share.unwrap() - 0.9).abs() < 0.05);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod fanova;
+mod forest;
+mod ped_anova;
+
+use luthier_core::{Distribution, Parameter, Params, Space, View};
+use thiserror::Error;
+
+/// Complete trials that are needed at least, of the study and of each parameter.
+pub const FEWEST: usize = 4;
+
+/// How importance is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Functional analysis of variance (Hutter, Hoos and Leyton-Brown 2014).
+    Fanova,
+    /// Analysis of variance by Pearson divergences (Watanabe, Bansal and Hutter 2023).
+    PedAnova,
+}
+
+impl Method {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fanova => "fanova",
+            Self::PedAnova => "ped-anova",
+        }
+    }
+}
+
+/// The importance of one parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Importance {
+    /// Its name.
+    pub name: String,
+    /// fANOVA: the share of the study's variance that it explains by itself, from 0 to 1. PED-ANOVA: its part of the sum
+    /// over all parameters. Nothing where fewer than [`FEWEST`] complete trials have it.
+    pub share: Option<f64>,
+    /// The measure as its paper defines it, over the trials that have the parameter. fANOVA: the share of the variance
+    /// among them. PED-ANOVA: the divergence, scaled as in the conditional form.
+    pub measure: Option<f64>,
+    /// Complete trials that have it.
+    pub trials: usize,
+}
+
+/// What two parameters explain together, beyond what each explains by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interaction {
+    /// Their names.
+    pub names: [String; 2],
+    /// The share of the study's variance, from 0 to 1.
+    pub share: f64,
+}
+
+/// The importance of all parameters of a study.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Importances {
+    /// Complete trials that were looked at.
+    pub trials: usize,
+    /// Every parameter, the most important first; of equal ones in the order of the space.
+    pub parameters: Vec<Importance>,
+    /// fANOVA: pairs of parameters that exist together, the most important first. Of more than
+    /// [`MOST_PAIRED`](Self::MOST_PAIRED) parameters, those among the most important ones.
+    pub interactions: Vec<Interaction>,
+}
+
+impl Importances {
+    /// Parameters of which pairs are looked at.
+    pub const MOST_PAIRED: usize = 12;
+}
+
+/// Why nothing can be said of importance.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ImportanceError {
+    /// Too few trials.
+    #[error(
+        "importance needs at least {FEWEST} complete trials with a finite value, and there {} {found}; some twenty give \
+         a first picture", if *.found == 1 { "is" } else { "are" }
+    )]
+    TooFew {
+        /// Complete trials that there are.
+        found: usize,
+    },
+    /// All trials have one value.
+    #[error("all {trials} complete trials have the same value: no parameter made a difference")]
+    Equal {
+        /// Complete trials that there are.
+        trials: usize,
+    },
+    /// There is nothing to judge.
+    #[error("there is no parameter with more than one value: nothing was searched")]
+    NoParameters,
+}
+
+/// The importance of the parameters of `space` for the losses of `view`. `seed` is that of the study: the forest of
+/// fANOVA is grown with streams of it.
+///
+/// # Errors
+///
+/// [`ImportanceError`] where there are too few trials, or nothing differs.
+pub fn importance(
+    method: Method,
+    view: &View<'_>,
+    space: &Space,
+    seed: u64,
+) -> Result<Importances, ImportanceError> {
+    let data = Data::new(view, space)?;
+    let (mut parameters, mut interactions) = match method {
+        Method::Fanova => fanova::measure(&data, seed),
+        Method::PedAnova => (ped_anova::measure(&data), Vec::new()),
+    };
+    // Stable: of equal ones the space's order stays.
+    parameters.sort_by(|a, b| b.share.unwrap_or(-1.0).total_cmp(&a.share.unwrap_or(-1.0)));
+    interactions.sort_by(|a, b| b.share.total_cmp(&a.share));
+    Ok(Importances { trials: data.losses.len(), parameters, interactions })
+}
+
+/// The space of a study that found it as it went: each parameter with the last range under which it was asked for. A
+/// value of an earlier trial that is not in it counts as if the trial had not had the parameter.
+pub fn suggested_space(view: &View<'_>) -> Space {
+    let mut last: Vec<(String, Distribution)> = Vec::new();
+    for trial in view.finished() {
+        for name in trial.params().keys() {
+            let Some(range) = trial.suggested(name) else { continue };
+            match last.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => known.clone_from(range),
+                None => last.push((name.clone(), range.clone())),
+            }
+        }
+    }
+    // Each range was checked when it was asked for, and no name comes twice.
+    Space::new(last.into_iter().map(|(name, range)| Parameter::new(name, range))).unwrap_or_default()
+}
+
+/// Trials as both methods see them.
+struct Data<'a> {
+    /// The parameters that can vary.
+    parameters: Vec<&'a Parameter>,
+    trials: Vec<&'a Params>,
+    losses: Vec<f64>,
+}
+
+impl<'a> Data<'a> {
+    fn new(view: &View<'a>, space: &'a Space) -> Result<Self, ImportanceError> {
+        let parameters: Vec<&Parameter> =
+            space.iter().filter(|parameter| parameter.distribution.cardinality() != Some(1)).collect();
+        let complete = view.finished().filter_map(|trial| {
+            let loss = trial.loss().filter(|loss| loss.is_finite())?;
+            Some((trial.params(), loss))
+        });
+        let (trials, losses): (Vec<&Params>, Vec<f64>) = complete.unzip();
+        if losses.len() < FEWEST {
+            return Err(ImportanceError::TooFew { found: losses.len() });
+        }
+        if parameters.is_empty() {
+            return Err(ImportanceError::NoParameters);
+        }
+        if losses.iter().all(|loss| *loss == losses[0]) {
+            return Err(ImportanceError::Equal { trials: losses.len() });
+        }
+        Ok(Self { parameters, trials, losses })
+    }
+
+    /// Where each trial stands on the range of a parameter, in `[0, 1]`; nothing where it does not have it.
+    fn units(&self, parameter: &Parameter) -> Vec<Option<f64>> {
+        let unit = |params: &&Params| parameter.distribution.to_unit(params.get(&parameter.name)?);
+        self.trials.iter().map(unit).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! What is known of a study beforehand, and what it says of its parameters.
+
+use luthier_core::{History, Value};
+use luthier_search::importance::{Importances, Method, importance, suggested_space};
+
+use super::{Start, Study, StudyError};
+
+impl Study {
+    /// Gives the next trial that begins without one these values, by the names that it will ask for; what is left out is
+    /// chosen by the sampler. Configurations wait in this object, not in the storage.
+    ///
+    /// A value outside the range that its trial asks with is an error there, a name that the trial never asks for one when
+    /// it is told.
+    ///
+    /// ```
+    /// # use luthier::Study;
+    /// let study = Study::builder("parabola").in_memory()?;
+    /// study.enqueue([("x", 2.0)]);
+    /// study.optimize(5, |trial| Ok((trial.suggest_float("x", -10.0..=10.0).get()? - 2.0).powi(2)))?;
+    /// assert_eq!(study.best().map(|best| best.value), Some(0.0));
+    /// # Ok::<(), luthier::StudyError>(())
+    /// ```
+    pub fn enqueue<N: Into<String>, V: Into<Value>>(&self, params: impl IntoIterator<Item = (N, V)>) {
+        let params = params.into_iter().map(|(name, value)| (name.into(), value.into()));
+        self.queue().push_back(Start { params: params.collect(), strict: true });
+    }
+
+    /// Gives the next trials the best configurations of an earlier study that differ, [`STARTS`](luthier_search::STARTS) at
+    /// most. Values outside the ranges that trials ask with, and of parameters that they do not ask for, are left out.
+    pub fn warm_start(&self, earlier: &History) {
+        let view = earlier.view();
+        let leaders = luthier_search::leaders(&view, &suggested_space(&view), luthier_search::STARTS);
+        self.queue().extend(leaders.into_iter().map(|params| Start { params, strict: false }));
+    }
+
+    /// Which parameters made a difference. See [`importance`](luthier_search::importance).
+    ///
+    /// # Errors
+    ///
+    /// If there are too few complete trials, or nothing differs.
+    pub fn importance(&self, method: Method) -> Result<Importances, StudyError> {
+        let ledger = self.ledger();
+        let view = ledger.history().view();
+        let seed = ledger.study().definition.seed;
+        Ok(importance(method, &view, &suggested_space(&view), seed)?)
+    }
+}
