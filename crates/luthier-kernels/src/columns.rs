@@ -137,6 +137,15 @@ pub(crate) fn store(results: &[f64], target: &mut [f32]) {
 /// `y = ` the sums of the columns of `[rows, columns]`.
 pub(crate) fn sum_of_rows(rows: usize, x: &[f32], y: &mut [f32]) {
     let channels = y.len();
+    if rows <= GROUP && rows * channels <= TASK {
+        // One part and one group: the sums are the result.
+        return vectorized(
+            #[inline(always)]
+            || {
+                in_wide_blocks!(channels, |to| sum_part(x, channels, [to, to], y));
+            },
+        );
+    }
     over_rows(
         [rows, channels],
         |part, range, sums, _| {

@@ -21,6 +21,8 @@ pub struct Prepared {
     targets: Vec<f32>,
     shape: Shape,
     augmentation: Augmentation,
+    /// Whether it changes anything.
+    augments: bool,
     domain: Domain,
 }
 
@@ -41,8 +43,9 @@ impl Prepared {
         let targets = target_numbers(&preprocessor.encode_targets(&dataset.targets, &rows));
         let shape = preprocessor.input_shape();
         augmentation.check(shape).map_err(DataError::Encoding)?;
-        let (augmentation, domain) = (augmentation.clone(), Domain::of(&preprocessor));
-        Ok(Self { dataset, split, preprocessor, table, targets, shape, augmentation, domain })
+        let (augmentation, augments) = (augmentation.clone(), !augmentation.is_none());
+        let domain = Domain::of(&preprocessor);
+        Ok(Self { dataset, split, preprocessor, table, targets, shape, augmentation, augments, domain })
     }
 
     /// The data as it was loaded.
@@ -70,17 +73,25 @@ impl Prepared {
     /// # Errors
     /// Images on disk that can no longer be read.
     pub(crate) fn batch(&self, rows: &[usize]) -> Result<Batch, DataError> {
-        let size: usize = self.shape.size();
-        let mut inputs = Vec::with_capacity(rows.len() * size);
-        match &self.table {
-            Some(table) => {
-                for row in rows {
-                    inputs.extend_from_slice(&table[row * size..(row + 1) * size]);
-                }
-            }
-            None => self.preprocessor.encode(&self.dataset.inputs, rows, &mut inputs)?,
+        let mut batch = Batch::default();
+        self.fill(rows, &mut batch)?;
+        Ok(batch)
+    }
+
+    /// Makes `batch` the one of `rows`, in the memory that it has.
+    fn fill(&self, rows: &[usize], batch: &mut Batch) -> Result<(), DataError> {
+        let Batch { inputs, targets, mixed } = batch;
+        if let Some(table) = &self.table {
+            gather(table, self.shape.size(), rows, inputs);
+        } else {
+            inputs.clear();
+            inputs.reserve(rows.len() * self.shape.size());
+            self.preprocessor.encode(&self.dataset.inputs, rows, inputs)?;
         }
-        Ok(Batch::new(inputs, rows.iter().map(|row| self.targets[*row]).collect()))
+        targets.clear();
+        targets.extend(rows.iter().map(|row| self.targets[*row]));
+        *mixed = None;
+        Ok(())
     }
 
     /// The targets of `rows`.
@@ -95,10 +106,11 @@ impl Prepared {
 
     /// Whether examples change from one time to the next while training.
     pub(crate) fn augments(&self) -> bool {
-        !self.augmentation.is_none()
+        self.augments
     }
 
-    /// The batch of `rows` to train on in the pass of this number: augmented, with `strength` as a factor.
+    /// Makes `batch` the one of `rows` to train on in the pass of this number, in the memory that it has: augmented,
+    /// with `strength` as a factor.
     ///
     /// # Errors
     /// As [`Prepared::batch`].
@@ -108,12 +120,61 @@ impl Prepared {
         strength: f64,
         streams: Streams,
         pass: u64,
-    ) -> Result<Batch, DataError> {
-        let mut batch = self.batch(rows)?;
+        batch: &mut Batch,
+    ) -> Result<(), DataError> {
+        self.fill(rows, batch)?;
         if self.augments() {
             let mut rng = streams.at(Purpose::Augment, pass);
-            self.augmentation.apply(&mut batch, &self.domain, strength, &mut rng);
+            self.augmentation.apply(batch, &self.domain, strength, &mut rng);
         }
-        Ok(batch)
+        Ok(())
+    }
+}
+
+/// Numbers that are copied at once. Copies of a length that is known are no calls, which cost more than short rows.
+const PIECE: usize = 16;
+
+/// Makes `into` the `rows` of a table with rows of `size` numbers.
+fn gather(table: &[f32], size: usize, rows: &[usize], into: &mut Vec<f32>) {
+    into.resize(rows.len() * size + PIECE, 0.0);
+    for (number, row) in rows.iter().enumerate() {
+        let (source, target) = (&table[row * size..], &mut into[number * size..]);
+        for at in (0..size).step_by(PIECE) {
+            let pair = (source[at..].first_chunk::<PIECE>(), target[at..].first_chunk_mut::<PIECE>());
+            if let (Some(source), Some(target)) = pair {
+                // What is behind the row is written over by the next one, or taken off.
+                *target = *source;
+            } else {
+                let end = size.min(at + PIECE);
+                copy_end(&source[at..end], &mut target[at..end]);
+            }
+        }
+    }
+    into.truncate(rows.len() * size);
+}
+
+/// The end of a table. By itself, as the compiler makes one call of two copies of which this is the rarer one.
+#[cold]
+#[inline(never)]
+fn copy_end(source: &[f32], target: &mut [f32]) {
+    target.copy_from_slice(source);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_gathered_in_their_order_whatever_their_length() {
+        for size in [1, 2, 10, 15, 16, 17, 40] {
+            let table: Vec<f32> = (0..7 * size).map(|it| it as f32).collect();
+            for rows in [&[][..], &[6], &[3, 0, 6, 6, 1], &[0, 1, 2, 3, 4, 5, 6]] {
+                let expected: Vec<f32> =
+                    rows.iter().flat_map(|row| &table[row * size..(row + 1) * size]).copied().collect();
+                let mut found = vec![9.0; 23];
+                gather(&table, size, rows, &mut found);
+                assert_eq!(found, expected, "{rows:?} of {size}");
+            }
+        }
     }
 }

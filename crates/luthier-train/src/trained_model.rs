@@ -255,9 +255,12 @@ impl TrainedModel {
         measured: &MetricSet,
     ) -> Result<Metrics, DataError> {
         let mut metrics = Metrics::default();
-        if let Some(predicted) =
-            crate::training::predict(&self.network, data, rows, &self.device, &mut || false)?
-        {
+        if let Some(predicted) = crate::training::predict(
+            &mut Evaluator::new(&self.network, &self.device),
+            data,
+            rows,
+            &mut || false,
+        )? {
             measured.measure("", &predicted, &self.card.loss, &self.card.preprocessor, &mut metrics);
         }
         Ok(metrics)

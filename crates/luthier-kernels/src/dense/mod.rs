@@ -2,6 +2,8 @@
 
 #![allow(clippy::inline_always, reason = "vector instructions end at calls")]
 
+mod arrange;
+mod narrow;
 mod product;
 #[cfg(test)]
 mod tests;
@@ -9,7 +11,9 @@ mod tests;
 use crate::columns;
 use crate::simd::vectorized;
 use crate::{parallel, scratch};
-use product::{DEPTH, LANES, Rows, Size, Start, add_panel, read, widest_panel};
+use arrange::{copy, gather, transpose};
+use narrow::FEW;
+use product::{DEPTH, LANES, Rows, Size, Start, add_panel, widest_panel};
 
 /// `y = x W + b` for each row of `[rows, inputs]`, with weights `[inputs, units]` and biases `[units]`.
 ///
@@ -120,57 +124,6 @@ fn with_panels(right: Right<'_>, [depth, columns]: [usize; 2], work: impl FnOnce
     });
 }
 
-/// The first `count` numbers of rows that are `stride` apart, as rows of `width` numbers, whose end is of no
-/// matter.
-fn copy(rows: &[f32], stride: usize, count: usize, target: &mut [f32], width: usize) {
-    vectorized(
-        #[inline(always)]
-        || {
-            for (number, (target, _)) in target.chunks_exact_mut(width).zip(rows.chunks(stride)).enumerate() {
-                let row = &rows[number * stride..];
-                let (targets, _) = target.as_chunks_mut::<LANES>();
-                for (vector, target) in targets.iter_mut().enumerate() {
-                    let start = vector * LANES;
-                    *target = read(&row[start..], LANES.min(count - start));
-                }
-            }
-        },
-    );
-}
-
-/// The transpose of rows of `size` numbers: `target` gets `size` rows of `width` numbers, with 0 where there
-/// are more of them than rows.
-fn transpose(rows: &[f32], size: usize, target: &mut [f32], width: usize) {
-    let count = rows.len() / size.max(1);
-    vectorized(
-        #[inline(always)]
-        || {
-            // By squares, so that the lines of both stay in the cache.
-            for first in (0..width).step_by(LANES) {
-                for start in (0..size).step_by(LANES) {
-                    let end = (start + LANES).min(size);
-                    if first + LANES <= count && end - start == LANES {
-                        let square: [[f32; LANES]; LANES] = std::array::from_fn(|row| {
-                            *rows[(first + row) * size + start..].first_chunk().expect("a square is inside")
-                        });
-                        for place in 0..LANES {
-                            let column: [f32; LANES] = std::array::from_fn(|row| square[row][place]);
-                            target[(start + place) * width + first..][..LANES].copy_from_slice(&column);
-                        }
-                    } else {
-                        for place in start..end {
-                            for row in first..(first + LANES).min(width) {
-                                let number = if row < count { rows[row * size + place] } else { 0.0 };
-                                target[place * width + row] = number;
-                            }
-                        }
-                    }
-                }
-            }
-        },
-    );
-}
-
 /// `target[rows, columns] = left[rows, depth] · right + bias`.
 fn product(
     target: &mut [f32],
@@ -204,8 +157,7 @@ fn product(
         return;
     }
     with_panels(right, [depth, columns], |right| {
-        let at_once = (WORTH_A_TASK / (depth * columns).max(1)).next_multiple_of(ROWS).max(ROWS);
-        let at_once = if alone { rows } else { at_once.min(AT_ONCE) };
+        let at_once = if alone { rows } else { rows_of_task(depth * columns).min(AT_ONCE) };
         parallel::chunks(target, at_once * columns, |task, target| {
             let rows = target.len() / columns;
             let left = Rows { data: &left.data[task * at_once * depth..], ..left };
@@ -258,13 +210,20 @@ fn by_panels(target: &mut [f32], panels: Panels, rows: usize, work: impl Fn(usiz
 
 impl Dense {
     fn check(&self, rows: usize, x: usize, weight: usize, y: usize) {
-        let sizes = [rows * self.inputs, self.inputs * self.units, rows * self.units];
-        assert_eq!([x, weight, y], sizes, "numbers of so many rows");
+        let sizes = (rows * self.inputs, self.inputs * self.units, rows * self.units);
+        assert!((x, weight, y) == sizes, "{:?} numbers, of so many rows {sizes:?}", (x, weight, y));
     }
 
     /// `y = x W + b`.
     pub fn forward(&self, rows: usize, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
         self.check(rows, x.len(), weight.len(), y.len());
+        if self.units <= FEW {
+            let at_once = rows_of_task(self.inputs * self.units);
+            return parallel::chunks(y, at_once * self.units, |task, y| {
+                let x = &x[task * at_once * self.inputs..][..y.len() / self.units * self.inputs];
+                narrow::forward(self.inputs, self.units, x, weight, bias, y);
+            });
+        }
         product(y, x, Right::Plain(weight), [rows, self.inputs, self.units], bias);
     }
 
@@ -290,13 +249,20 @@ impl Dense {
             self.backward_of_weight(rows, x, dy, dweight);
         }
         if let Some(dbias) = dbias {
-            assert_eq!([dy.len(), dbias.len()], [rows * self.units, self.units], "gradients of the units");
+            assert!(dy.len() == rows * self.units && dbias.len() == self.units, "gradients of the units");
             columns::sum_of_rows(rows, dy, dbias);
         }
     }
 
     fn backward_of_input(&self, rows: usize, weight: &[f32], dy: &[f32], dx: &mut [f32]) {
         let (inputs, units) = (self.inputs, self.units);
+        if units <= FEW {
+            let at_once = rows_of_task(inputs * units);
+            return parallel::chunks(dx, at_once * inputs, |task, dx| {
+                let dy = &dy[task * at_once * units..][..dx.len() / inputs * units];
+                narrow::backward_of_input(inputs, units, weight, dy, dx);
+            });
+        }
         // Either the weights are transposed, or dy is and so is the result. The sums are the same.
         if inputs * units <= rows * (inputs + units) {
             return product(dx, dy, Right::Transposed(weight), [rows, units, inputs], None);
@@ -329,6 +295,12 @@ impl Dense {
 
     fn backward_of_weight(&self, rows: usize, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
         let (inputs, units) = (self.inputs, self.units);
+        if units <= FEW {
+            let at_once = inputs_of_task(rows * units);
+            return parallel::chunks(dweight, at_once * units, |task, dweight| {
+                narrow::backward_of_weight(inputs, units, task * at_once, x, dy, dweight);
+            });
+        }
         with_panels(Right::Plain(dy), [rows, units], |right| {
             let at_once = inputs_of_task(rows * units);
             parallel::chunks(dweight, at_once * units, |task, target| {
@@ -350,28 +322,12 @@ impl Dense {
     }
 }
 
+/// How many rows are a task, where each costs so many products.
+fn rows_of_task(each: usize) -> usize {
+    (WORTH_A_TASK / each.max(1)).next_multiple_of(ROWS).max(ROWS)
+}
+
 /// How many inputs are a task, where each costs so many products.
 fn inputs_of_task(each: usize) -> usize {
     (WORTH_A_TASK / each.max(1)).next_multiple_of(24).max(24)
-}
-
-/// `count` rows from the columns of a matrix with a row every `stride`.
-#[inline(always)]
-fn gather(columns: &[f32], stride: usize, rows: &mut [f32], count: usize) {
-    let size = rows.len() / count;
-    let whole = if count == LANES { size / LANES * LANES } else { 0 };
-    for start in (0..whole).step_by(LANES) {
-        let square: [[f32; LANES]; LANES] = std::array::from_fn(|place| {
-            *columns[(start + place) * stride..].first_chunk().expect("rows of whole vectors")
-        });
-        for row in 0..LANES {
-            let numbers: [f32; LANES] = std::array::from_fn(|place| square[place][row]);
-            rows[row * size + start..][..LANES].copy_from_slice(&numbers);
-        }
-    }
-    for place in whole..size {
-        for row in 0..count {
-            rows[row * size + place] = columns[place * stride + row];
-        }
-    }
 }

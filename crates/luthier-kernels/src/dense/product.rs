@@ -102,6 +102,9 @@ fn panel<const V: usize, const TRANSPOSED: bool>(
                         1 => tile::<V, 1, TRANSPOSED>(target, left, right, size, &first),
                         2 | 3 => tile::<V, 2, TRANSPOSED>(target, left, right, size, &first),
                         4 | 5 | 8 => tile::<V, 4, TRANSPOSED>(target, left, right, size, &first),
+                        12.. if V == 1 && !TRANSPOSED => {
+                            tile::<V, 12, TRANSPOSED>(target, left, right, size, &first)
+                        }
                         _ => tile::<V, 6, TRANSPOSED>(target, left, right, size, &first),
                     };
                 }

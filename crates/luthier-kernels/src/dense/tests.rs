@@ -6,11 +6,16 @@ fn numbers(len: usize, seed: usize) -> Vec<f32> {
     (0..len).map(|it| ((it * 7919 + seed * 104_729) % 1009) as f32 / 500.0 - 1.0).collect()
 }
 
-const SHAPES: [[usize; 3]; 15] = [
+const SHAPES: [[usize; 3]; 20] = [
     [1, 1, 1],
     [32, 10, 16],
     [7, 3, 5],
     [33, 16, 1],
+    [32, 16, 2],
+    [9, 40, 2],
+    [70, 300, 3],
+    [300, 129, 4],
+    [40, 9000, 4],
     [64, 40, 10],
     [5, 300, 64],
     [17, 65, 130],
@@ -93,6 +98,38 @@ fn a_row_depends_on_no_other() {
             let (y, dx) = run(from, rows);
             assert_eq!(y, all[from * units..][..rows * units], "{rows} rows from {from}");
             assert_eq!(dx, all_dx[from * inputs..][..rows * inputs], "{rows} rows from {from}");
+        }
+    }
+}
+
+/// The units of a narrow layer, and others beside them.
+#[test]
+fn a_narrow_layer_has_the_bits_of_a_wider_one() {
+    for units in 1..=narrow::FEW {
+        for [rows, inputs] in [[1, 1], [32, 16], [37, 9], [150, 40], [40, 150]] {
+            let wide = 20;
+            let spread = |numbers: &[f32]| -> Vec<f32> {
+                numbers
+                    .chunks(units)
+                    .flat_map(|row| row.iter().copied().chain(vec![0.0; wide - units]))
+                    .collect()
+            };
+            let cut = |numbers: &[f32]| -> Vec<f32> {
+                numbers.chunks(wide).flat_map(|row| row[..units].to_vec()).collect()
+            };
+            let (x, weight) = (numbers(rows * inputs, 1), numbers(inputs * units, 2));
+            let (bias, dy) = (numbers(units, 3), numbers(rows * units, 4));
+            let run = |units: usize, weight: &[f32], bias: &[f32], dy: &[f32]| {
+                let layer = Dense { inputs, units };
+                let (mut y, mut dx) = (vec![9.0; rows * units], vec![9.0; rows * inputs]);
+                let (mut dweight, mut dbias) = (vec![9.0; inputs * units], vec![9.0; units]);
+                layer.forward(rows, &x, weight, Some(bias), &mut y);
+                layer.backward(rows, &x, weight, dy, Some(&mut dx), Some(&mut dweight), Some(&mut dbias));
+                [y, dweight, dbias, dx]
+            };
+            let [y, dweight, dbias, dx] = run(wide, &spread(&weight), &spread(&bias), &spread(&dy));
+            let expected = [cut(&y), cut(&dweight), cut(&dbias), dx];
+            assert_eq!(run(units, &weight, &bias, &dy), expected, "{rows} x {inputs} -> {units}");
         }
     }
 }

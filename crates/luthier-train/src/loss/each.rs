@@ -13,17 +13,6 @@ pub(crate) struct Term {
 }
 
 impl Term {
-    /// The loss that many terms come to; NaN without any, and 0 where all have the weight 0.
-    pub(crate) fn mean(terms: impl Iterator<Item = Self>) -> f64 {
-        let (mut all, mut count) = (Self::default(), 0_u64);
-        for term in terms {
-            all.sum += term.sum;
-            all.weight += term.weight;
-            count += 1;
-        }
-        if count == 0 { f64::NAN } else { all.value() }
-    }
-
     /// The loss that a sum of terms comes to.
     pub(crate) fn value(self) -> f64 {
         if self.weight > 0.0 { self.sum / self.weight } else { self.sum }

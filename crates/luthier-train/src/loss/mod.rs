@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::Targets;
 
 pub(crate) use each::{Term, log_sum_exp};
+pub(crate) use gradient::LossMemory;
 pub use weights::{ClassWeights, PositiveWeight};
 
 luthier_core::kinds! {

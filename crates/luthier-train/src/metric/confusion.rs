@@ -1,5 +1,6 @@
 //! The confusion matrix and what follows from it.
 
+use luthier_kernels::vectorized;
 use serde::Serialize;
 
 use super::Average;
@@ -21,16 +22,52 @@ struct Tally {
     of: u64,
 }
 
+/// How many examples are of the second of two classes, how many are called it, and of how many both is true.
+#[allow(clippy::inline_always, reason = "vector instructions end at calls")]
+#[inline(always)]
+fn tally(outputs: &[f32], labels: &[f32]) -> (u32, u32, u32) {
+    let (mut ones, mut called, mut both) = (0, 0, 0);
+    for (row, label) in outputs.as_chunks::<2>().0.iter().zip(labels) {
+        let (is_one, is_called) = (*label == 1.0, row[1] > row[0]);
+        ones += u32::from(is_one);
+        called += u32::from(is_called);
+        both += u32::from(is_one & is_called);
+    }
+    (ones, called, both)
+}
+
 impl ConfusionMatrix {
     /// The matrix of pairs of a true class and a predicted one. Pairs of classes without a name are not
     /// counted.
     pub fn new(classes: &[String], pairs: impl Iterator<Item = (usize, usize)>) -> Self {
         let size = classes.len();
-        let mut flat = vec![0; size * size];
-        for (label, called) in pairs.filter(|(label, called)| *label < size && *called < size) {
-            flat[label * size + called] += 1;
+        // In turns, as a number that has just been written takes a while to be read again.
+        let mut turns = vec![[0_u64; 4]; size * size];
+        for (number, (label, called)) in pairs.enumerate() {
+            if label < size && called < size {
+                turns[label * size + called][number % 4] += 1;
+            }
         }
-        let counts = flat.chunks_exact(size.max(1)).map(<[u64]>::to_vec).collect();
+        let row = |row: &[[u64; 4]]| row.iter().map(|turns| turns.iter().sum()).collect();
+        let counts = turns.chunks_exact(size.max(1)).map(row).collect();
+        Self { classes: classes.to_vec(), counts }
+    }
+
+    /// [`ConfusionMatrix::new`] of two classes, from pairs of outputs and the classes.
+    pub(super) fn of_two(classes: &[String], outputs: &[f32], labels: &[f32]) -> Self {
+        let [mut ones, mut called, mut both] = [0_u64; 3];
+        // In blocks, as sums of few bits are quick.
+        for (outputs, labels) in outputs.chunks(2 << 20).zip(labels.chunks(1 << 20)) {
+            let found = vectorized(
+                #[inline(always)]
+                || tally(outputs, labels),
+            );
+            ones += u64::from(found.0);
+            called += u64::from(found.1);
+            both += u64::from(found.2);
+        }
+        let all = labels.len() as u64;
+        let counts = vec![vec![all + both - ones - called, called - both], vec![ones - both, both]];
         Self { classes: classes.to_vec(), counts }
     }
 

@@ -7,6 +7,7 @@ use super::probability::{class_of, probability_of, scores};
 use super::ranking::{auroc, average_precision, in_top};
 use super::regression::{mae, r2, rmse};
 use super::{ConfusionMatrix, METRICS, Metric};
+use crate::batch::Batch;
 use crate::data::{Preprocessor, TargetEncoding, Targets, Task};
 use crate::loss::{BoundLoss, Term};
 
@@ -27,20 +28,38 @@ pub(crate) struct Predicted {
 }
 
 impl Predicted {
-    /// Adds those of further examples.
-    pub(crate) fn extend(&mut self, more: Self) {
+    /// None, in the memory of these.
+    pub(crate) fn emptied(mut self) -> Self {
+        self.outputs.clear();
+        self.targets.clear();
+        Self { outputs: self.outputs, targets: self.targets, ..Self::default() }
+    }
+
+    /// Adds the outputs for a batch.
+    pub(crate) fn extend(&mut self, outputs: &[f32], batch: &Batch) {
         // Those that were not mixed are mixed with themselves.
-        if more.mixed.is_some() && self.mixed.is_none() {
+        if batch.mixed.is_some() && self.mixed.is_none() {
             self.mixed = Some((self.targets.clone(), vec![1.0; self.targets.len()]));
         }
         if let Some((targets, shares)) = &mut self.mixed {
-            let (more_targets, more_shares) =
-                more.mixed.unwrap_or_else(|| (more.targets.clone(), vec![1.0; more.targets.len()]));
-            targets.extend(more_targets);
-            shares.extend(more_shares);
+            if let Some(mixed) = &batch.mixed {
+                targets.extend_from_slice(&mixed.targets);
+                shares.extend_from_slice(&mixed.share);
+            } else {
+                targets.extend_from_slice(&batch.targets);
+                shares.resize(targets.len(), 1.0);
+            }
         }
-        self.outputs.extend(more.outputs);
-        self.targets.extend(more.targets);
+        self.outputs.extend_from_slice(outputs);
+        self.targets.extend_from_slice(&batch.targets);
+    }
+
+    /// The class of an example; of a mixed one that which has the larger share.
+    fn label(&self, row: usize) -> usize {
+        match &self.mixed {
+            Some((seconds, shares)) if shares[row] < 0.5 => seconds[row] as usize,
+            _ => self.targets[row] as usize,
+        }
     }
 }
 
@@ -149,8 +168,6 @@ impl Measured {
 struct Answered<'a> {
     predicted: &'a Predicted,
     width: usize,
-    /// For mixed examples the class that has the larger share.
-    labels: Vec<usize>,
     confusion: Option<ConfusionMatrix>,
     /// Rows of each class, or of all.
     counts: Vec<usize>,
@@ -164,24 +181,21 @@ impl<'a> Answered<'a> {
         let width = (predicted.outputs.len() / rows.max(1)).max(1);
         let scores = std::cell::OnceCell::new();
         let TargetEncoding::Classes { names } = &preprocessor.targets else {
-            return Self {
-                predicted,
-                width,
-                labels: Vec::new(),
-                confusion: None,
-                counts: vec![rows],
-                scores,
-            };
+            return Self { predicted, width, confusion: None, counts: vec![rows], scores };
         };
-        let larger = |(row, first): (usize, &f32)| match &predicted.mixed {
-            Some((seconds, shares)) if shares[row] < 0.5 => seconds[row] as usize,
-            _ => *first as usize,
-        };
-        let labels: Vec<usize> = predicted.targets.iter().enumerate().map(larger).collect();
         let called = predicted.outputs.chunks_exact(width).map(class_of);
-        let confusion = ConfusionMatrix::new(names, labels.iter().copied().zip(called));
+        let confusion = match &predicted.mixed {
+            None if names.len() == 2 && width == 2 => {
+                ConfusionMatrix::of_two(names, &predicted.outputs, &predicted.targets)
+            }
+            None => {
+                let labels = predicted.targets.iter().map(|label| *label as usize);
+                ConfusionMatrix::new(names, labels.zip(called))
+            }
+            Some(_) => ConfusionMatrix::new(names, (0..rows).map(|row| predicted.label(row)).zip(called)),
+        };
         let counts = confusion.support();
-        Self { predicted, width, labels, confusion: Some(confusion), counts, scores }
+        Self { predicted, width, confusion: Some(confusion), counts, scores }
     }
 
     /// The value of a metric, or why it has none.
@@ -197,8 +211,7 @@ impl<'a> Answered<'a> {
             Metric::Loss => {
                 let mixed = self.predicted.mixed.as_ref();
                 let mixed = mixed.map(|(seconds, shares)| (&seconds[..], &shares[..]));
-                let known = self.predicted.loss.map(Term::value);
-                known.unwrap_or_else(|| Term::mean(loss.each(outputs, targets, mixed)))
+                self.predicted.loss.unwrap_or_else(|| loss.sum(outputs, targets, mixed)).value()
             }
             Metric::Rmse => rmse(outputs, targets) * scale(),
             Metric::Mae => mae(outputs, targets) * scale(),
@@ -215,16 +228,17 @@ impl<'a> Answered<'a> {
                 -libm::log(probability.clamp(SMALLEST_PROBABILITY, 1.0 - SMALLEST_PROBABILITY))
             }),
             Metric::Auroc => {
-                self.ranked(false, |scores, class| auroc(scores, |row| self.labels[row] == class))?
+                self.ranked(false, |scores, class| auroc(scores, |row| self.predicted.label(row) == class))?
             }
             Metric::AurocWeighted => {
-                self.ranked(true, |scores, class| auroc(scores, |row| self.labels[row] == class))?
+                self.ranked(true, |scores, class| auroc(scores, |row| self.predicted.label(row) == class))?
             }
-            Metric::AveragePrecision => self
-                .ranked(false, |scores, class| average_precision(scores, |row| self.labels[row] == class))?,
-            Metric::AveragePrecisionWeighted => {
-                self.ranked(true, |scores, class| average_precision(scores, |row| self.labels[row] == class))?
-            }
+            Metric::AveragePrecision => self.ranked(false, |scores, class| {
+                average_precision(scores, |row| self.predicted.label(row) == class)
+            })?,
+            Metric::AveragePrecisionWeighted => self.ranked(true, |scores, class| {
+                average_precision(scores, |row| self.predicted.label(row) == class)
+            })?,
             Metric::LatencyMs | Metric::Weights | Metric::Flops | Metric::Bytes | Metric::EpochSeconds => {
                 return Err(none());
             }
@@ -233,8 +247,9 @@ impl<'a> Answered<'a> {
 
     /// The mean of `of` (outputs, class) over all rows.
     fn mean(&self, of: impl Fn(&[f32], usize) -> f64) -> f64 {
-        let rows = self.predicted.outputs.chunks_exact(self.width).zip(&self.labels);
-        rows.map(|(row, label)| of(row, *label)).sum::<f64>() / self.labels.len() as f64
+        let rows = self.predicted.outputs.chunks_exact(self.width).enumerate();
+        let each = rows.map(|(place, row)| of(row, self.predicted.label(place)));
+        each.sum::<f64>() / self.predicted.targets.len() as f64
     }
 
     /// `of` (scores, class) for the second of two classes, or its mean over all.

@@ -8,6 +8,9 @@ pub(crate) fn class_of(row: &[f32]) -> usize {
     if let [one] = row {
         return usize::from(*one > 0.0);
     }
+    if let [first, second] = row {
+        return usize::from(second > first);
+    }
     let (mut best, mut highest) = (0, row.first().copied().unwrap_or(f32::NAN));
     for (class, output) in row.iter().enumerate() {
         // Both by selection, as nobody can foresee a branch.

@@ -4,7 +4,7 @@ use luthier_core::config::{Decode, Node, Problems};
 use luthier_core::{Direction, Metrics};
 use serde_json::Value;
 
-use super::{METRICS, Measured, Metric, MetricName, MetricSet, Part, Predicted, class_of};
+use super::{ConfusionMatrix, METRICS, Measured, Metric, MetricName, MetricSet, Part, Predicted, class_of};
 use crate::data::{InputEncoding, Preprocessor, TargetEncoding, Targets, Task};
 use crate::fixture::{cases, setting, singles, text};
 use crate::loss::Loss;
@@ -186,4 +186,19 @@ fn a_metric_says_what_it_is_for() {
         MetricSet::new(Task::Classification, [Metric::Auroc, Metric::Top(3), Metric::Loss, Metric::Top(2)]);
     let set: Vec<String> = set.iter().map(Metric::name).collect();
     assert_eq!(set, ["loss", "accuracy", "top2", "top3", "auroc"]);
+}
+
+#[test]
+fn two_classes_are_counted_as_any_others() {
+    let names = ["no".to_owned(), "yes".to_owned()];
+    for rows in [0, 1, 2, 7, 40, 1001] {
+        let labels: Vec<f32> = (0..rows).map(|row| f32::from(u8::from(row * 7 % 5 < 2))).collect();
+        let mut outputs: Vec<f32> = (0..2 * rows).map(|it| ((it * 7919) % 13) as f32 - 6.0).collect();
+        if let Some(last) = outputs.last_mut() {
+            *last = f32::NAN;
+        }
+        let called = outputs.chunks_exact(2).map(class_of);
+        let expected = ConfusionMatrix::new(&names, labels.iter().map(|label| *label as usize).zip(called));
+        assert_eq!(ConfusionMatrix::of_two(&names, &outputs, &labels), expected, "{rows} rows");
+    }
 }

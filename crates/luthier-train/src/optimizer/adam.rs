@@ -16,7 +16,7 @@ use luthier_core::config::bounds;
 
 use super::DecayOn;
 use super::number::{Number, follow};
-use super::rule::{ElementRule, Now, Slot};
+use super::rule::{ElementRule, Now, Slot, power};
 
 luthier_core::settings! {
     /// Adam.
@@ -104,9 +104,8 @@ impl ElementRule for Adam {
     }
 
     fn prepare(&self, now: &Now<'_>) -> Step {
-        let time = now.time as f64;
-        let first = 1.0 - libm::pow(self.beta1, time);
-        let second = libm::sqrt(1.0 - libm::pow(self.beta2, time));
+        let first = 1.0 - power(self.beta1, now.time);
+        let second = libm::sqrt(1.0 - power(self.beta2, now.time));
         // The formula above with the numerator and the denominator multiplied by `second`.
         Step {
             rate: now.rate * second / first,

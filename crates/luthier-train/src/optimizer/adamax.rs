@@ -15,7 +15,7 @@ use luthier_core::config::bounds;
 
 use super::DecayOn;
 use super::number::{Number, follow};
-use super::rule::{ElementRule, Now, Slot};
+use super::rule::{ElementRule, Now, Slot, power};
 
 luthier_core::settings! {
     /// Adamax.
@@ -56,7 +56,7 @@ impl ElementRule for AdamaxConfig {
     }
 
     fn prepare(&self, now: &Now<'_>) -> Step {
-        let first = 1.0 - libm::pow(self.beta1, now.time as f64);
+        let first = 1.0 - power(self.beta1, now.time);
         Step { rate: now.rate / first, share: 1.0 - self.beta1, beta2: self.beta2, epsilon: self.epsilon }
     }
 

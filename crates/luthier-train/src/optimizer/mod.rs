@@ -272,23 +272,21 @@ impl Optimizer {
         let Method::Each(rule) = &self.method else {
             return self.step_by_tensors(settings, weights, gradients);
         };
-        let mut parts = Vec::with_capacity(weights.len());
-        let places = self.places.iter().zip(&mut self.memories);
-        for (index, ((weights, gradient), (place, memory))) in
-            weights.iter_mut().zip(gradients).zip(places).enumerate()
-        {
+        let (decoupled, decay_on) = (self.decoupled, self.decay_on);
+        let all = weights.iter_mut().zip(gradients).zip(self.places.iter().zip(&mut self.memories));
+        let mut parts = all.enumerate().filter_map(|(index, ((weights, gradient), (place, memory)))| {
             let factor = settings.rates.map_or(1.0, |rates| rates[index]);
             if gradient.is_empty() || factor == 0.0 {
-                continue;
+                return None;
             }
             let memory = memory.get_or_insert_with(|| Memory::new(&rule.slots(place), weights.len()));
             memory.time += 1;
-            let decays = self.decay_on == DecayOn::All || place.parameter.is_weight();
+            let decays = decay_on == DecayOn::All || place.parameter.is_weight();
             let decay = if decays { settings.weight_decay } else { 0.0 };
-            let now = now(&**rule, settings.learning_rate * factor, (decay, self.decoupled), memory, place);
-            parts.push(HostPart { now, memory: &mut memory.slots, weights, gradient });
-        }
-        rule.on_host(parts);
+            let now = now(&**rule, settings.learning_rate * factor, (decay, decoupled), memory, place);
+            Some(HostPart { now, memory: &mut memory.slots, weights, gradient })
+        });
+        rule.on_host(&mut parts);
     }
 
     /// [`Optimizer::step_on_host`] by [`Optimizer::step`], for what has sums over all parameters.

@@ -156,10 +156,10 @@ impl Rule for MuonConfig {
         weights - step.mul_scalar(now.rate * self.adjusted(matrix))
     }
 
-    fn on_host(&self, parts: Vec<HostPart<'_>>) {
+    fn on_host(&self, parts: &mut dyn Iterator<Item = HostPart<'_>>) {
         let is_matrix = |part: &HostPart<'_>| self.matrix(part.now.place).is_some();
-        let (matrices, rest): (Vec<_>, Vec<_>) = parts.into_iter().partition(is_matrix);
-        self.adamw().on_host(rest);
+        let (matrices, rest): (Vec<_>, Vec<_>) = parts.partition(is_matrix);
+        self.adamw().on_host(&mut rest.into_iter());
         for part in matrices {
             self.by_tensors(part);
         }

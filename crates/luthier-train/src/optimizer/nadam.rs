@@ -17,7 +17,7 @@ use luthier_core::config::bounds;
 
 use super::DecayOn;
 use super::number::{Number, follow};
-use super::rule::{ElementRule, Now, Slot};
+use super::rule::{ElementRule, Now, Slot, power};
 
 luthier_core::settings! {
     /// `NAdam`.
@@ -73,7 +73,7 @@ impl ElementRule for NAdamConfig {
     fn prepare(&self, now: &Now<'_>) -> Step {
         let time = now.time as f64;
         let (this, next) = (self.momentum(time), self.momentum(time + 1.0));
-        let second = libm::sqrt(1.0 - libm::pow(self.beta2, time));
+        let second = libm::sqrt(1.0 - power(self.beta2, now.time));
         // The formula above with the numerator and the denominator multiplied by `second`.
         Step {
             rate: now.rate * second,

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gradients::sums;
 use super::number::follow;
-use super::rule::Slot;
+use super::rule::{Slot, power};
 use super::{DecayOn, StepSettings};
 
 luthier_core::settings! {
@@ -116,9 +116,9 @@ impl ProdigyConfig {
         }
         let d = distance.now;
         let beta3 = self.beta3.unwrap_or_else(|| libm::sqrt(self.beta2));
-        let time = (distance.steps + 1) as f64;
+        let time = distance.steps + 1;
         let correction = if self.bias_correction {
-            libm::sqrt(1.0 - libm::pow(self.beta2, time)) / (1.0 - libm::pow(self.beta1, time))
+            libm::sqrt(1.0 - power(self.beta2, time)) / (1.0 - power(self.beta1, time))
         } else {
             1.0
         };

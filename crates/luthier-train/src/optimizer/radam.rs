@@ -18,7 +18,7 @@ use luthier_core::config::bounds;
 
 use super::DecayOn;
 use super::number::{Number, follow};
-use super::rule::{ElementRule, Now, Slot};
+use super::rule::{ElementRule, Now, Slot, power};
 
 luthier_core::settings! {
     /// `RAdam`.
@@ -60,15 +60,15 @@ impl ElementRule for RAdamConfig {
 
     fn prepare(&self, now: &Now<'_>) -> Step {
         let time = now.time as f64;
-        let power = libm::pow(self.beta2, time);
+        let left = power(self.beta2, now.time);
         let longest = 2.0 / (1.0 - self.beta2) - 1.0;
-        let length = longest - 2.0 * time * power / (1.0 - power);
-        let rate = now.rate / (1.0 - libm::pow(self.beta1, time));
+        let length = longest - 2.0 * time * left / (1.0 - left);
+        let rate = now.rate / (1.0 - power(self.beta1, now.time));
         let rectified = length > 5.0;
         let factor = if rectified {
             let rectification =
                 (length - 4.0) * (length - 2.0) * longest / ((longest - 4.0) * (longest - 2.0) * length);
-            libm::sqrt(rectification) * libm::sqrt(1.0 - power)
+            libm::sqrt(rectification) * libm::sqrt(1.0 - left)
         } else {
             1.0
         };

@@ -38,7 +38,7 @@ pub(super) trait Rule: Send + Sync {
     ) -> Tensor<1>;
 
     /// Takes a step of all parameters, weight decay included.
-    fn on_host(&self, parts: Vec<HostPart<'_>>);
+    fn on_host(&self, parts: &mut dyn Iterator<Item = HostPart<'_>>);
 
     /// [`Rule::on_host`] of one parameter by [`Rule::on_device`].
     fn by_tensors(&self, part: HostPart<'_>) {
@@ -98,7 +98,7 @@ impl<R: ElementRule> Rule for R {
         R::element(&self.prepare(now), memory, weights, gradient)
     }
 
-    fn on_host(&self, parts: Vec<HostPart<'_>>) {
+    fn on_host(&self, parts: &mut dyn Iterator<Item = HostPart<'_>>) {
         let mut last: Option<(Now<'_>, R::Step)> = None;
         for HostPart { now, memory, weights, gradient } in parts {
             let known = last.filter(|(last, _)| last.is_like(&now));
@@ -194,6 +194,18 @@ impl Decay {
             Self::Decoupled(share) => (weights.clone() - weights.times(share), gradient),
         }
     }
+}
+
+/// `base` to a whole power, by squaring: far quicker than the power to any number.
+pub(super) fn power(base: f64, exponent: u64) -> f64 {
+    let (mut result, mut square, mut rest) = (1.0, base, exponent);
+    while rest > 0 {
+        // By selection, as nobody can foresee a branch.
+        result *= if rest & 1 == 1 { square } else { 1.0 };
+        square *= square;
+        rest >>= 1;
+    }
+    result
 }
 
 /// A number that a rule keeps for each weight.

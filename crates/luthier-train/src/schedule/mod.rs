@@ -122,6 +122,9 @@ impl Schedule {
     }
 
     fn at(&self, base: f64, clock: &Clock<'_>, reaction: f64) -> f64 {
+        if self.stays() && reaction == 1.0 {
+            return base;
+        }
         let Common { warmup, warmup_epochs, scale, min, max, by, horizon, .. } = &self.common;
         let horizon = horizon.map_or(clock.horizon, |epochs| epochs as f64);
         let steps = horizon * clock.per_epoch;
@@ -138,6 +141,14 @@ impl Schedule {
         // Not `clamp`, which panics if the bounds are crossed.
         let value = min.map_or(value, |min| value.max(min));
         max.map_or(value, |max| value.min(max))
+    }
+
+    /// Whether nothing but a reaction changes the value: for most values of most trainings.
+    fn stays(&self) -> bool {
+        let Common { warmup, warmup_epochs, scale, min, max, .. } = &self.common;
+        matches!(self.curve, Curve::Constant)
+            && (*warmup, *warmup_epochs, *scale) == (0.0, None, 1.0)
+            && (*min, *max) == (None, None)
     }
 
     /// What lowers the value at a plateau, if anything does.

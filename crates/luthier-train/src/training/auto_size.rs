@@ -51,15 +51,14 @@ impl<M: Model> Run<M> {
 
     /// Forward and backward on `rows`, without any consequence.
     fn try_step(&mut self, rows: &[usize]) -> Result<(), DataError> {
-        let data = Arc::clone(&self.setup.data);
-        let streams = Streams::new(self.setup.seed);
-        let batch = data.training_batch(rows, 1.0, streams, 0)?;
-        let examples = if let Some(features) = &self.work.features {
-            let (inputs, targets) = (features.rows(rows), data.targets(rows));
-            Examples { inputs, shape: features.shape, targets, mixed: None }
-        } else {
-            let Batch { inputs, targets, mixed } = batch;
-            Examples { inputs, shape: data.shape(), targets, mixed }
+        let (data, streams) = (&self.setup.data, Streams::new(self.setup.seed));
+        let mut batch = Batch::default();
+        data.training_batch(rows, 1.0, streams, 0, &mut batch)?;
+        let examples = match &self.work.features {
+            Some(features) => {
+                Examples { batch: Batch::new(features.rows(rows), batch.targets), shape: features.shape }
+            }
+            None => Examples { batch, shape: data.shape() },
         };
         let passed = self.pass(&examples, &mut streams.at(Purpose::Dropout, 0), 1.0);
         if let (Some(Passed { gradients: Gradients::Host(gradients), .. }), Some(plan)) =

@@ -20,6 +20,8 @@ pub(super) struct Feeder {
     seed: u64,
     ahead: Option<Prefetch>,
     asked: VecDeque<Request>,
+    /// A batch that is no longer needed, for its memory.
+    spare: Batch,
 }
 
 impl Feeder {
@@ -27,11 +29,12 @@ impl Feeder {
         let ahead = data.takes_time().then(|| {
             let data = Arc::clone(&data);
             // Without a thread, batches are made when they are needed.
-            let make =
-                move |Request { step, rows, strength }: &Request| make(&data, seed, *step, rows, *strength);
+            let make = move |Request { step, rows, strength }: &Request| {
+                make(&data, seed, *step, rows, *strength, Batch::default())
+            };
             Prefetch::new(DEPTH, 1, make).ok()
         });
-        Self { data, seed, ahead: ahead.flatten(), asked: VecDeque::new() }
+        Self { data, seed, ahead: ahead.flatten(), asked: VecDeque::new(), spare: Batch::default() }
     }
 
     /// The batch of `rows` for the pass of this number. `next` are the rows that will probably follow, in as many
@@ -43,7 +46,10 @@ impl Feeder {
         strength: f64,
         next: &[usize],
     ) -> Result<Batch, DataError> {
-        let Some(ahead) = &mut self.ahead else { return make(&self.data, self.seed, pass, rows, strength) };
+        let Some(ahead) = &mut self.ahead else {
+            let spare = std::mem::take(&mut self.spare);
+            return make(&self.data, self.seed, pass, rows, strength, spare);
+        };
         let request = Request { step: pass, rows: rows.to_vec(), strength };
         // What was asked for and is not needed, because the size of steps has changed, say.
         while self.asked.front().is_some_and(|asked| *asked != request) {
@@ -65,10 +71,25 @@ impl Feeder {
             }
         }
         self.asked.pop_front();
-        ahead.next().unwrap_or_else(|| make(&self.data, self.seed, pass, rows, strength))
+        ahead.next().unwrap_or_else(|| make(&self.data, self.seed, pass, rows, strength, Batch::default()))
+    }
+
+    /// Takes a batch back whose step is done.
+    pub(super) fn give(&mut self, batch: Batch) {
+        self.spare = batch;
     }
 }
 
-fn make(data: &Prepared, seed: u64, pass: u64, rows: &[usize], strength: f64) -> Result<Batch, DataError> {
-    data.training_batch(rows, strength, Streams::new(seed), pass)
+/// The batch, in the memory of `spare`.
+fn make(
+    data: &Prepared,
+    seed: u64,
+    pass: u64,
+    rows: &[usize],
+    strength: f64,
+    spare: Batch,
+) -> Result<Batch, DataError> {
+    let mut batch = spare;
+    data.training_batch(rows, strength, Streams::new(seed), pass, &mut batch)?;
+    Ok(batch)
 }

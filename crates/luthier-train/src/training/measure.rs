@@ -75,10 +75,19 @@ impl<M: Model> Run<M> {
         let model = self.measured();
         let started = Instant::now();
         let rows = &data.split().validation;
-        let Some(validation) = predict(&model, &data, rows, &self.setup.device, &mut || hook.pauses())?
-        else {
-            return Ok(Advance::Paused);
+        // The plan of the training has the weights that are measured, and its memory.
+        let same = self.state.ema.is_none() && self.work.features.is_none();
+        let plan = if same { self.work.plan.take() } else { None };
+        let taken = plan.is_some();
+        let mut evaluator = match plan {
+            Some(plan) => Evaluator { model: &model, plan: Some(plan), device: &self.setup.device },
+            None => Evaluator::new(&model, &self.setup.device),
         };
+        let validation = predict(&mut evaluator, &data, rows, &mut || hook.pauses());
+        if taken {
+            self.work.plan = evaluator.plan.take();
+        }
+        let Some(validation) = validation? else { return Ok(Advance::Paused) };
         let seconds = started.elapsed().as_secs_f64();
         self.work.seconds_per_example = seconds / rows.len().max(1) as f64;
 
@@ -90,6 +99,7 @@ impl<M: Model> Run<M> {
         set.measure("train_", &predicted, loss, preprocessor, &mut metrics);
         set.measure("val_", &validation, loss, preprocessor, &mut metrics);
         let examples = predicted.targets.len() as f64;
+        self.state.segment.predicted = predicted.emptied();
         for (name, value) in [
             ("learning_rate", at.learning_rate),
             ("batch_size", at.batch_size as f64),
@@ -132,16 +142,14 @@ impl<M: Model> Run<M> {
     }
 }
 
-/// The outputs of `model` for `rows`, or nothing if it was told to pause.
+/// The outputs of a model for `rows`, or nothing if it was told to pause.
 pub(crate) fn predict<M: Model>(
-    model: &M,
+    evaluator: &mut Evaluator<'_, M>,
     data: &Prepared,
     rows: &[usize],
-    device: &Device,
     pauses: &mut dyn FnMut() -> bool,
 ) -> Result<Option<Predicted>, DataError> {
     let mut predicted = Predicted::default();
-    let mut evaluator = Evaluator::new(model, device);
     for rows in rows.chunks(evaluation_batch(data.shape())) {
         if pauses() {
             return Ok(None);

@@ -13,15 +13,16 @@ mod pass;
 mod position;
 mod setup;
 mod step;
+mod stretch;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use luthier_core::{Direction, Ending, Metrics, Purpose, Streams};
+use luthier_core::{Direction, Ending, Metrics};
 
 use crate::batch_size::BatchSizer;
 use crate::data::DataError;
-use crate::loss::BoundLoss;
+use crate::loss::{BoundLoss, LossMemory};
 use crate::metric::{MetricName, MetricSet};
 use crate::model::plan::Plan;
 use crate::model::{Network, Parameter};
@@ -36,7 +37,7 @@ use best::Best;
 use features::Features;
 use feeder::Feeder;
 use measure::Segment;
-use step::Stepped;
+use stretch::Trained;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use hook::{Hook, MEASURED_TIMES, Report};
@@ -79,12 +80,15 @@ struct Work {
     parameters: Vec<Parameter>,
     max_norm: Option<MaxNorm>,
     loss: BoundLoss,
+    /// What came out of the model in the last pass of training, row by row.
+    outputs: Vec<f32>,
+    loss_memory: LossMemory,
     metrics: MetricSet,
     /// `weights`, `flops` and `bytes`.
     costs: Metrics,
     /// The epoch for which the next two hold.
     epoch: Option<u64>,
-    order: Arc<Vec<usize>>,
+    order: Vec<usize>,
     frozen: Vec<bool>,
     /// A factor on the learning rate of each parameter, where there are any.
     rates: Option<Vec<f64>>,
@@ -169,10 +173,12 @@ impl<M: Model> Run<M> {
         let work = Work {
             max_norm: train.max_norm.map(|limit| MaxNorm::new(limit, &found)),
             loss: setup.loss(),
+            outputs: Vec::new(),
+            loss_memory: LossMemory::default(),
             metrics,
             costs,
             epoch: None,
-            order: Arc::default(),
+            order: Vec::new(),
             frozen: vec![false; found.len()],
             rates: rates.iter().any(|rate| *rate != 1.0).then_some(rates),
             features: None,
@@ -192,66 +198,18 @@ impl<M: Model> Run<M> {
     ///
     /// Data on disk that can no longer be read. The run may be asked again.
     pub fn advance(&mut self, hook: &mut dyn Hook) -> Result<Advance, DataError> {
-        let examples = self.setup.data.split().train.len() as u64;
-        let every = self.setup.config.train.validate_every;
-        loop {
-            if let Some(ending) = self.ending() {
-                return Ok(Advance::Ended(ending));
-            }
-            let at = self.state.at;
-            let last = at.epoch >= self.setup.config.train.epochs;
-            if at.is_due(every, examples) || last || self.is_out_of_time() {
-                return self.measure(hook);
-            }
-            if hook.pauses() {
-                return Ok(Advance::Paused);
-            }
-            self.begin_epoch()?;
-            if let Stepped::NotFinite = self.step(hook)? {
-                return Ok(self.diverged());
-            }
+        if let Some(ending) = self.ending() {
+            return Ok(Advance::Ended(ending));
         }
-    }
-
-    /// Whether the limit of time is over; then the model is measured once more, and that is the end.
-    fn is_out_of_time(&self) -> bool {
-        let state = &self.state;
-        let elapsed = Duration::from_secs_f64(state.seconds + state.segment.at.seconds);
-        let stopping = self.setup.config.train.early_stopping.as_ref();
-        // Without a step since the last report there is nothing to measure.
-        state.segment.at.batch_size > 0 && stopping.is_some_and(|it| it.out_of_time(elapsed).is_some())
-    }
-
-    /// Draws the order of an epoch, freezes and thaws, and computes what is computed once.
-    fn begin_epoch(&mut self) -> Result<(), DataError> {
-        let epoch = self.state.at.epoch;
-        if self.work.epoch == Some(epoch) {
-            return Ok(());
+        // One look at the clock when it begins and one at its end; looks at each step would be dear for small steps.
+        let started = Instant::now();
+        let came_to = self.train(hook, started)?;
+        self.state.segment.at.seconds += started.elapsed().as_secs_f64();
+        match came_to {
+            Trained::Due => self.measure(hook),
+            Trained::Paused => Ok(Advance::Paused),
+            Trained::NotFinite => Ok(self.diverged()),
         }
-        let data = Arc::clone(&self.setup.data);
-        let order = Arc::make_mut(&mut self.work.order);
-        order.clone_from(&data.split().train);
-        Streams::new(self.setup.seed).at(Purpose::Order, epoch).shuffle(order);
-        let transfer = self.setup.config.model.transfer();
-        let frozen = transfer.frozen_at(epoch, &self.state.model.parameters());
-        let changed = frozen != self.work.frozen;
-        if changed {
-            self.state.model = self.current().frozen(&frozen);
-            self.work.features = Features::of(&self.state.model.valid(), &data, &self.setup.device)?;
-            self.work.frozen = frozen;
-        }
-        if changed || self.work.epoch.is_none() {
-            self.compile();
-        }
-        if let Some(auto) = self.setup.config.train.batch_size.auto().cloned()
-            && self.state.sizer.measured().is_none()
-        {
-            let choice = self.choose_batch_size(&auto)?;
-            self.state.sizer.set_measured(&choice);
-            self.work.notice = Some(choice.reason);
-        }
-        self.work.epoch = Some(epoch);
-        Ok(())
     }
 
     /// Puts another model in the place of the model.

@@ -3,9 +3,9 @@
 use burn::tensor::Tensor;
 use luthier_core::Rng;
 
-use super::Run;
 use super::gradients::Gradients;
-use crate::batch::Mixed;
+use super::{Run, Work};
+use crate::batch::Batch;
 use crate::loss::Term;
 use crate::model::plan::Plan;
 use crate::model::{Pass, Signal, backward, host};
@@ -15,18 +15,14 @@ use crate::trainable::Model;
 
 /// What a step trains on.
 pub(super) struct Examples {
-    /// The inputs, of the model or of what comes behind its features.
-    pub(super) inputs: Vec<f32>,
-    /// The shape of one of them.
+    /// The inputs, of the model or of what comes behind its features, with their targets.
+    pub(super) batch: Batch,
+    /// The shape of an input.
     pub(super) shape: Shape,
-    pub(super) targets: Vec<f32>,
-    pub(super) mixed: Option<Mixed>,
 }
 
 /// What a pass came to.
 pub(super) struct Passed {
-    /// What came out of the model, row by row.
-    pub(super) outputs: Vec<f32>,
     pub(super) gradients: Gradients,
     /// The sum of the losses, with that of their weights.
     pub(super) loss: Term,
@@ -40,39 +36,42 @@ enum Running {
 }
 
 impl<M: Model> Run<M> {
-    /// Forward and backward on some examples, without any consequence; nothing if the loss is no number.
+    /// Forward and backward on some examples, without any consequence but the [`Work::outputs`]; nothing if the loss
+    /// is no number.
     pub(super) fn pass(&mut self, examples: &Examples, rng: &mut Rng, dropout: f64) -> Option<Passed> {
-        let Examples { inputs, shape, targets, mixed } = examples;
+        let Examples { batch: Batch { inputs, targets, mixed }, shape } = examples;
         let count = targets.len();
         let pairs = mixed.as_ref().map(|mixed| (&mixed.targets[..], &mixed.share[..]));
-        let loss = &self.work.loss;
+        let Work { plan, features, loss, outputs, loss_memory: memory, .. } = &mut self.work;
         let mut pass = Pass::training(rng, dropout);
-        if let Some(plan) = &mut self.work.plan {
+        if let Some(plan) = plan {
             let mut running = Vec::new();
-            let outputs = plan.forward(inputs, count, &mut pass, &mut running).to_vec();
-            let (gradient, loss) = loss.gradient(&outputs, targets, pairs);
+            outputs.clear();
+            outputs.extend_from_slice(plan.forward(inputs, count, &mut pass, &mut running));
+            let mut gradient = plan.memory(outputs.len());
+            let loss = loss.gradient_into(outputs, targets, pairs, memory, &mut gradient);
             if !loss.sum.is_finite() {
                 return None;
             }
-            plan.backward(inputs, count, &gradient);
+            plan.backward(inputs, count, gradient);
             let gradients = Gradients::Host(plan.take_gradients());
-            return Some(Passed { outputs, gradients, loss, running: Running::Host(running) });
+            return Some(Passed { gradients, loss, running: Running::Host(running) });
         }
         let (model, device) = (&self.state.model, self.setup.device.clone().autodiff());
         let signal = Signal::new(inputs.clone(), count, *shape, &device);
-        let by_graph = if self.work.features.is_some() {
+        let by_graph = if features.is_some() {
             model.forward_rest(signal, &mut pass)
         } else {
             model.forward(signal, &mut pass)
         };
         let running = Running::Device(std::mem::take(&mut pass.running));
-        let outputs = host(by_graph.clone().inner());
+        *outputs = host(by_graph.clone().inner());
         // The graph is freed by going backward, so that is done even if the loss is not finite.
-        let (gradient, loss) = loss.gradient(&outputs, targets, pairs);
+        let (gradient, loss) = loss.gradient(outputs, targets, pairs);
         let graph = backward(by_graph, gradient);
         let gradients = Gradients::Device(read_gradients(model, &graph));
         drop(graph);
-        loss.sum.is_finite().then_some(Passed { outputs, gradients, loss, running })
+        loss.sum.is_finite().then_some(Passed { gradients, loss, running })
     }
 
     /// Takes over the statistics of a pass.

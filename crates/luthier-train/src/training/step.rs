@@ -1,8 +1,5 @@
 //! One step of the optimizer.
 
-use std::sync::Arc;
-use std::time::Instant;
-
 use burn::tensor::Tensor;
 use luthier_core::{Purpose, Streams};
 
@@ -13,7 +10,6 @@ use crate::batch::Batch;
 use crate::batch_size::GradientNorms;
 use crate::data::DataError;
 use crate::loss::Term;
-use crate::metric::Predicted;
 use crate::optimizer::StepSettings;
 use crate::optimizer::gradients::{
     clip, clip_on_host, norm, norm_on_host, read_weights, update_to_weight, update_to_weight_on_host,
@@ -24,8 +20,8 @@ use crate::trainable::Model;
 
 /// What a step came to.
 pub(super) enum Stepped {
-    /// It was taken.
-    Taken,
+    /// It was taken; `due` says that the model is to be measured before the next one, or that there is none.
+    Taken { due: bool },
     /// The loss is NaN or infinite; the weights are as they were.
     NotFinite,
 }
@@ -58,17 +54,24 @@ impl<M: Model> Run<M> {
     }
 
     /// Takes one step.
+    ///
+    /// What trials share is only read in it: a count of owners that all threads change is slower than a small network.
     pub(super) fn step(&mut self, hook: &mut dyn Hook) -> Result<Stepped, DataError> {
-        let started = Instant::now();
-        let data = Arc::clone(&self.setup.data);
+        let order = std::mem::take(&mut self.work.order);
+        let stepped = self.step_in(&order, hook);
+        self.work.order = order;
+        stepped
+    }
+
+    /// Takes one step in an epoch of this order.
+    fn step_in(&mut self, order: &[usize], hook: &mut dyn Hook) -> Result<Stepped, DataError> {
         let train = &self.setup.config.train;
         let noise = train.batch_size.wants_gradients();
         let mut values = self.values();
         hook.before_step(&self.state.at, &mut values);
-        let examples = data.split().train.len();
+        let examples = order.len();
         let size = values.batch_size.clamp(1, examples);
         let first = self.state.at.example as usize;
-        let order = Arc::clone(&self.work.order);
         let rows = &order[first..(first + size * train.accumulate).min(examples)];
         // Two parts give norms at two sizes, from which the noise of gradients is estimated.
         let part = if noise { size.div_ceil(2) } else { size };
@@ -87,19 +90,18 @@ impl<M: Model> Run<M> {
             }
             gradients = Some(found.added_to(gradients, share));
         }
-        let Some(gradients) = gradients else { return Ok(Stepped::Taken) };
+        let Some(gradients) = gradients else { return Ok(Stepped::Taken { due: self.is_due() }) };
         let parts = rows.len().div_ceil(part);
         if noise && parts > 1 {
             let (small, big) = (squares / parts as f64, gradients.norm().powi(2));
             let norms = GradientNorms { small, big, small_size: part, big_size: rows.len() };
             self.state.sizer.observe_gradient(&self.setup.config.train.batch_size, &norms);
         }
-        self.update(&values, gradients, rows.len());
+        let due = self.update(&values, gradients, rows.len());
         let at = &mut self.state.segment.at;
         (at.loss, at.loss_weight) = (at.loss + loss, at.loss_weight + weight);
-        at.seconds += started.elapsed().as_secs_f64();
         hook.after_step(&self.state.at, if weight > 0.0 { loss / weight } else { loss });
-        Ok(Stepped::Taken)
+        Ok(Stepped::Taken { due })
     }
 
     /// The gradients on `rows` with the sum of the losses; nothing if it is no number. `next` are the rows
@@ -110,44 +112,39 @@ impl<M: Model> Run<M> {
         next: &[usize],
         values: &Values,
     ) -> Result<Option<(Gradients, Term)>, DataError> {
-        let data = Arc::clone(&self.setup.data);
         let pass_number = self.state.at.pass;
+        let data = &self.setup.data;
         let examples = if let Some(features) = &self.work.features {
-            let (inputs, targets) = (features.rows(rows), data.targets(rows));
-            Examples { inputs, shape: features.shape, targets, mixed: None }
+            let batch = Batch::new(features.rows(rows), data.targets(rows));
+            Examples { batch, shape: features.shape }
         } else {
             let batch = self.work.feeder.batch(pass_number, rows, values.augmentation, next)?;
-            let Batch { inputs, targets, mixed } = batch;
-            Examples { inputs, shape: data.shape(), targets, mixed }
+            Examples { batch, shape: data.shape() }
         };
         let mut rng = Streams::new(self.setup.seed).at(Purpose::Dropout, pass_number);
         let Some(mut passed) = self.pass(&examples, &mut rng, values.dropout) else { return Ok(None) };
         self.follow_running(&mut passed);
-        let Passed { outputs, gradients, loss, .. } = passed;
-        let Examples { targets, mixed, .. } = examples;
-        self.state.segment.predicted.extend(Predicted {
-            outputs,
-            targets,
-            mixed: mixed.map(|mixed| (mixed.targets, mixed.share)),
-            loss: None,
-        });
+        let Passed { gradients, loss, .. } = passed;
+        self.state.segment.predicted.extend(&self.work.outputs, &examples.batch);
+        self.work.feeder.give(examples.batch);
         self.state.at.pass += 1;
         Ok(Some((gradients, loss)))
     }
 
-    /// Follows the gradients of a step on `rows` examples.
-    fn update(&mut self, values: &Values, gradients: Gradients, rows: usize) {
+    /// Follows the gradients of a step on `rows` examples. Whether the model is to be measured behind it.
+    fn update(&mut self, values: &Values, gradients: Gradients, rows: usize) -> bool {
         let examples = self.setup.data.split().train.len() as u64;
-        let (train, state) = (&self.setup.config.train, &mut self.state);
-        state.at.advance(rows as u64, examples);
+        self.state.at.advance(rows as u64, examples);
         // What a report holds is measured at the last step before it.
-        let watched = state.at.is_due(train.validate_every, examples) || state.at.epoch >= train.epochs;
+        let watched = self.is_due();
+        let state = &mut self.state;
         state.segment.at.learning_rate = values.learning_rate;
         state.segment.at.batch_size = rows;
         match gradients {
             Gradients::Host(gradients) => self.update_on_host(values, gradients, watched),
             Gradients::Device(gradients) => self.update_on_device(values, gradients, watched),
         }
+        watched
     }
 
     fn update_on_host(&mut self, values: &Values, mut gradients: Vec<Vec<f32>>, watched: bool) {

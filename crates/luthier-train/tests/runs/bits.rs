@@ -129,6 +129,19 @@ fn a_run_gives_the_same_bits_beside_others() {
 }
 
 #[test]
+fn what_others_left_in_the_memory_of_a_thread_changes_nothing() {
+    let fresh = |name: &'static str| thread::spawn(move || trace(long(name))).join().expect("no panic");
+    let first: Vec<_> = LONG.into_iter().map(fresh).collect();
+    thread::scope(|scope| {
+        let one_after_the_other = || LONG.map(|name| trace(long(name)));
+        let again = scope.spawn(move || [one_after_the_other(), one_after_the_other()]).join();
+        for traces in again.expect("no panic") {
+            assert!(traces.iter().eq(&first), "a run depends on those before it");
+        }
+    });
+}
+
+#[test]
 fn one_thread_and_two_give_the_same_bits() {
     // Wide enough for matrix products and convolutions to be divided among threads.
     const WIDE: &str = r#"

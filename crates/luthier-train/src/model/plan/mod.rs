@@ -124,11 +124,15 @@ impl Plan {
         node::forward(&mut self.nodes, &mut forward, inputs)
     }
 
-    /// Goes backward from the gradient by the outputs of the last forward pass, which was on `inputs`.
-    pub(crate) fn backward(&mut self, inputs: &[f32], batch: usize, by_outputs: &[f32]) {
+    /// So many numbers of any value, for [`Plan::backward`].
+    pub(crate) fn memory(&mut self, len: usize) -> Vec<f32> {
+        self.buffers.take(len)
+    }
+
+    /// Goes backward from the gradient by the outputs of the last forward pass, which was on `inputs`. Its memory
+    /// is the plan's from then on.
+    pub(crate) fn backward(&mut self, inputs: &[f32], batch: usize, gradient: Vec<f32>) {
         let inputs = image::channels_last_again(inputs, self.input, &self.images);
-        let mut gradient = self.buffers.take(by_outputs.len());
-        gradient.copy_from_slice(by_outputs);
         let mut backward = Backward {
             batch,
             steps: &self.steps,

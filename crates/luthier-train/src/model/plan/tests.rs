@@ -118,7 +118,7 @@ fn by_plan(network: &Network, inputs: &[f32], batch: usize, training: bool) -> C
     let mut rng = Streams::new(7).at(Purpose::Dropout, 3);
     let mut pass = if training { Pass::training(&mut rng, 1.0) } else { Pass::evaluation() };
     let outputs = plan.forward(inputs, batch, &mut pass, &mut running).to_vec();
-    plan.backward(inputs, batch, &by_outputs(outputs.len()));
+    plan.backward(inputs, batch, by_outputs(outputs.len()));
     Came { outputs, gradients: plan.take_gradients(), running }
 }
 
@@ -212,7 +212,7 @@ fn threads_change_no_bit_and_buffers_carry_nothing_over() {
                 let mut rng = Streams::new(7).at(Purpose::Dropout, 3);
                 let mut pass = Pass::training(&mut rng, 1.0);
                 let outputs = plan.forward(&inputs, batch, &mut pass, &mut Vec::new()).to_vec();
-                plan.backward(&inputs, batch, &by_outputs(outputs.len()));
+                plan.backward(&inputs, batch, by_outputs(outputs.len()));
                 let gradients = plan.take_gradients();
                 plan.give(gradients.clone());
                 (outputs, gradients)
