@@ -33,6 +33,17 @@ impl Artifacts {
         Self { root }
     }
 
+    /// The folder `root`.
+    pub(crate) fn inside(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Makes the folder where it is missing.
+    pub(crate) fn create(&self) -> Result<(), StorageError> {
+        create_folder(&self.root)
+            .map_err(|e| errors::io("cannot make the folder of artifacts", &self.root, e))
+    }
+
     /// The folder of one study.
     pub(crate) fn folder(&self, study: StudyId) -> PathBuf {
         self.root.join(study.0.to_string())

@@ -9,9 +9,12 @@
 #![allow(clippy::doc_markdown, reason = "SQLite and PostgreSQL are names")]
 
 mod artifacts;
+mod bucket;
 mod chain;
 mod clock;
 mod errors;
+mod files;
+mod identity;
 mod location;
 pub mod optuna;
 mod postgres;

@@ -1,9 +1,9 @@
 //! The storage in an SQLite file.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::{fs, io};
 
 use luthier_core::{
     Event, Presence, Recorded, Revision, SessionId, Storage, StorageError, Study, StudyDefinition, StudyId,
@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 
 use crate::artifacts::Artifacts;
 use crate::clock::now_ms;
+use crate::identity::Identity;
 use crate::{chain, errors, presence, schema};
 
 /// Studies in one SQLite file, their artifacts in a folder beside it (`luthier.files` for
@@ -377,43 +378,4 @@ impl SqliteStorage {
     fn unwritable(&self, source: serde_json::Error) -> StorageError {
         errors::unwritable(&self.path.display().to_string(), source)
     }
-}
-
-/// Which file was opened, beyond its name. A database whose file is deleted or replaced goes on
-/// writing into the old one, which nobody can open any more.
-struct Identity {
-    file: PathBuf,
-    #[cfg(unix)]
-    inode: (u64, u64),
-}
-
-impl Identity {
-    fn of(file: &Path) -> io::Result<Self> {
-        Ok(Self {
-            #[cfg(unix)]
-            inode: inode(file)?,
-            file: file.to_owned(),
-        })
-    }
-
-    /// Whether it is still the same.
-    fn check(&self, shown: &Path) -> Result<(), StorageError> {
-        #[cfg(unix)]
-        let same = inode(&self.file).is_ok_and(|inode| inode == self.inode);
-        #[cfg(not(unix))]
-        let same = self.file.exists();
-        if same {
-            return Ok(());
-        }
-        let what =
-            "the file was deleted, moved or replaced while it was in use; put it back, and start again";
-        Err(errors::unusable(shown, what))
-    }
-}
-
-#[cfg(unix)]
-fn inode(file: &Path) -> io::Result<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    let found = fs::metadata(file)?;
-    Ok((found.dev(), found.ino()))
 }

@@ -8,6 +8,7 @@ use postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 use postgres_protocol::escape::escape_literal;
 
 use super::connection::{Failure, Server};
+use crate::chain;
 
 /// The rows of each statement of a message.
 pub(super) fn answers(client: &mut Client, message: &str) -> Result<Vec<Vec<SimpleQueryRow>>, Failure> {
@@ -41,33 +42,58 @@ pub(super) fn read(
     study: StudyId,
     after: Revision,
 ) -> Result<Vec<Recorded>, Failure> {
-    let answers = answers(
-        client,
-        &format!(
-            "{before} {}; SELECT revision, at_ms, event FROM events WHERE study = {} AND revision > {} ORDER BY revision",
-            is_there(study),
-            study.0,
-            i64::try_from(after).unwrap_or(i64::MAX)
-        ),
-    )?;
+    let message = format!(
+        "{before} {}; SELECT revision, at_ms, events FROM appends WHERE study = {} AND revision > {} ORDER BY revision",
+        is_there(study),
+        study.0,
+        i64::try_from(after).unwrap_or(i64::MAX)
+    );
+    let answers = answers(client, &message)?;
     let [.., there, rows] = &answers[..] else {
-        return Err(damaged(server, study, "was not answered").into());
+        return Err(damaged(server, study, "the server did not answer").into());
     };
     if there.is_empty() {
         return Err(StorageError::NoSuchStudy(study).into());
     }
-    let mut recorded = Vec::with_capacity(rows.len());
-    for (row, expected) in rows.iter().zip(after + 1..) {
-        let revision: Revision = number(row, 0).unwrap_or_default();
-        if revision != expected {
-            let what = format!("expected event {expected}, found event {revision}");
-            return Err(damaged(server, study, &what).into());
+    let mut recorded: Vec<Recorded> = Vec::with_capacity(16 * rows.len());
+    for row in rows {
+        let (last, at_ms) = (number(row, 0).unwrap_or_default(), number(row, 1).unwrap_or_default());
+        let texts = row.get(2).unwrap_or_default();
+        let first = first_of(last, texts);
+        for (text, revision) in texts.split('\n').zip(first..).filter(|(_, revision)| *revision > after) {
+            let expected = recorded.last().map_or(after, |last| last.revision) + 1;
+            if revision != expected {
+                let what = format!("expected event {expected}, found event {revision}");
+                return Err(damaged(server, study, &what).into());
+            }
+            let event = serde_json::from_str(text).map_err(|error| {
+                damaged(server, study, &format!("event {revision} cannot be read ({error})"))
+            })?;
+            recorded.push(Recorded { revision, at_ms, event });
         }
-        let event = serde_json::from_str(row.get(2).unwrap_or_default())
-            .map_err(|error| damaged(server, study, &format!("event {revision} cannot be read ({error})")))?;
-        recorded.push(Recorded { revision, at_ms: number(row, 1).unwrap_or_default(), event });
     }
     Ok(recorded)
+}
+
+/// The revision of the first of the events in `texts`, of which the last has this one.
+fn first_of(last: Revision, texts: &str) -> Revision {
+    (last + 1).saturating_sub(texts.split('\n').count() as Revision)
+}
+
+/// The first event that is not as it was stored.
+pub(super) fn altered(client: &mut Client, study: StudyId) -> Result<Option<Revision>, Failure> {
+    let row = client.query_opt("SELECT definition FROM studies WHERE id = $1", &[&study.0])?;
+    let mut check = chain::Check::new(row.ok_or(StorageError::NoSuchStudy(study))?.get(0));
+    let appends = "SELECT revision, at_ms, events, digests FROM appends WHERE study = $1 ORDER BY revision";
+    for row in client.query(appends, &[&study.0])? {
+        let (last, at_ms, texts, digests): (i64, i64, &str, &[u8]) =
+            (row.get(0), row.get(1), row.get(2), row.get(3));
+        let mut digests = digests.chunks(size_of::<chain::Digest>());
+        for (text, revision) in texts.split('\n').zip(first_of(last as Revision, texts)..) {
+            check.event(revision as i64, at_ms, text, digests.next().unwrap_or_default());
+        }
+    }
+    Ok(check.altered)
 }
 
 fn damaged(server: &Server, study: StudyId, what: &str) -> StorageError {
@@ -89,13 +115,14 @@ impl Append {
             let text = serde_json::to_string(event)?;
             // One that could not be read back would make the whole study unreadable.
             serde_json::from_str::<Event>(&text)?;
-            texts.push(escape_literal(&text));
+            texts.push(text);
         }
         let call = format!(
-            "SELECT reached, at_ms FROM luthier_append({}, {after}, {}, ARRAY[{}]::text[])",
+            "SELECT reached, at_ms FROM luthier_append({}, {after}, {}, {})",
             study.0,
             token(),
-            texts.join(",")
+            // JSON has no line breaks in it.
+            escape_literal(&texts.join("\n"))
         );
         Ok(Self { study, after, call })
     }
@@ -129,7 +156,7 @@ impl Append {
     }
 }
 
-fn token() -> i64 {
+pub(super) fn token() -> i64 {
     use std::hash::{BuildHasher, RandomState};
     // Keyed at random; nothing that is computed depends on it.
     RandomState::new().hash_one(std::process::id()) as i64

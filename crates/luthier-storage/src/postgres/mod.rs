@@ -2,6 +2,7 @@
 
 mod connection;
 mod events;
+mod place;
 mod presence;
 mod schema;
 mod turn;
@@ -18,7 +19,8 @@ use luthier_core::{
 use postgres::{Client, GenericClient, Row};
 
 use crate::artifacts::check_name;
-use crate::{chain, errors};
+use crate::errors;
+use crate::files::Files;
 use connection::{Failure, Server};
 
 /// Studies in a PostgreSQL database, their artifacts in a table of it.
@@ -29,6 +31,8 @@ pub struct PostgresStorage {
     server: Arc<Server>,
     /// For how long a session counts as alive that is not heard of.
     lease: Duration,
+    /// Where artifacts are kept, if not in the table.
+    files: Option<Files>,
 }
 
 /// The lease, unless the address gives one: long enough for a server that is restarted.
@@ -40,17 +44,15 @@ const NOW_MS: &str = "(extract(epoch from clock_timestamp()) * 1000)::bigint";
 impl PostgresStorage {
     /// Connects to the database at `url` (`postgres://USER@HOST:PORT/DATABASE`) and creates the tables where
     /// they are missing. With `?lease=SECONDS` behind it (15 unless set, at least 1), trials of a process that is
-    /// not heard of go on elsewhere after that time.
+    /// not heard of go on elsewhere after that time. With `?files=s3://BUCKET/PREFIX` or `?files=/FOLDER` artifacts are
+    /// kept there; the database remembers it, so that once is enough.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] where `url` makes no sense, the server cannot be reached, or the tables are those of
-    /// another version.
+    /// [`StorageError`] where `url` makes no sense, the server cannot be reached, the tables are those of
+    /// another version, or the place of the artifacts cannot be used or is another one than before.
     pub fn open(url: &str) -> Result<Self, StorageError> {
-        let (url, lease) = split_lease(url)?;
-        let server = Arc::new(Server::new(&url)?);
-        server.first("cannot prepare the tables", |client| schema::migrate(client, server.place()))?;
-        Ok(Self { server, lease })
+        Self::connect(url, "cannot prepare the tables", schema::migrate)
     }
 
     /// Connects to the database at `url`, which has to have the tables.
@@ -59,10 +61,19 @@ impl PostgresStorage {
     ///
     /// As [`PostgresStorage::open`], and where there are no tables.
     pub fn open_existing(url: &str) -> Result<Self, StorageError> {
-        let (url, lease) = split_lease(url)?;
+        Self::connect(url, "cannot read the tables", schema::check)
+    }
+
+    fn connect(
+        url: &str,
+        what: &str,
+        mut prepare: impl FnMut(&mut Client, &str) -> Result<(), Failure>,
+    ) -> Result<Self, StorageError> {
+        let (url, options) = Options::split(url)?;
         let server = Arc::new(Server::new(&url)?);
-        server.first("cannot read the tables", |client| schema::check(client, server.place()))?;
-        Ok(Self { server, lease })
+        server.first(what, |client| prepare(client, server.place()))?;
+        let files = place::settle(&server, options.files.as_deref())?;
+        Ok(Self { server, lease: options.lease, files })
     }
 
     fn parse_study(&self, row: &Row) -> Result<Study, Failure> {
@@ -98,23 +109,34 @@ impl Server {
     }
 }
 
-/// An address without what is said of the lease in it, and the lease.
-fn split_lease(url: &str) -> Result<(String, Duration), StorageError> {
-    let Some((address, options)) = url.split_once('?') else { return Ok((url.to_owned(), LEASE)) };
-    let (lease, rest): (Vec<&str>, Vec<&str>) =
-        options.split('&').partition(|part| part.starts_with("lease="));
-    let lease = match lease.first().map(|lease| &lease["lease=".len()..]) {
-        None => LEASE,
-        Some(text) => {
-            let seconds = text.parse().ok().filter(|seconds| (1.0..1e6).contains(seconds));
-            Duration::from_secs_f64(seconds.ok_or_else(|| StorageError::Corrupt {
-                place: "postgres://…".to_owned(),
-                what: format!("expected lease=SECONDS, at least 1, found lease={text}"),
-            })?)
+/// What an address says to Luthier, and not to the server.
+struct Options {
+    lease: Duration,
+    files: Option<String>,
+}
+
+impl Options {
+    /// Takes them out of an address.
+    fn split(url: &str) -> Result<(String, Self), StorageError> {
+        let mut options = Self { lease: LEASE, files: None };
+        let Some((address, query)) = url.split_once('?') else { return Ok((url.to_owned(), options)) };
+        let mut rest = Vec::new();
+        for part in query.split('&') {
+            if let Some(text) = part.strip_prefix("lease=") {
+                let seconds = text.parse().ok().filter(|seconds| (1.0..1e6).contains(seconds));
+                options.lease = Duration::from_secs_f64(seconds.ok_or_else(|| StorageError::Corrupt {
+                    place: "postgres://…".to_owned(),
+                    what: format!("expected lease=SECONDS, at least 1, found lease={text}"),
+                })?);
+            } else if let Some(place) = part.strip_prefix("files=") {
+                options.files = Some(place.to_owned());
+            } else {
+                rest.push(part);
+            }
         }
-    };
-    let query = if rest.is_empty() { String::new() } else { format!("?{}", rest.join("&")) };
-    Ok((format!("{address}{query}"), lease))
+        let query = if rest.is_empty() { String::new() } else { format!("?{}", rest.join("&")) };
+        Ok((format!("{address}{query}"), options))
+    }
 }
 
 const STUDIES: &str = "SELECT id, created_ms, definition FROM studies";
@@ -171,7 +193,8 @@ impl Storage for PostgresStorage {
                 0 => Err(StorageError::NoSuchStudy(study).into()),
                 _ => Ok(()),
             }
-        })
+        })?;
+        self.files.as_ref().map_or(Ok(()), |files| files.discard(study))
     }
 
     fn turn(
@@ -207,21 +230,17 @@ impl Storage for PostgresStorage {
     }
 
     fn altered(&self, study: StudyId) -> Result<Option<Revision>, StorageError> {
-        self.server.call("cannot read the study", |client| {
-            let row = client.query_opt("SELECT definition FROM studies WHERE id = $1", &[&study.0])?;
-            let mut check = chain::Check::new(row.ok_or(StorageError::NoSuchStudy(study))?.get(0));
-            let events =
-                "SELECT revision, at_ms, event, digest FROM events WHERE study = $1 ORDER BY revision";
-            for row in client.query(events, &[&study.0])? {
-                check.event(row.get(0), row.get(1), row.get(2), row.get(3));
-            }
-            Ok(check.altered)
-        })
+        self.server.call("cannot read the study", |client| events::altered(client, study))
     }
 
     fn put_artifact(&self, study: StudyId, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
         check_name(Path::new(self.server.place()), name)?;
-        self.server.call("cannot keep the artifact", |client| {
+        let what = "cannot keep the artifact";
+        if let Some(files) = &self.files {
+            self.server.call(what, |client| check_study(client, study))?;
+            return files.put(study, name, bytes);
+        }
+        self.server.call(what, |client| {
             check_study(client, study)?;
             client.execute(
                 "INSERT INTO artifacts (study, name, bytes) VALUES ($1, $2, $3)
@@ -234,6 +253,9 @@ impl Storage for PostgresStorage {
 
     fn artifact(&self, study: StudyId, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
         check_name(Path::new(self.server.place()), name)?;
+        if let Some(files) = &self.files {
+            return files.get(study, name);
+        }
         self.server.call("cannot read the artifact", |client| {
             check_study(client, study)?;
             let bytes = "SELECT bytes FROM artifacts WHERE study = $1 AND name = $2";
@@ -242,6 +264,9 @@ impl Storage for PostgresStorage {
     }
 
     fn artifacts(&self, study: StudyId) -> Result<Vec<String>, StorageError> {
+        if let Some(files) = &self.files {
+            return files.list(study);
+        }
         self.server.call("cannot list the artifacts", |client| {
             check_study(client, study)?;
             let names = "SELECT name FROM artifacts WHERE study = $1 ORDER BY name";
@@ -251,6 +276,9 @@ impl Storage for PostgresStorage {
 
     fn remove_artifact(&self, study: StudyId, name: &str) -> Result<(), StorageError> {
         check_name(Path::new(self.server.place()), name)?;
+        if let Some(files) = &self.files {
+            return files.remove(study, name);
+        }
         self.server.call("cannot remove the artifact", |client| {
             check_study(client, study)?;
             client.execute("DELETE FROM artifacts WHERE study = $1 AND name = $2", &[&study.0, &name])?;

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where something fails")]
 
+mod files;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -44,6 +46,10 @@ impl Database {
     fn url(&self) -> String {
         let (server, _) = self.server.rsplit_once('/').unwrap();
         format!("{server}/{}", self.name)
+    }
+
+    fn connect(&self) -> Client {
+        Client::connect(&self.url(), NoTls).unwrap()
     }
 
     fn open(&self) -> PostgresStorage {
@@ -184,7 +190,8 @@ fn what_was_altered_is_found() {
     storage.append(study, 3, &events[3..]).unwrap();
     assert_eq!(storage.altered(study).unwrap(), None);
     let mut client = Client::connect(&database.url(), NoTls).unwrap();
-    let alter = "UPDATE events SET event = replace(event, '\"seed\":3', '\"seed\":8') WHERE revision = 4";
+    // The second append has events 4 and 5.
+    let alter = "UPDATE appends SET events = replace(events, '\"seed\":3', '\"seed\":8') WHERE revision = 5";
     assert_eq!(client.execute(alter, &[]).unwrap(), 1);
     assert_eq!(storage.altered(study).unwrap(), Some(4));
     client.batch_execute("UPDATE studies SET definition = replace(definition, 'test', 'best')").unwrap();
