@@ -13,11 +13,11 @@ use thiserror::Error;
 
 use crate::clock::{Clock, Said};
 use crate::{
-    Attributes, Direction, Distribution, Due, FailCause, Metrics, Moment, Outcome, Params, Recorded, Report,
-    Revision, SessionId, Stop, StudyDefinition, TrialId,
+    Attributes, Direction, Distribution, Due, FailCause, Lineage, Metrics, Moment, Origin, Outcome, Params,
+    Recorded, Report, Revision, SessionId, Stop, StudyDefinition, TrialId,
 };
 
-pub use view::{FinishedTrial, Unfinished, View};
+pub use view::{FinishedTrial, Tried, Unfinished, View};
 
 /// A trial, with all that is known of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +32,8 @@ pub struct Trial {
     pub seed: u64,
     /// The step at which it is to pause, if any.
     pub until: Option<u64>,
+    /// The checkpoint of another trial that it began with, if it did.
+    pub from: Option<Lineage>,
     /// Its reports, steps rising.
     pub reports: Vec<Report>,
     /// The losses of its reports: `(step, loss)`, steps rising.
@@ -46,6 +48,8 @@ pub struct Trial {
     pub taken: u64,
     /// How often it was taken from a session that had not laid it down, since its last report.
     pub lost: u64,
+    /// Its last step when a session laid it down, with a checkpoint of that step if it can have one.
+    pub laid_down: u64,
     /// When it started, in microseconds since 1970 (UTC); unknown for some that were imported.
     pub started_us: Option<i64>,
     /// Wall-clock seconds spent on it, once it has ended.
@@ -86,6 +90,11 @@ impl Trial {
     /// How it has ended, whether that counts yet or not.
     pub fn end(&self) -> Option<&Outcome> {
         self.outcome.as_ref().or(self.ahead.end.as_ref().map(|(outcome, _)| outcome))
+    }
+
+    /// Whether a person asked for it, and not the search.
+    pub fn is_requested(&self) -> bool {
+        self.from.as_ref().is_some_and(|from| from.request.is_some())
     }
 
     /// Whether there is something to run: it has not ended, and not come to where it pauses.
@@ -143,6 +152,14 @@ pub enum HistoryError {
         /// The step that came.
         found: u64,
     },
+    /// A trial begins with a checkpoint of a step that the other trial has not reached.
+    #[error("trial {trial} begins with trial {} at step {}, which that one has not reached", .origin.trial, .origin.step)]
+    Origin {
+        /// The trial.
+        trial: TrialId,
+        /// What it is to begin with.
+        origin: Origin,
+    },
     /// Something was decided at a moment at which it was not due.
     #[error("trial {trial} was decided on at time {} in slot {}, where something else was due", .at.time, .at.slot)]
     Moment {
@@ -170,6 +187,8 @@ pub struct History {
     direction: Direction,
     revision: Revision,
     trials: Vec<Trial>,
+    /// How many of them a person asked for.
+    requested: usize,
     /// The trials that have not ended.
     open: BTreeSet<TrialId>,
     /// Those that have, in the order in which that counted.
@@ -204,6 +223,7 @@ impl History {
             direction,
             revision: 0,
             trials: Vec::new(),
+            requested: 0,
             open: BTreeSet::new(),
             ended: Vec::new(),
             best: None,
@@ -257,9 +277,11 @@ impl History {
         self.clock.as_ref()?.last()
     }
 
-    /// The trials that have something to run, the earliest by the logical clock first.
+    /// The trials that have something to run: what a person asked for, then the earliest by the logical clock.
     pub fn runnable(&self) -> Vec<TrialId> {
-        let mut running = self.clock.as_ref().map(Clock::running).unwrap_or_default();
+        let requested = self.open().filter(|trial| trial.is_requested());
+        let mut running: Vec<TrialId> = requested.map(|trial| trial.id).collect();
+        running.extend(self.clock.as_ref().map(Clock::running).unwrap_or_default());
         running.retain(|trial| self.trial(*trial).is_some_and(Trial::is_runnable));
         running
     }
@@ -287,6 +309,11 @@ impl History {
     /// All trials, by number.
     pub fn trials(&self) -> &[Trial] {
         &self.trials
+    }
+
+    /// How many configurations the search has tried: trials but for those that a person asked for.
+    pub fn configurations(&self) -> u64 {
+        (self.trials.len() - self.requested) as u64
     }
 
     /// The trial of this number.
@@ -343,7 +370,7 @@ impl History {
 
     /// What an algorithm sees.
     pub fn view(&self) -> View<'_> {
-        View { trials: &self.trials, steps: self.steps, closed: false }
+        View { trials: &self.trials, requested: self.requested, steps: self.steps, closed: false }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod config;
 mod distribution;
 mod event;
 mod history;
+mod lineage;
 mod objective;
 mod random;
 mod search;
@@ -27,7 +28,8 @@ mod value;
 pub use clock::{Due, Moment};
 pub use distribution::{Distribution, DistributionError};
 pub use event::{Event, Recorded, Revision, SessionId, Stop};
-pub use history::{FinishedTrial, History, HistoryError, SessionRecord, Trial, Unfinished, View};
+pub use history::{FinishedTrial, History, HistoryError, SessionRecord, Trial, Tried, Unfinished, View};
+pub use lineage::{Lineage, Origin, Request};
 pub use objective::{Abilities, Decision, Evaluation, Objective, ObjectiveError, TrialHandle};
 pub use random::{Purpose, Rng, Streams, fingerprint, trial_seed};
 pub use search::{

@@ -16,8 +16,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod population;
 pub mod pruner;
 mod registry;
 pub mod sampler;
 
-pub use registry::{Entry, PRUNERS, SAMPLERS, pruner, sampler};
+pub use population::{Explore, Pbt};
+pub use registry::{Entry, POPULATIONS, PRUNERS, SAMPLERS, population, pruner, sampler, sampler_names};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use luthier_core::{Pruner, Sampler};
 
+use crate::Pbt;
 use crate::pruner::{Asha, NoPruner, Percentile};
 use crate::sampler::{Auto, Gp, Grid, Halton, Random, Sobol, Tpe};
 
@@ -68,6 +69,16 @@ pub const SAMPLERS: &[Entry<dyn Sampler>] = &[
     },
 ];
 
+/// Every population based search. It is named in the place of a sampler, and takes no pruner: it decides itself who goes on.
+pub const POPULATIONS: &[(&str, &str, fn() -> Pbt)] = &[
+    (
+        "pbt",
+        "trains a population; the last go on from the first ones' checkpoints, with values perturbed (population based training)",
+        Pbt::pbt,
+    ),
+    ("pb2", "the same with values that a Gaussian process chooses (population based bandits)", Pbt::pb2),
+];
+
 /// Every pruner.
 pub const PRUNERS: &[Entry<dyn Pruner>] = &[
     Entry { name: "none", about: "every trial runs to its end", create: || Box::new(NoPruner) },
@@ -91,6 +102,16 @@ pub const PRUNERS: &[Entry<dyn Pruner>] = &[
 /// The sampler of this name (one of [`SAMPLERS`]) with its default settings.
 pub fn sampler(name: &str) -> Option<Box<dyn Sampler>> {
     find(SAMPLERS, name)
+}
+
+/// The population based search of this name (one of [`POPULATIONS`]) with its default settings.
+pub fn population(name: &str) -> Option<Pbt> {
+    POPULATIONS.iter().find(|entry| entry.0 == name).map(|entry| entry.2())
+}
+
+/// All that may be named as a sampler.
+pub fn sampler_names() -> Vec<&'static str> {
+    SAMPLERS.iter().map(|entry| entry.name).chain(POPULATIONS.iter().map(|entry| entry.0)).collect()
 }
 
 /// The pruner of this name (one of [`PRUNERS`]) with its default settings.

@@ -30,6 +30,15 @@ pub enum StudyError {
         /// The names that there are.
         known: String,
     },
+    /// A population pauses trials and forks them.
+    #[error(
+        "the sampler {name:?} pauses trials and forks them, which code between `ask` and `tell` cannot; take a study file, \
+         or `luthier::runner::Session` with an objective that can"
+    )]
+    Population {
+        /// The sampler.
+        name: String,
+    },
     /// The storage.
     #[error(transparent)]
     Storage(#[from] luthier_core::StorageError),
@@ -147,6 +156,9 @@ impl StudyBuilder {
             name: name.to_owned(),
             known: known.join(", "),
         };
+        if luthier_search::population(&self.sampler).is_some() {
+            return Err(StudyError::Population { name: self.sampler });
+        }
         let sampler = luthier_search::sampler(&self.sampler).ok_or_else(|| {
             unknown(
                 "sampler",
@@ -278,7 +290,7 @@ impl Study {
     /// If it cannot be stored.
     pub fn ask(&self) -> Result<Trial<'_>, StudyError> {
         let id = self.ledger().turn(|ledger| {
-            let id = ledger.start(Params::new(), None, None)?;
+            let id = ledger.start(Params::new(), None, None, None)?;
             ledger.take(id)?;
             Ok::<_, StudyError>(id)
         })?;

@@ -1,12 +1,14 @@
 //! What an algorithm sees of a history.
 
 use super::Trial;
-use crate::{Distribution, Outcome, Params, Stop, TrialId};
+use crate::{Distribution, Origin, Outcome, Params, Stop, TrialId};
 
 /// What an algorithm sees of a study: trials by number, with losses to be minimised.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     pub(super) trials: &'a [Trial],
+    /// How many of them are not shown: those that a person asked for.
+    pub(super) requested: usize,
     pub(super) steps: Option<u64>,
     pub(super) closed: bool,
 }
@@ -14,12 +16,17 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// Number of trials, of every state.
     pub fn len(&self) -> usize {
-        self.trials.len()
+        self.trials.len() - self.requested
     }
 
     /// Whether there is no trial yet.
     pub fn is_empty(&self) -> bool {
-        self.trials.is_empty()
+        self.len() == 0
+    }
+
+    /// All trials that the search has asked for, by number and whatever their state.
+    pub fn tried(&self) -> impl Iterator<Item = Tried<'a>> + use<'a> {
+        self.trials.iter().filter(|trial| !trial.is_requested()).map(|trial| Tried { trial })
     }
 
     /// The reports of a trial that runs its whole length, where that is known and the same for all.
@@ -40,18 +47,57 @@ impl<'a> View<'a> {
 
     /// The trials that have ended, by number.
     pub fn finished(&self) -> impl Iterator<Item = FinishedTrial<'a>> + use<'a> {
-        self.trials.iter().filter_map(|trial| Some(FinishedTrial { trial, outcome: trial.outcome.as_ref()? }))
+        self.tried()
+            .filter_map(|Tried { trial }| Some(FinishedTrial { trial, outcome: trial.outcome.as_ref()? }))
     }
 
     /// The trials that have not ended, by number: running ones and paused ones.
     pub fn unfinished(&self) -> impl Iterator<Item = Unfinished<'a>> + use<'a> {
-        self.trials.iter().filter(|trial| trial.outcome.is_none()).map(|trial| Unfinished { trial })
+        self.tried().filter(|tried| !tried.has_ended()).map(|Tried { trial }| Unfinished { trial })
     }
 
     /// The unfinished trial of this number.
     pub fn get_unfinished(&self, id: TrialId) -> Option<Unfinished<'a>> {
         let trial = self.trials.get(id.0 as usize)?;
-        trial.outcome.is_none().then_some(Unfinished { trial })
+        (trial.outcome.is_none() && !trial.is_requested()).then_some(Unfinished { trial })
+    }
+}
+
+/// A trial, whatever its state.
+#[derive(Debug, Clone, Copy)]
+pub struct Tried<'a> {
+    trial: &'a Trial,
+}
+
+impl<'a> Tried<'a> {
+    /// Its number.
+    pub fn id(&self) -> TrialId {
+        self.trial.id
+    }
+
+    /// Its parameters.
+    pub fn params(&self) -> &'a Params {
+        &self.trial.params
+    }
+
+    /// The checkpoint of another trial that it began with, if it did.
+    pub fn origin(&self) -> Option<Origin> {
+        self.trial.from.as_ref().map(|from| from.origin)
+    }
+
+    /// The losses of its own reports: `(step, loss)`, steps rising. They may be NaN.
+    pub fn losses(&self) -> &'a [(u64, f64)] {
+        &self.trial.losses
+    }
+
+    /// Whether it has ended, in whatever way.
+    pub fn has_ended(&self) -> bool {
+        self.trial.outcome.is_some()
+    }
+
+    /// Whether the search has paused it.
+    pub fn is_paused(&self) -> bool {
+        !self.has_ended() && self.trial.paused == Some(Stop::Search)
     }
 }
 

@@ -21,7 +21,7 @@ fn mixed_history(space: &Space, trials: u64) -> Vec<Recorded> {
         let trial = TrialId(n);
         let params = space.sample(&mut streams.at(Purpose::Sampler, n));
         let value = loss(&params);
-        events.push(Event::TrialStarted { trial, params, seed: n, until: None, at: None });
+        events.push(Event::TrialStarted { trial, params, seed: n, until: None, at: None, from: None });
         for step in 1..=3 {
             let value = if n % 11 == 4 { f64::NAN } else { value + 1.0 / step as f64 };
             events
@@ -128,7 +128,7 @@ fn unusual_history(space: &Space, trials: u64, end: &str) -> Vec<Recorded> {
     for n in 0..trials {
         let trial = TrialId(n);
         let params = space.sample(&mut streams.at(Purpose::Sampler, n));
-        events.push(Event::TrialStarted { trial, params, seed: n, until: None, at: None });
+        events.push(Event::TrialStarted { trial, params, seed: n, until: None, at: None, from: None });
         let outcome = match end {
             "failed" => Outcome::Failed { cause: FailCause::NotFinite },
             "infeasible" => Outcome::Infeasible { reason: "no room".into() },
@@ -182,7 +182,14 @@ pub fn pruner_contract(pruner: &dyn Pruner) {
 
     // The only trial there is, is never stopped.
     let alone = record([
-        Event::TrialStarted { trial: TrialId(0), params: Params::new(), seed: 0, until: None, at: None },
+        Event::TrialStarted {
+            trial: TrialId(0),
+            params: Params::new(),
+            seed: 0,
+            until: None,
+            at: None,
+            from: None,
+        },
         Event::Reported {
             trial: TrialId(0),
             report: Report { step: 1, value: 1e9, metrics: Metrics::default() },

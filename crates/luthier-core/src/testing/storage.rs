@@ -30,7 +30,7 @@ fn events() -> Vec<Event> {
     params.insert("bias".into(), Value::Bool(true));
     let report = |step, value| Report { step, value, metrics: Metrics::from_iter([("val_loss", f64::NAN)]) };
     vec![
-        Event::TrialStarted { trial, params, seed: 7, until: Some(3), at: None },
+        Event::TrialStarted { trial, params, seed: 7, until: Some(3), at: None, from: None },
         Event::Reported { trial, report: report(1, f64::NEG_INFINITY) },
         Event::Reported { trial, report: report(2, 1.0 / 3.0) },
         Event::TrialFinished {
@@ -79,7 +79,14 @@ pub fn storage_contract(storage: &dyn Storage) {
     let late = storage.append(
         a.id,
         3,
-        &[Event::TrialStarted { trial: TrialId(1), params: Params::new(), seed: 0, until: None, at: None }],
+        &[Event::TrialStarted {
+            trial: TrialId(1),
+            params: Params::new(),
+            seed: 0,
+            until: None,
+            at: None,
+            from: None,
+        }],
     );
     assert!(matches!(late, Err(StorageError::Conflict { expected: 3, found: 4 })), "{late:?}");
     assert_eq!(storage.read(a.id, 0).unwrap().len(), 4);
@@ -142,6 +149,7 @@ pub fn storage_contract(storage: &dyn Storage) {
                         seed: at,
                         until: None,
                         at: None,
+                        from: None,
                     };
                     match storage.append(b.id, at, &[event]) {
                         Ok(_) => landed += 1,

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::{MutexGuard, PoisonError};
+use std::time::Instant;
 
 use luthier_core::{Event, SessionId, StorageError, Trial, TrialId};
 
+use super::worker::LOOK_EVERY;
 use super::{Aftermath, RunError, Shared};
+use crate::origin::origin_of_name;
 use crate::{Ledger, checkpoint_name, model_name};
 
 impl Shared<'_> {
@@ -47,7 +50,9 @@ impl Shared<'_> {
             // Who let it count tidies up after it.
             if place >= ledger.ended_before_turn() {
                 aftermath.beaten.push(*id);
-                self.discard(trial, &checkpoint_name(*id), ledger.session())?;
+                if history.best().is_none_or(|best| best.id != *id) {
+                    self.discard(trial, &checkpoint_name(*id), ledger.session())?;
+                }
             }
         }
         // A history that was read again may not have counted as far yet.
@@ -58,9 +63,17 @@ impl Shared<'_> {
             aftermath.beaten.extend(before);
         }
         aftermath.beaten.retain(|trial| Some(*trial) != best);
+        let clears = self.search.forks() && aftermath.cleared.elapsed() > LOOK_EVERY;
+        if clears {
+            aftermath.cleared = Instant::now();
+        }
         drop(aftermath);
+        if clears {
+            self.clear_origins(ledger)?;
+        }
         for trial in beaten.into_iter().filter(|id| Some(*id) != best).filter_map(|id| history.trial(id)) {
             self.discard(trial, &model_name(trial.id), ledger.session())?;
+            self.discard(trial, &checkpoint_name(trial.id), ledger.session())?;
         }
         Ok(())
     }
@@ -108,6 +121,24 @@ impl Shared<'_> {
         Ok(())
     }
 
+    /// Removes checkpoints that no trial will begin with any more.
+    pub(super) fn clear_origins(&self, ledger: &Ledger) -> Result<(), StorageError> {
+        let (storage, study) = self.place();
+        let history = ledger.history();
+        for name in storage.artifacts(study)? {
+            let Some(origin) = origin_of_name(&name) else { continue };
+            // One that has been laid down goes on from its own.
+            let begins = |trial: &Trial| {
+                trial.laid_down <= origin.step
+                    && trial.from.as_ref().is_some_and(|from| from.origin == origin)
+            };
+            if !history.open().any(begins) && !self.search.may_fork(&history.view(), origin) {
+                storage.remove_artifact(study, &name)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what a crash may have left: checkpoints of ended trials, models of trials that did not win.
     pub(super) fn tidy(&self) -> Result<(), RunError> {
         let (storage, study) = self.place();
@@ -115,6 +146,7 @@ impl Shared<'_> {
         let names: BTreeSet<String> = storage.artifacts(study)?.into_iter().collect();
         let mut ledger = self.lock();
         ledger.catch_up()?;
+        self.clear_origins(&ledger)?;
         let history = ledger.history();
         let best = history.best().map(|best| best.id);
         for trial in history.ended() {
@@ -123,7 +155,7 @@ impl Shared<'_> {
                 storage.remove_artifact(study, &model)?;
             }
             let checkpoint = checkpoint_name(*trial);
-            if names.contains(&checkpoint) {
+            if Some(*trial) != best && names.contains(&checkpoint) {
                 storage.remove_artifact(study, &checkpoint)?;
             }
         }
@@ -139,5 +171,6 @@ pub(super) fn begun(trial: &Trial) -> Event {
         seed: trial.seed,
         until: trial.until,
         at: None,
+        from: trial.from.clone(),
     }
 }

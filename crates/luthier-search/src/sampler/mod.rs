@@ -9,6 +9,8 @@ mod random;
 mod sobol;
 mod tpe;
 
+pub(crate) use gp::linear;
+
 pub use auto::Auto;
 pub use gp::Gp;
 pub use grid::Grid;

@@ -164,7 +164,7 @@ pub(crate) fn best_loss(problem: &Problem, sampler: &dyn Sampler, seed: u64, tri
             sampler.propose(&history.view(), &problem.space, &mut streams.at(Purpose::Sampler, n)).unwrap();
         assert!(problem.space.contains(&params), "{params:?}");
         let value = (problem.loss)(&params);
-        let started = Event::TrialStarted { trial, params, seed: n, until: None, at: None };
+        let started = Event::TrialStarted { trial, params, seed: n, until: None, at: None, from: None };
         let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
         for event in [started, Event::TrialFinished { trial, outcome, seconds: 0.0 }] {
             let revision = history.revision() + 1;

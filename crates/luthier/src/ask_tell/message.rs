@@ -19,6 +19,19 @@ pub(super) struct Start {
     pub(super) seed: u64,
     pub(super) sampler: Option<String>,
     pub(super) pruner: Option<String>,
+    /// Of the samplers "pbt" and "pb2".
+    pub(super) population: Option<Population>,
+}
+
+/// A population: what is left out is as in a study file.
+#[derive(Debug, Deserialize)]
+pub(super) struct Population {
+    pub(super) size: Option<u64>,
+    pub(super) interval: Option<u64>,
+    pub(super) quantile: Option<f64>,
+    /// Parameters that stay as they are while a trial runs.
+    #[serde(default)]
+    pub(super) inherit: Vec<String>,
 }
 
 /// What is to be optimised.

@@ -1,7 +1,7 @@
 //! `luthier trials`: what a study has tried.
 
 use clap::Args;
-use luthier_core::{Metrics, Params, Trial, TrialId};
+use luthier_core::{Lineage, Metrics, Params, Trial, TrialId};
 use serde::Serialize;
 
 use super::output::{number, print, print_json, seconds, table, table_text, value};
@@ -23,6 +23,8 @@ struct Row<'a> {
     seconds: Option<f64>,
     seed: u64,
     params: &'a Params,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a Lineage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +51,11 @@ pub(crate) fn run(args: &TrialsArgs) -> Result<(), Failure> {
             row.epochs.to_string(),
             row.seconds.map(seconds).unwrap_or_default(),
             params.join(" "),
-            row.note.clone().unwrap_or_default(),
+            [row.from.map(ToString::to_string), row.note.clone()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("; "),
         ]);
     }
     print(&table_text(&table))
@@ -65,6 +71,7 @@ fn row(trial: &Trial) -> Row<'_> {
         seconds: trial.seconds,
         seed: trial.seed,
         params: &trial.params,
+        from: trial.from.as_ref(),
         note: trial.note(),
         test: trial.tested.as_ref(),
     }

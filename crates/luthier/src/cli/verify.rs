@@ -32,6 +32,8 @@ struct Report {
     slots: Option<u32>,
     proposals: usize,
     decisions: usize,
+    /// Trials that a person asked for, which nothing proposes again.
+    requests: usize,
     /// The winner, if it was trained again.
     trained: Option<TrialId>,
     agrees: bool,
@@ -59,6 +61,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
         slots: study.definition.slots,
         proposals: found.proposals,
         decisions: found.decisions,
+        requests: found.requests,
         trained: None,
         agrees: true,
         differences: altered.into_iter().chain(found.differences).collect(),
@@ -67,7 +70,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
         let device = device("cpu").map_err(Failure::usage)?;
         let loaded = with_progress(|progress| file.load(device, progress))?;
         let model = storage.artifact(study.id, &model_name(best.id))?;
-        let differences = repeat(loaded.as_objective(), best, model.as_deref(), &MEASURED_TIMES)?;
+        let differences = repeat(loaded.as_objective(), &history, best, model.as_deref(), &MEASURED_TIMES)?;
         report.differences.extend(differences);
         report.trained = Some(best.id);
     }
@@ -88,6 +91,10 @@ fn words(report: &Report) -> String {
         None => ", in free order".to_owned(),
     };
     text += &format!(": {} proposals and {} decisions were made again", report.proposals, report.decisions);
+    if report.requests > 0 {
+        let trials = if report.requests == 1 { "trial was" } else { "trials were" };
+        text += &format!("; {} {trials} asked for by hand", report.requests);
+    }
     if let Some(trial) = report.trained {
         text += &format!(", and trial {trial}, the winner, was trained again");
     }

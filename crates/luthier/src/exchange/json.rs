@@ -1,7 +1,7 @@
 //! A study as JSON.
 
 use indexmap::IndexMap;
-use luthier_core::{Direction, History, Metrics, Params, Report, Study, Trial, TrialId, number};
+use luthier_core::{Direction, History, Lineage, Metrics, Params, Report, Study, Trial, TrialId, number};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -26,6 +26,8 @@ struct Row<'a> {
     seconds: Option<f64>,
     cause: Option<String>,
     seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a Lineage>,
     params: &'a Params,
     #[serde(skip_serializing_if = "Option::is_none")]
     test: Option<&'a Metrics>,
@@ -63,6 +65,7 @@ fn row(trial: &Trial) -> Row<'_> {
         seconds: trial.seconds,
         cause: trial.note(),
         seed: trial.seed,
+        from: trial.from.as_ref(),
         params: &trial.params,
         test: trial.tested.as_ref(),
         reports: &trial.reports,

@@ -72,8 +72,7 @@ pub(super) fn check_names(root: &Node, problems: &mut Problems) {
         }
     };
     one_of("study", "direction", &["minimize", "maximize"]);
-    let samplers: Vec<&str> = luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect();
-    one_of("search", "sampler", &samplers);
+    one_of("search", "sampler", &luthier_search::sampler_names());
     let pruners: Vec<&str> = luthier_search::PRUNERS.iter().map(|entry| entry.name).collect();
     one_of("search", "pruner", &pruners);
     one_of("search", "order", &["ordered", "free"]);
