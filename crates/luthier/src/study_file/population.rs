@@ -87,7 +87,8 @@ pub(super) fn check(root: &Node, section: &SearchSection, template: &Template, p
         );
     }
     let varies = |name: &str| !pbt.inherited.iter().any(|inherited| inherited == name);
-    if !template.space().iter().any(|parameter| varies(&parameter.name)) {
+    // A filled-in file has no ranges at all.
+    if !template.space().is_empty() && !template.space().iter().any(|parameter| varies(&parameter.name)) {
         let found = "none: every range changes the shapes of weights, or is to stay as it is".to_owned();
         let help = "give the optimizer, a schedule, the batch size or a dropout rate a range";
         add(sampler, "search.sampler", "a parameter that can change while training", found, Some(help));
