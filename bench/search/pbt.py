@@ -78,11 +78,12 @@ def run(luthier, data, name, seed, parallel):
             tuned = tune()
             epochs, trials = epochs_of(luthier, folder)
         else:
-            asked, epochs = BUDGET // 4, 0
+            asked, epochs = 2 * MEMBERS, 0
             while epochs < BUDGET:
                 tuned = tune("--trials", str(asked))
                 epochs, trials = epochs_of(luthier, folder)
-                asked += 4
+                # Of what is left two thirds, so that it does not go far beyond.
+                asked += max(1, int((BUDGET - epochs) / 1.5 * trials / max(epochs, 1)))
         best = tuned["best"]
         # The winner of a study that was made longer may have been measured before: what `best` has is of the last one.
         shown = subprocess.run([luthier, "best", "study.toml", "--json"], cwd=folder, check=True, capture_output=True)
@@ -95,12 +96,13 @@ def main():
     parser.add_argument("--luthier", default="target/release/luthier")
     parser.add_argument("--data", required=True)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--only", choices=list(METHODS), action="append", help="leave out the others")
     parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--write", help="put the table between the marks `<!-- pbt -->` and `<!-- end -->` of this file")
     args = parser.parse_args()
     luthier = str(Path(args.luthier).resolve())
     rows = ["| search | validation | test | epochs | trials |", "| --- | --- | --- | --- | --- |"]
-    for name in METHODS:
+    for name in args.only or METHODS:
         results = [run(luthier, args.data, name, seed, args.parallel) for seed in range(args.seeds)]
         print(name, results, flush=True)
         columns = list(zip(*results))
