@@ -64,7 +64,7 @@ struct Nothing {
 
 impl Objective for Nothing {
     fn abilities(&self) -> Abilities {
-        Abilities { reports: true, pauses: false }
+        Abilities { reports: true, pauses: false, forks: false }
     }
 
     fn evaluate(&self, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {

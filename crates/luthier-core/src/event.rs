@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attributes, Distribution, Metrics, Moment, Outcome, Params, Report, TrialId, Value};
+use crate::{Attributes, Distribution, Lineage, Metrics, Moment, Outcome, Params, Report, TrialId, Value};
 
 /// The place of an event in its study, from 1. Revision 0 is the empty study.
 pub type Revision = u64;
@@ -35,6 +35,9 @@ pub enum Event {
         /// When a slot asked for it, in a study with a logical clock.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Moment>,
+        /// The checkpoint that it begins with, where it does not begin anew.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Lineage>,
     },
     /// A session took a trial in hand. What another one still says of it does not count.
     TrialTaken {

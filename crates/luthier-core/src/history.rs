@@ -14,11 +14,11 @@ use thiserror::Error;
 
 use crate::clock::{Clock, Said};
 use crate::{
-    Attributes, Criteria, Direction, Distribution, Due, Metrics, Moment, Outcome, Params, Recorded, Report,
-    Revision, SessionId, Stop, StudyDefinition, TrialId,
+    Attributes, Criteria, Direction, Distribution, Due, Lineage, Metrics, Moment, Origin, Outcome, Params,
+    Recorded, Report, Revision, SessionId, Stop, StudyDefinition, TrialId,
 };
 
-pub use view::{FinishedTrial, Unfinished, View};
+pub use view::{FinishedTrial, Tried, Unfinished, View};
 
 /// A trial, with all that is known of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Trial {
     pub seed: u64,
     /// The step at which it is to pause, if any.
     pub until: Option<u64>,
+    /// The checkpoint of another trial that it began with, if it did.
+    pub from: Option<Lineage>,
     /// Its reports, steps rising.
     pub reports: Vec<Report>,
     /// The losses of its reports: `(step, loss)`, steps rising.
@@ -47,6 +49,8 @@ pub struct Trial {
     pub taken: u64,
     /// How often it was taken from a session that had not laid it down, since its last report.
     pub lost: u64,
+    /// Its last step when a session laid it down, with a checkpoint of that step if it can have one.
+    pub laid_down: u64,
     /// When it started, in microseconds since 1970 (UTC); unknown for some that were imported.
     pub started_us: Option<i64>,
     /// Wall-clock seconds spent on it, once it has ended.
@@ -91,6 +95,11 @@ impl Trial {
     /// How it has ended, whether that counts yet or not.
     pub fn end(&self) -> Option<&Outcome> {
         self.outcome.as_ref().or(self.ahead.end.as_ref().map(|(outcome, _)| outcome))
+    }
+
+    /// Whether a person asked for it, and not the search.
+    pub fn is_requested(&self) -> bool {
+        self.from.as_ref().is_some_and(|from| from.request.is_some())
     }
 
     /// Whether there is something to run: it has not ended, and not come to where it pauses.
@@ -148,6 +157,14 @@ pub enum HistoryError {
         /// The step that came.
         found: u64,
     },
+    /// A trial begins with a checkpoint of a step that the other trial has not reached.
+    #[error("trial {trial} begins with trial {} at step {}, which that one has not reached", .origin.trial, .origin.step)]
+    Origin {
+        /// The trial.
+        trial: TrialId,
+        /// What it is to begin with.
+        origin: Origin,
+    },
     /// Something was decided at a moment at which it was not due.
     #[error("trial {trial} was decided on at time {} in slot {}, where something else was due", .at.time, .at.slot)]
     Moment {
@@ -175,6 +192,8 @@ pub struct History {
     direction: Direction,
     revision: Revision,
     trials: Vec<Trial>,
+    /// How many of them a person asked for.
+    requested: usize,
     /// The trials that have not ended.
     open: BTreeSet<TrialId>,
     /// Those that have, in the order in which that counted.
@@ -211,6 +230,7 @@ impl History {
             direction,
             revision: 0,
             trials: Vec::new(),
+            requested: 0,
             open: BTreeSet::new(),
             ended: Vec::new(),
             winners: Vec::new(),
@@ -272,9 +292,11 @@ impl History {
         self.clock.as_ref()?.last()
     }
 
-    /// The trials that have something to run, the earliest by the logical clock first.
+    /// The trials that have something to run: what a person asked for, then the earliest by the logical clock.
     pub fn runnable(&self) -> Vec<TrialId> {
-        let mut running = self.clock.as_ref().map(Clock::running).unwrap_or_default();
+        let requested = self.open().filter(|trial| trial.is_requested());
+        let mut running: Vec<TrialId> = requested.map(|trial| trial.id).collect();
+        running.extend(self.clock.as_ref().map(Clock::running).unwrap_or_default());
         running.retain(|trial| self.trial(*trial).is_some_and(Trial::is_runnable));
         running
     }
@@ -309,6 +331,11 @@ impl History {
         &self.trials
     }
 
+    /// How many configurations the search has tried: trials but for those that a person asked for.
+    pub fn configurations(&self) -> u64 {
+        (self.trials.len() - self.requested) as u64
+    }
+
     /// The trial of this number.
     pub fn trial(&self, id: TrialId) -> Option<&Trial> {
         self.trials.get(id.0 as usize)
@@ -339,6 +366,7 @@ impl History {
     pub fn view(&self) -> View<'_> {
         View {
             trials: &self.trials,
+            requested: self.requested,
             criteria: &self.criteria,
             steps: self.steps,
             limit: self.limit,

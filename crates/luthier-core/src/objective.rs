@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::{Ending, FailCause, Metrics, Params, Stop, StopReason, TrialId};
+use crate::{Ending, FailCause, Lineage, Metrics, Params, Stop, StopReason, TrialId};
 
 /// What an objective can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Abilities {
     pub reports: bool,
     /// It saves checkpoints and goes on from them, so it can pause.
     pub pauses: bool,
+    /// It can begin a trial with the checkpoint of another one, under other parameters and with other draws.
+    pub forks: bool,
 }
 
 /// The answer to a report.
@@ -101,9 +103,30 @@ pub trait TrialHandle: Send {
     /// The trial's last checkpoint, if it goes on from one.
     fn checkpoint(&mut self) -> Result<Option<Vec<u8>>, ObjectiveError>;
 
+    /// The trial that it goes on from, where it does not begin anew. [`TrialHandle::checkpoint`] comes first: without
+    /// one of its own, it begins with [`TrialHandle::inherited`].
+    fn lineage(&self) -> Option<&Lineage> {
+        None
+    }
+
+    /// The checkpoint of the other trial that it begins with.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectiveError`] if it goes on from no other trial.
+    fn inherited(&mut self) -> Result<Vec<u8>, ObjectiveError> {
+        Err(format!("trial {} goes on from no other trial", self.id()).into())
+    }
+
     /// Whether a checkpoint at this moment would be of use: it will pause, or enough time has passed
     /// since the last one that losing the work in between would hurt.
     fn wants_checkpoint(&self) -> bool;
+
+    /// Whether a checkpoint of the trial's end is of use, if it ends with this value.
+    fn wants_end(&self, value: f64) -> bool {
+        let _ = value;
+        false
+    }
 
     /// Stores a checkpoint in place of the last one.
     fn save_checkpoint(&mut self, checkpoint: Vec<u8>) -> Result<(), ObjectiveError>;

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Decision, Parameter, Params, Rng, Space, TrialId, Unfinished, Value, View};
+use crate::{Decision, Origin, Parameter, Params, Rng, Space, TrialId, Unfinished, Value, View};
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,8 @@ pub enum Next {
     New {
         /// Its parameters.
         params: Params,
+        /// The checkpoint that it begins with: of a trial at the step at which it has paused. `None` begins anew.
+        from: Option<Origin>,
         /// The step at which it pauses; `None` runs it to its end.
         until: Option<u64>,
     },
@@ -143,6 +145,19 @@ pub trait Search: Send + Sync {
     fn decides(&self) -> bool {
         true
     }
+
+    /// Whether [`Search::next`] ever begins a trial with the checkpoint of another one. Then checkpoints are kept where
+    /// trials pause.
+    fn forks(&self) -> bool {
+        false
+    }
+
+    /// Whether a trial may yet be begun with this checkpoint, by what happens from `view` on. Once it may not, it
+    /// never may again: then the checkpoint is removed.
+    fn may_fork(&self, view: &View<'_>, origin: Origin) -> bool {
+        let _ = (view, origin);
+        self.forks()
+    }
 }
 
 /// Chooses configurations.
@@ -263,7 +278,7 @@ impl Search for SamplerAndPruner {
                 if view.unfinished().any(|trial| !trial.is_paused()) { Next::Wait } else { Next::Done }
             }
             Admission::New(budget) => {
-                Next::New { params: self.propose(view, space, rng)?, until: step(budget) }
+                Next::New { params: self.propose(view, space, rng)?, from: None, until: step(budget) }
             }
             Admission::Resume(trial, budget) => Next::Resume { trial, until: step(budget) },
             Admission::Wait => Next::Wait,

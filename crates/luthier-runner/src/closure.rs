@@ -88,7 +88,7 @@ impl Run<'_> {
 
 impl<F: Fn(&mut Run<'_>) -> Result<f64, ClosureError> + Send + Sync> Objective for Closure<F> {
     fn abilities(&self) -> Abilities {
-        Abilities { reports: true, pauses: false }
+        Abilities { reports: true, pauses: false, forks: false }
     }
 
     fn evaluate(&self, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {

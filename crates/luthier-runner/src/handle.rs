@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use luthier_core::{
-    Decision, Event, Metrics, ObjectiveError, Outcome, Params, Report, Stop, StopReason, Streams, Trial,
-    TrialHandle, TrialId,
+    Decision, Event, Lineage, Metrics, ObjectiveError, Origin, Outcome, Params, Report, Stop, StopReason,
+    Streams, Trial, TrialHandle, TrialId,
 };
 
-use crate::session::Shared;
-use crate::{Ledger, checkpoint_name};
+use crate::session::{Shared, wins};
+use crate::{Ledger, checkpoint_name, origin_name};
 
 /// Work that may be lost with a process before a checkpoint is worth its writing.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
@@ -22,6 +22,11 @@ pub(crate) struct Handle<'s, 'a> {
     pub(crate) params: Params,
     pub(crate) seed: u64,
     pub(crate) until: Option<u64>,
+    pub(crate) from: Option<Lineage>,
+    /// The checkpoint of the other trial, until it is asked for.
+    pub(crate) inherited: Option<Vec<u8>>,
+    /// The last step that its objective has come to.
+    pub(crate) step: u64,
     /// The last checkpoint, or the beginning.
     pub(crate) saved: Instant,
     pub(crate) flushed: Instant,
@@ -38,6 +43,11 @@ impl Handle<'_, '_> {
             Outcome::Stopped { reason, .. } => Some(reason.clone()),
             _ => None,
         }
+    }
+
+    /// Whether it is where the search pauses it, and may fork it.
+    fn may_be_forked(&self) -> bool {
+        self.shared.search.forks() && self.until.is_some_and(|until| self.step >= until)
     }
 
     /// Makes durable what was reported.
@@ -76,6 +86,7 @@ impl TrialHandle for Handle<'_, '_> {
     }
 
     fn report(&mut self, step: u64, value: f64, metrics: Metrics) -> Result<Decision, ObjectiveError> {
+        self.step = step;
         let decides = self.shared.search.decides();
         let shared = self.shared;
         let mut ledger = shared.lock();
@@ -128,8 +139,22 @@ impl TrialHandle for Handle<'_, '_> {
             .map_err(|error| Self::failed("a checkpoint could not be read", error))
     }
 
+    fn lineage(&self) -> Option<&Lineage> {
+        self.from.as_ref()
+    }
+
+    fn inherited(&mut self) -> Result<Vec<u8>, ObjectiveError> {
+        self.inherited.take().ok_or_else(|| format!("trial {} goes on from no other trial", self.id).into())
+    }
+
     fn wants_checkpoint(&self) -> bool {
-        self.saved.elapsed() >= CHECKPOINT_EVERY
+        self.saved.elapsed() >= CHECKPOINT_EVERY || self.may_be_forked()
+    }
+
+    fn wants_end(&self, value: f64) -> bool {
+        // A person may want to lengthen or to branch the best trial.
+        let ledger = self.shared.lock();
+        value.is_finite() && wins(ledger.history().best(), value, ledger.history().direction())
     }
 
     fn save_checkpoint(&mut self, checkpoint: Vec<u8>) -> Result<(), ObjectiveError> {
@@ -140,9 +165,13 @@ impl TrialHandle for Handle<'_, '_> {
             self.store(&mut ledger)?;
         }
         drop(ledger);
-        self.shared
-            .keep(checkpoint_name(self.id), &checkpoint)
-            .map_err(|error| Self::failed("a checkpoint could not be stored", error))?;
+        let failed = |error| Self::failed("a checkpoint could not be stored", error);
+        if self.may_be_forked() {
+            let (storage, study) = self.shared.place();
+            let name = origin_name(Origin { trial: self.id, step: self.step });
+            storage.put_artifact(study, &name, &checkpoint).map_err(failed)?;
+        }
+        self.shared.keep(checkpoint_name(self.id), &checkpoint).map_err(failed)?;
         self.saved = Instant::now();
         Ok(())
     }

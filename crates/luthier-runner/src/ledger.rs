@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use luthier_core::{
-    Event, History, HistoryError, Moment, Params, Presence, Recorded, SessionId, SessionRecord, Storage,
-    StorageError, Study, TrialId, Turn, trial_seed,
+    Event, History, HistoryError, Lineage, Moment, Origin, Params, Presence, Recorded, SessionId,
+    SessionRecord, Storage, StorageError, Study, TrialId, Turn, trial_seed,
 };
 use thiserror::Error;
 
@@ -204,8 +204,23 @@ impl Ledger {
         !self.waiting.is_empty()
     }
 
-    /// Starts the next trial, in the slot that asked at the moment `at` where there is a logical clock, and returns
-    /// its number.
+    /// Starts a trial that a person asked for, and returns its number. It has no slot. One that extends another trial
+    /// has its seed.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot follow what has happened: the other trial has not reached that step.
+    pub fn start_request(&mut self, params: Params, from: Lineage) -> Result<TrialId, LedgerError> {
+        let trial = TrialId(self.history.trials().len() as u64);
+        let parent = self.history.trial(from.origin.trial).filter(|_| from.extends());
+        let seed =
+            parent.map_or_else(|| trial_seed(self.study.definition.seed, trial.0), |parent| parent.seed);
+        self.add(Event::TrialStarted { trial, params, seed, until: None, at: None, from: Some(from) })?;
+        Ok(trial)
+    }
+
+    /// Starts the next trial, with the checkpoint `from` or anew, in the slot that asked at the moment `at` where there is
+    /// a logical clock, and returns its number.
     ///
     /// # Errors
     ///
@@ -213,12 +228,14 @@ impl Ledger {
     pub fn start(
         &mut self,
         params: Params,
+        from: Option<Origin>,
         until: Option<u64>,
         at: Option<Moment>,
     ) -> Result<TrialId, LedgerError> {
         let trial = TrialId(self.history.trials().len() as u64);
         let seed = trial_seed(self.study.definition.seed, trial.0);
-        self.add(Event::TrialStarted { trial, params, seed, until, at })?;
+        let from = from.map(Lineage::from);
+        self.add(Event::TrialStarted { trial, params, seed, until, at, from })?;
         Ok(trial)
     }
 

@@ -8,6 +8,7 @@ mod closure;
 mod command;
 mod handle;
 mod ledger;
+mod origin;
 mod session;
 mod verify;
 
@@ -17,6 +18,7 @@ pub use command::{
     stdout_name, supervise_if_asked,
 };
 pub use ledger::{Ledger, LedgerError, read_history};
+pub use origin::{Remade, checkpoint_at, origin_name};
 pub use session::{Interrupt, Limits, Observer, Quiet, RunError, Session, Trials};
 pub use verify::{Verified, VerifyError, repeat, verify};
 

@@ -4,6 +4,8 @@ mod aftermath;
 mod ordered;
 mod worker;
 
+pub(crate) use worker::wins;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -57,7 +59,7 @@ impl Trials {
             Self::Unlimited => None,
             Self::All(trials) => Some(trials),
             Self::More(more) => {
-                Some(history.limit().unwrap_or(history.trials().len() as u64).saturating_add(more))
+                Some(history.limit().unwrap_or(history.configurations()).saturating_add(more))
             }
         }
     }
@@ -158,6 +160,8 @@ pub(crate) struct Shared<'a> {
     /// Artifacts that may be there, of trials that only this session has had in hand.
     kept: Mutex<BTreeSet<String>>,
     aftermath: Mutex<Aftermath>,
+    /// The one trial that is to be run, where not all are.
+    only: Option<TrialId>,
 }
 
 /// What is still to be done about trials that have ended.
@@ -171,6 +175,8 @@ struct Aftermath {
     beaten: Vec<TrialId>,
     /// When others were last looked for that are not at work any more.
     looked: Option<Instant>,
+    /// When checkpoints that nobody forks any more were last removed.
+    cleared: Instant,
 }
 
 impl Session<'_> {
@@ -181,7 +187,26 @@ impl Session<'_> {
     ///
     /// [`RunError`] where the work cannot go on. The study is intact then, and its unfinished trials go
     /// on in the next session.
-    pub fn run(self, mut ledger: Ledger) -> Result<(Stop, Ledger), RunError> {
+    pub fn run(self, ledger: Ledger) -> Result<(Stop, Ledger), RunError> {
+        self.work(ledger, None)
+    }
+
+    /// Runs one trial that a person asked for ([`Ledger::start_request`]) and nothing else, until it ends or is set aside.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::run`].
+    pub fn run_only(self, ledger: Ledger, trial: TrialId) -> Result<(Stop, Ledger), RunError> {
+        self.work(ledger, Some(trial))
+    }
+
+    fn work(self, mut ledger: Ledger, only: Option<TrialId>) -> Result<(Stop, Ledger), RunError> {
+        if self.search.forks() && !self.objective.abilities().forks {
+            let message = "it begins trials with the checkpoints of others, and the objective cannot: a training can, and a \
+                           program with `resumes = true` in [command]; a closure cannot"
+                .to_owned();
+            return Err(SearchError { message }.into());
+        }
         let place = (Arc::clone(ledger.storage()), ledger.study().id);
         let workers = self.limits.parallel.max(1);
         let session = ledger.begin(&self.record, self.limits.trials)?;
@@ -191,6 +216,7 @@ impl Session<'_> {
             winners: ledger.history().winners().to_vec(),
             beaten: Vec::new(),
             looked: None,
+            cleared: Instant::now(),
         };
         let shared = Shared {
             ledger: Mutex::new(ledger),
@@ -206,6 +232,7 @@ impl Session<'_> {
             ended: Mutex::new(None),
             kept: Mutex::new(BTreeSet::new()),
             aftermath: Mutex::new(aftermath),
+            only,
         };
         shared.tidy()?;
         let results: Vec<Result<(), RunError>> = std::thread::scope(|scope| {
@@ -223,6 +250,7 @@ impl Session<'_> {
             let at = ledger.history().last_moment();
             Ok(ledger.add(Event::SessionEnded { session, cause, at })?)
         })?;
+        shared.clear_origins(&shared.lock())?;
         let mut ledger = shared.ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
         ledger.leave();
         Ok((cause, ledger))

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 
 use luthier_core::{
-    Decision, Due, Evaluation, Event, History, HistoryError, Metrics, Moment, Next, Objective,
-    ObjectiveError, Outcome, Params, Purpose, Recorded, Search, SearchError, Space, Stop, StopReason,
+    Decision, Due, Evaluation, Event, History, HistoryError, Lineage, Metrics, Moment, Next, Objective,
+    ObjectiveError, Origin, Outcome, Params, Purpose, Recorded, Search, SearchError, Space, Stop, StopReason,
     Streams, StudyDefinition, Trial, TrialHandle, TrialId, trial_seed,
 };
 use serde::Serialize;
 use thiserror::Error;
+
+use crate::origin::{Remade, checkpoint_at};
 
 /// What was found to agree, and what was not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -18,6 +20,8 @@ pub struct Verified {
     pub proposals: usize,
     /// Reports on which it was decided again.
     pub decisions: usize,
+    /// Trials that a person asked for, of which there is nothing to propose again.
+    pub requests: usize,
     /// What is otherwise than it should be, in words.
     pub differences: Vec<String>,
 }
@@ -89,11 +93,18 @@ impl Walk<'_> {
     fn before(&mut self, event: &Event) -> Result<(), VerifyError> {
         match event {
             Event::SessionStarted { trials, .. } => self.limit = *trials,
-            Event::TrialStarted { trial, params, seed, until, at } => {
-                self.come_to(*at, true);
-                let expected = Next::New { params: params.clone(), until: *until };
-                self.compare(*trial, &expected)?;
-                if *seed != trial_seed(self.seed, trial.0) {
+            Event::TrialStarted { trial, params, seed, until, at, from } => {
+                let parent = from.as_ref().filter(|from| from.extends()).map(|from| from.origin.trial);
+                let parent = parent.and_then(|parent| self.history.trial(parent));
+                let due = parent.map_or_else(|| trial_seed(self.seed, trial.0), |parent| parent.seed);
+                if from.as_ref().is_some_and(|from| from.request.is_some()) {
+                    self.found.requests += 1;
+                } else {
+                    self.come_to(*at, true);
+                    let from = from.as_ref().map(|from| from.origin);
+                    self.compare(*trial, &Next::New { params: params.clone(), from, until: *until })?;
+                }
+                if *seed != due {
                     self.differs(format!("trial {trial} has another seed than the study gives it"));
                 }
             }
@@ -172,20 +183,20 @@ impl Walk<'_> {
 
     /// Asks the search what is next.
     fn compare(&mut self, trial: TrialId, expected: &Next) -> Result<(), VerifyError> {
-        let configurations = self.history.trials().len() as u64;
-        let full = self.limit.is_some_and(|limit| configurations >= limit);
-        let mut rng = Streams::new(self.seed).at(Purpose::Sampler, configurations);
+        let number = self.history.trials().len() as u64;
+        let full = self.limit.is_some_and(|limit| self.history.configurations() >= limit);
+        let mut rng = Streams::new(self.seed).at(Purpose::Sampler, number);
         let view = self.history.view().closing(full);
         let found = self.search.next(&view, self.space, &mut rng)?;
         self.found.proposals += usize::from(matches!(expected, Next::New { .. }));
         if found != *expected {
             let what = match found {
-                Next::New { params, .. } => format!("the search proposes {}", words(&params)),
+                Next::New { params, from, .. } => format!("the search proposes {}", words(&params, from)),
                 Next::Resume { trial, .. } => format!("the search lets trial {trial} go on"),
                 Next::Wait | Next::Done => "the search has nothing".to_owned(),
             };
             let was = match expected {
-                Next::New { params, .. } => format!("trial {trial} has {}", words(params)),
+                Next::New { params, from, .. } => format!("trial {trial} has {}", words(params, *from)),
                 _ => format!("trial {trial} went on"),
             };
             self.differs(format!("{was} where {what}"));
@@ -194,11 +205,17 @@ impl Walk<'_> {
     }
 }
 
-fn words(params: &Params) -> String {
-    params.iter().map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join(", ")
+fn words(params: &Params, from: Option<Origin>) -> String {
+    let params =
+        params.iter().map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join(", ");
+    match from {
+        Some(Origin { trial, step }) => format!("{params} from trial {trial} at step {step}"),
+        None => params,
+    }
 }
 
-/// Runs a complete trial again, and says what is otherwise than it was: reports, value, and the bytes of `model`.
+/// Runs a complete trial again, with all that it goes on from, and says what is otherwise than it was: reports, value, and
+/// the bytes of `model`.
 /// Metrics that are measured with a clock (`timed`) are left out: what they say cannot be repeated. Where the
 /// first objective, `name`, is one of them, neither values nor the step that counts are compared.
 ///
@@ -207,13 +224,22 @@ fn words(params: &Params) -> String {
 /// Those of the objective.
 pub fn repeat(
     objective: &dyn Objective,
+    history: &History,
     trial: &Trial,
     model: Option<&[u8]>,
     timed: &[&str],
     name: &str,
 ) -> Result<Vec<String>, ObjectiveError> {
     let by_clock = timed.contains(&name);
-    let mut again = Again { trial, timed, by_clock, reports: 0, differences: Vec::new() };
+    let inherited = match &trial.from {
+        None => None,
+        Some(from) => match checkpoint_at(objective, history, from.origin, &|_| Ok(None), &|| None)? {
+            Remade::Checkpoint(bytes) => Some(bytes),
+            Remade::Not(reason) => return Ok(vec![reason]),
+            Remade::SetAside => return Err("it was interrupted".to_owned().into()),
+        },
+    };
+    let mut again = Again { trial, inherited, timed, by_clock, reports: 0, differences: Vec::new() };
     let evaluation = objective.evaluate(&mut again)?;
     let Again { reports, mut differences, .. } = again;
     let id = trial.id;
@@ -244,6 +270,7 @@ pub fn repeat(
 /// A trial that is run again, beside what it was.
 struct Again<'a> {
     trial: &'a Trial,
+    inherited: Option<Vec<u8>>,
     timed: &'a [&'a str],
     /// Whether the objective is one of them.
     by_clock: bool,
@@ -294,6 +321,15 @@ impl TrialHandle for Again<'_> {
 
     fn checkpoint(&mut self) -> Result<Option<Vec<u8>>, ObjectiveError> {
         Ok(None)
+    }
+
+    fn lineage(&self) -> Option<&Lineage> {
+        self.trial.from.as_ref()
+    }
+
+    fn inherited(&mut self) -> Result<Vec<u8>, ObjectiveError> {
+        let missing = || format!("trial {} goes on from no other trial", self.trial.id);
+        self.inherited.take().ok_or_else(|| missing().into())
     }
 
     fn wants_checkpoint(&self) -> bool {

@@ -83,7 +83,7 @@ fn run(problem: &Problem, sampler: &dyn Sampler, seed: u64, trials: u64) -> (Vec
         let metrics: Metrics = losses.iter().enumerate().map(|(k, loss)| (format!("f{k}"), *loss)).collect();
         let outcome = Outcome::Complete { value: losses[0], step: Some(1), ending: Ending::Full };
         for event in [
-            Event::TrialStarted { trial, params, seed: n, until: None, at: None },
+            Event::TrialStarted { trial, params, seed: n, until: None, at: None, from: None },
             Event::Reported { trial, report: Report { step: 1, value: losses[0], metrics } },
             Event::TrialFinished { trial, outcome, seconds: 0.0 },
         ] {

@@ -40,7 +40,7 @@ fn history(problem: &Problem, sampler: &str, trials: u64, sign: f64) -> History 
         let value = sign * (problem.loss)(&params);
         let trial = TrialId(n);
         let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None };
+        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
         for event in [started, Event::TrialFinished { trial, outcome, seconds: 0.0 }] {
             let revision = history.revision() + 1;
             history.apply(&Recorded { revision, at_ms: 0, event }).unwrap();
@@ -132,7 +132,8 @@ fn renamed(history: &History, space: &Space, values: &dyn Fn(&Params) -> Vec<Val
         });
         let params =
             space.build(|parameter, _| parameter.distribution.from_unit(units.next().unwrap_or(0.5)));
-        let started = Event::TrialStarted { trial: trial.id, params, seed: 0, until: None, at: None };
+        let started =
+            Event::TrialStarted { trial: trial.id, params, seed: 0, until: None, at: None, from: None };
         let outcome = trial.outcome.clone().unwrap();
         for event in [started, Event::TrialFinished { trial: trial.id, outcome, seconds: 0.0 }] {
             let revision = found.revision() + 1;

@@ -59,7 +59,10 @@ fn main() {
                 });
                 let value = loss(&space, &params);
                 let trial = TrialId(n);
-                record(&mut history, Event::TrialStarted { trial, params, seed: 0, until: None, at: None });
+                record(
+                    &mut history,
+                    Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None },
+                );
                 let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
                 record(&mut history, Event::TrialFinished { trial, outcome, seconds: 0.0 });
             }

@@ -160,8 +160,14 @@ mod tests {
         let longest = curves.iter().map(|curve| curve.len()).max().unwrap();
         let events = curves.iter().zip(0..).flat_map(|(curve, number)| {
             let trial = TrialId(number);
-            let mut events =
-                vec![Event::TrialStarted { trial, params: Params::new(), seed: 0, until: None, at: None }];
+            let mut events = vec![Event::TrialStarted {
+                trial,
+                params: Params::new(),
+                seed: 0,
+                until: None,
+                at: None,
+                from: None,
+            }];
             events.extend(curve.iter().zip(1..).map(|(value, step)| Event::Reported {
                 trial,
                 report: Report { step, value: *value, metrics: Metrics::default() },

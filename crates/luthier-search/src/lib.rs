@@ -20,6 +20,7 @@ mod by_role;
 mod curves;
 pub mod importance;
 pub mod pareto;
+mod population;
 pub mod pruner;
 mod queue;
 mod registry;
@@ -27,7 +28,8 @@ pub mod sampler;
 mod warm_start;
 
 pub use by_role::{ByRole, Compared, combinations, compare};
+pub use population::{Explore, Pbt};
 pub use pruner::PrunerConfig;
 pub use queue::Queue;
-pub use registry::{Entry, SAMPLERS, sampler, uses_priors};
+pub use registry::{Entry, POPULATIONS, SAMPLERS, population, sampler, sampler_names, uses_priors};
 pub use warm_start::{STARTS, leaders, warm_start};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use luthier_core::Sampler;
 
+use crate::Pbt;
 use crate::sampler::{Auto, CmaEs, Gp, Grid, Halton, Nsga2, Random, Sobol, Tpe};
 
 /// An algorithm with its name.
@@ -77,6 +78,16 @@ pub const SAMPLERS: &[Entry<dyn Sampler>] = &[
     },
 ];
 
+/// Every population based search. It is named in the place of a sampler, and takes no pruner: it decides itself who goes on.
+pub const POPULATIONS: &[(&str, &str, fn() -> Pbt)] = &[
+    (
+        "pbt",
+        "trains a population; the last go on from the first ones' checkpoints, with values perturbed (population based training)",
+        Pbt::pbt,
+    ),
+    ("pb2", "the same with values that a Gaussian process chooses (population based bandits)", Pbt::pb2),
+];
+
 /// The sampler of this name (one of [`SAMPLERS`]) with its default settings.
 pub fn sampler(name: &str) -> Option<Box<dyn Sampler>> {
     find(SAMPLERS, name)
@@ -85,6 +96,16 @@ pub fn sampler(name: &str) -> Option<Box<dyn Sampler>> {
 /// Whether the sampler of this name makes use of priors.
 pub fn uses_priors(name: &str) -> bool {
     matches!(name, "auto" | "random" | "tpe" | "gp")
+}
+
+/// The population based search of this name (one of [`POPULATIONS`]) with its default settings.
+pub fn population(name: &str) -> Option<Pbt> {
+    POPULATIONS.iter().find(|entry| entry.0 == name).map(|entry| entry.2())
+}
+
+/// All that may be named as a sampler.
+pub fn sampler_names() -> Vec<&'static str> {
+    SAMPLERS.iter().map(|entry| entry.name).chain(POPULATIONS.iter().map(|entry| entry.0)).collect()
 }
 
 fn find<T: ?Sized>(entries: &[Entry<T>], name: &str) -> Option<Box<T>> {

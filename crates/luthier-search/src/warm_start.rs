@@ -105,7 +105,7 @@ mod tests {
             let trial = TrialId(n);
             let params = params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
             let outcome = Outcome::Complete { value: *value, step: None, ending: Ending::Full };
-            let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None };
+            let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
             [started, Event::TrialFinished { trial, outcome, seconds: 0.0 }]
         });
         History::replay(Direction::Maximize, &record(events)).unwrap()

@@ -41,7 +41,14 @@ fn a_search_over_a_grid_comes_to_its_end() {
     };
     for n in 0..3 {
         let Next::New { params, .. } = next(&events, n) else { panic!("trial {n} is missing") };
-        events.push(Event::TrialStarted { trial: TrialId(n), params, seed: 0, until: None, at: None });
+        events.push(Event::TrialStarted {
+            trial: TrialId(n),
+            params,
+            seed: 0,
+            until: None,
+            at: None,
+            from: None,
+        });
     }
     assert_eq!(next(&events, 3), Next::Wait);
     for n in 0..3 {

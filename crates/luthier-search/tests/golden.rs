@@ -22,7 +22,7 @@ fn history(space: &Space, trials: u64) -> History {
         let trial = TrialId(n);
         let params = space.sample(&mut streams.at(Purpose::Data, n));
         let outcome = Outcome::Complete { value: loss(&params), step: None, ending: Ending::Full };
-        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None };
+        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
         // Some run.
         let ended = (n % 9 != 8).then_some(Event::TrialFinished { trial, outcome, seconds: 0.0 });
         std::iter::once(started).chain(ended)

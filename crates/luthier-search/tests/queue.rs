@@ -37,7 +37,14 @@ fn starting_points_come_first_and_are_completed() {
             assert_eq!(params, proposed, "trial {n} is the search's own");
         }
         let trial = TrialId(n);
-        events.push(Event::TrialStarted { trial, params: params.clone(), seed: 0, until: None, at: None });
+        events.push(Event::TrialStarted {
+            trial,
+            params: params.clone(),
+            seed: 0,
+            until: None,
+            at: None,
+            from: None,
+        });
         found.push((params, proposed));
     }
     assert_eq!(found[0].0["momentum"], Value::Float(0.9));

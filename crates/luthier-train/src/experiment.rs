@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Device;
 use luthier_core::config::{Kind, Node, Problems, Template, nearest};
-use luthier_core::{Direction, Metrics, Params, Space};
+use luthier_core::{Direction, Lineage, Metrics, Params, Space};
 
 use self::devices::Devices;
 use crate::augment::Augmentation;
@@ -21,7 +21,7 @@ use crate::pretrained::{Library, Transfer};
 use crate::settings::{Every, TrainingConfig};
 use crate::trainable::Model;
 use crate::trained_model::TrainedModel;
-use crate::training::{Blueprint, Build, Run, Setup};
+use crate::training::{Blueprint, Build, Checkpoint, Run, Setup};
 
 /// A study file's template, its data and what its trials are judged by.
 pub struct Experiment<M: Model = Network> {
@@ -157,13 +157,46 @@ impl<M: Model> Experiment<M> {
         corners.iter().all(|corner| of(corner) == Some(first)).then_some(first)
     }
 
-    /// The file with its ranges filled in and the seed of the trial: what repeats the trial.
+    /// The file with its ranges filled in, and with the values that a trial which goes on from another one has beside them.
+    fn filled(&self, params: &Params, from: Option<&Lineage>) -> Result<Node, String> {
+        let mut file = self.template.fill(params)?;
+        for (path, value) in from.iter().filter_map(|from| from.request.as_ref()).flat_map(|it| &it.values) {
+            file.set(path, Node::parse_value(value))?;
+        }
+        Ok(file)
+    }
+
+    /// The run with which a trial begins that goes on from another one's checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot: the checkpoint is not whole, its weights do not fit, or the parameters make no sense.
+    pub fn begun_with(
+        &self,
+        params: &Params,
+        seed: u64,
+        from: &Lineage,
+        checkpoint: &[u8],
+    ) -> Result<Run<M>, String> {
+        let setup = self.setup_of(params, seed, Some(from), 0)?;
+        self.begin_with(setup, from, checkpoint)
+    }
+
+    #[allow(clippy::unused_self, reason = "a step of a trial, beside the others")]
+    fn begin_with(&self, setup: Setup<M>, from: &Lineage, checkpoint: &[u8]) -> Result<Run<M>, String> {
+        let checkpoint = Checkpoint::from_bytes(checkpoint).map_err(|error| error.to_string())?;
+        let run =
+            if from.extends() { Run::extend(setup, &checkpoint) } else { Run::branch(setup, &checkpoint) };
+        run.map_err(|error| error.to_string())
+    }
+
+    /// The file with its ranges filled in and the seed of the trial: what repeats the trial, unless it is a fork.
     ///
     /// # Errors
     ///
     /// A message if `params` are not of this file's space.
-    pub fn file(&self, params: &Params, seed: u64) -> Result<Node, String> {
-        let mut file = self.template.fill(params)?;
+    pub fn file(&self, params: &Params, seed: u64, from: Option<&Lineage>) -> Result<Node, String> {
+        let mut file = self.filled(params, from)?;
         file.set("trial", Node::new(Kind::Table(indexmap::IndexMap::new())))?;
         file.set("trial.seed", Node::new(Kind::Int(seed as i64)))?;
         Ok(file)
@@ -175,11 +208,17 @@ impl<M: Model> Experiment<M> {
     ///
     /// Why they make no sense.
     pub fn setup(&self, params: &Params, seed: u64) -> Result<Setup<M>, String> {
-        self.setup_of(params, seed, 0)
+        self.setup_of(params, seed, None, 0)
     }
 
-    fn setup_of(&self, params: &Params, seed: u64, fold: usize) -> Result<Setup<M>, String> {
-        let file = self.template.fill(params)?;
+    fn setup_of(
+        &self,
+        params: &Params,
+        seed: u64,
+        from: Option<&Lineage>,
+        fold: usize,
+    ) -> Result<Setup<M>, String> {
+        let file = self.filled(params, from)?;
         let mut config =
             TrainingConfig::read(&file, "the study file").map_err(|problems| problems.to_string())?;
         config.train.metrics.extend(&self.further);

@@ -67,6 +67,8 @@ luthier_core::settings! {
     pub struct TrainConfig {
         /// Passes over the training data.
         epochs: u64, bounds::COUNT;
+        /// Epochs that schedules are stretched over; all `epochs` if left out. Past them the last value holds.
+        horizon: Option<u64> = None, bounds::COUNT;
         /// Examples in a step of the optimizer: a number such as 32, "full" for all of them, "auto" for the
         /// best throughput, { random = [16, 64] }, { grow = { … } } or { noise_scale = { … } }.
         batch_size: BatchSizeConfig = BatchSizeConfig::Fixed(32);

@@ -77,10 +77,12 @@ its place there, such as `lr` or `optimizer.momentum`.\n\n\
 | what a program is told | |\n| --- | --- |\n\
 | `{NAME}` in `run` | a value as an argument, or a part of one |\n\
 | `LUTHIER_PARAM_NAME` | a value as an environment variable; capitals, and `_` for all but letters and digits |\n\
-| `LUTHIER_PARAMS` | a JSON file: `{\"trial\": 7, \"seed\": 1, \"until\": 9, \"checkpoint\": \"/…\", \"params\": {…}}` |\n\
+| `LUTHIER_PARAMS` | a JSON file: `{\"trial\": 7, \"seed\": 1, \"until\": 9, \"checkpoint\": \"/…\", \"from\": null, \"params\": {…}}` |\n\
 | `LUTHIER_TRIAL`, `LUTHIER_SEED` | the number of the trial, and the seed for all that it draws |\n\
 | `LUTHIER_CHECKPOINT` | a folder of the trial's own; with `resumes` its contents come back when the trial goes on, and the \
 winner's are kept (`luthier best --model out.tar`) |\n\
+| `LUTHIER_FROM_TRIAL`, `LUTHIER_FROM_STEP` | with which trial's checkpoint, at which step, the trial begins, if it does: the folder \
+holds a copy of it |\n\
 | `LUTHIER_UNTIL` | the step at which the trial is to pause, if there is one |\n\n\
 It runs in the folder of the study file. It prints how it does, and `objective` of `[study]` says under which name; the best \
 value of a trial counts. Exit code 0 completes a trial, all else fails it. A trial that is stopped, paused or interrupted \

@@ -36,6 +36,15 @@ pub enum StudyError {
     /// There is no such pruner, or a setting of it is wrong.
     #[error("the pruner cannot be read: {0}")]
     Pruner(Problems),
+    /// A population pauses trials and forks them.
+    #[error(
+        "the sampler {name:?} pauses trials and forks them, which code between `ask` and `tell` cannot; take a study file, \
+         or `luthier::runner::Session` with an objective that can"
+    )]
+    Population {
+        /// The sampler.
+        name: String,
+    },
     /// The storage.
     #[error(transparent)]
     Storage(#[from] luthier_core::StorageError),
@@ -164,7 +173,7 @@ impl Study {
     /// If it cannot be stored.
     pub fn ask(&self) -> Result<Trial<'_>, StudyError> {
         let id = self.ledger().turn(|ledger| {
-            let id = ledger.start(Params::new(), None, None)?;
+            let id = ledger.start(Params::new(), None, None, None)?;
             ledger.take(id)?;
             Ok::<_, StudyError>(id)
         })?;

@@ -3,6 +3,7 @@
 mod criteria;
 mod guidance;
 mod loaded;
+mod population;
 mod task;
 mod text;
 mod warm;
@@ -10,7 +11,7 @@ mod warm;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use luthier_core::config::{Fields, Kind, Node, Problems, Template, bounds};
+use luthier_core::config::{Fields, Kind, Node, Problems, Template, bounds, defaults};
 use luthier_core::{Criteria, Params, SamplerAndPruner, Search, Space};
 use luthier_search::pruner::Median;
 use luthier_search::{ByRole, PrunerConfig, Queue};
@@ -43,6 +44,22 @@ luthier_core::settings! {
 }
 
 luthier_core::settings! {
+    /// How a population is trained, with the samplers "pbt" and "pb2".
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct PopulationSettings {
+        /// Members that train side by side.
+        size: u64 = 10, bounds::AT_LEAST_TWO;
+        /// Epochs (reports) after which members are compared and replaced; a tenth of a trial if left out.
+        interval: Option<u64> = None, bounds::COUNT;
+        /// The share that is replaced each time.
+        quantile: f64 = 0.25, bounds::AT_MOST_HALF;
+        /// Parameters that stay as they are while training, with all below them. Of a training those of [model] stay but
+        /// for dropout rates, those of [data] but for augmentation, and those of the loss; all others change.
+        inherit: Vec<String> = Vec::new();
+    }
+}
+
+luthier_core::settings! {
     /// The section `[search]`.
     #[derive(Debug, Clone, PartialEq)]
     pub struct SearchSection {
@@ -53,9 +70,11 @@ luthier_core::settings! {
         /// that miss the latter cannot win.
         constraints: Vec<String> = Vec::new();
         /// What stops trials that cannot win: the name of a kind, or a table with settings. "none" where there are
-        /// several objectives.
+        /// several objectives, and with the samplers "pbt" and "pb2".
         pruner: PrunerConfig = PrunerConfig::Median(Median::default());
-        /// Configurations to try; 100 if neither they nor a timeout are given.
+        /// The population of the samplers "pbt" and "pb2".
+        population: PopulationSettings = defaults();
+        /// Configurations to try; 100 if neither they nor a timeout are given. A population ends by itself.
         trials: Option<u64> = None, bounds::COUNT;
         /// Time for everything, the final evaluation included: "90s", "10m", "2h".
         timeout: Option<Duration> = None;
@@ -85,6 +104,22 @@ luthier_core::settings! {
     pub struct TrialSection {
         /// The seed of the trial's own draws.
         seed: u64;
+        /// What a trial that was forked has behind it, the earliest first: it is trained so before it is trained by the
+        /// rest of the file.
+        before: Vec<PieceSettings> = Vec::new();
+    }
+}
+
+luthier_core::settings! {
+    /// A piece of a training whose values changed on the way.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct PieceSettings {
+        /// The report, counted from the beginning of the training, with which it ends.
+        until: u64, bounds::COUNT;
+        /// The seed of its draws.
+        seed: u64;
+        /// Values that were others than the file's, as PATH=VALUE.
+        set: Vec<String> = Vec::new();
     }
 }
 
@@ -190,6 +225,9 @@ impl StudyFile {
         check_names(&root, &mut problems);
         guidance::check(&root, &template, &mut problems);
         let starts = guidance::starts(&root, &template, &mut problems);
+        if let Some(sections) = &first {
+            population::check(&root, &sections.search, &template, &mut problems);
+        }
         let task = first.as_mut().map(|sections: &mut Sections| &mut sections.task);
         Task::complete(task, &root, &template, &mut problems);
         let (criteria, space) =
@@ -248,15 +286,26 @@ impl StudyFile {
     ///
     /// If `params` are not of this file's space.
     pub fn filled(&self, params: &Params, seed: u64) -> Result<String, String> {
+        Ok(self.filled_node(params, seed)?.to_toml())
+    }
+
+    /// The same as a tree.
+    ///
+    /// # Errors
+    ///
+    /// As [`StudyFile::filled`].
+    pub fn filled_node(&self, params: &Params, seed: u64) -> Result<Node, String> {
         let mut file = self.template.fill(params)?;
         file.set("trial", Node::new(Kind::Table(indexmap::IndexMap::new())))?;
         file.set("trial.seed", Node::new(Kind::Int(seed as i64)))?;
-        Ok(file.to_toml())
+        Ok(file)
     }
 
     /// The number of configurations to try, if there is one.
     pub fn trials(&self) -> Option<u64> {
         match (self.search.trials, self.search.timeout) {
+            // A population ends by itself.
+            (None, None) if luthier_search::population(&self.search.sampler).is_some() => None,
             (None, None) => Some(DEFAULT_TRIALS),
             (trials, _) => trials,
         }
@@ -274,11 +323,28 @@ impl StudyFile {
     ///
     /// If the sampler is unknown, which [`StudyFile::parse`] has made sure of.
     pub fn make_search(&self) -> Result<Box<dyn Search>, String> {
+        if let Some(search) = population::search(&self.search, &self.template) {
+            return Ok(Box::new(search));
+        }
         let sampler = luthier_search::sampler(&self.search.sampler)
             .ok_or_else(|| format!("there is no sampler {}", self.search.sampler))?;
         let search = SamplerAndPruner::new(sampler, self.search.pruner.create());
         let search = ByRole::wrap(Box::new(search), self.space()).map_err(|error| error.message)?;
         Ok(if self.starts.is_empty() { search } else { Box::new(Queue::new(search, self.starts.clone())) })
+    }
+
+    /// The file as it was in a piece of a training whose values changed on the way.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it then.
+    pub fn piece(&self, piece: &PieceSettings) -> Result<Self, Problems> {
+        let mut root = self.root.clone();
+        if let Kind::Table(sections) = &mut root.kind {
+            sections.shift_remove("trial");
+        }
+        let sets: Vec<String> = [&piece.set[..], &[format!("trial.seed={}", piece.seed)]].concat();
+        Self::parse(&root.to_toml(), &self.path, &sets)
     }
 
     /// The folder of the file.

@@ -162,6 +162,12 @@ pub mod bounds {
     /// From 0 to 1.
     pub const SHARE: Bound<f64> =
         Bound { expected: "a number from 0 to 1", holds: |x| (0.0..=1.0).contains(x) };
+    /// Above 0, up to 0.5.
+    pub const AT_MOST_HALF: Bound<f64> =
+        Bound { expected: "a number above 0, up to 0.5", holds: |x| *x > 0.0 && *x <= 0.5 };
+    /// A whole number of 2 or more.
+    pub const AT_LEAST_TWO: Bound<u64> =
+        Bound { expected: "a whole number of 2 or more", holds: |n| *n >= 2 };
     /// A whole number of 1 or more.
     pub const AT_LEAST_ONE: Bound<usize> =
         Bound { expected: "a whole number of 1 or more", holds: |n| *n >= 1 };

@@ -167,7 +167,7 @@ impl Node {
         text
     }
 
-    fn inline(&self, depth: usize) -> String {
+    pub(super) fn inline(&self, depth: usize) -> String {
         match &self.kind {
             Kind::Bool(b) => b.to_string(),
             Kind::Int(i) => i.to_string(),

@@ -115,6 +115,38 @@ impl Node {
     }
 }
 
+impl Node {
+    /// What [`Node::set`] has to set to make `other` of this tree, as far as their sections `sections` go: TOML by path.
+    pub fn changes_to(&self, other: &Self, sections: &[&str]) -> IndexMap<String, String> {
+        let mut changes = IndexMap::new();
+        for section in sections {
+            if let (Some(this), Some(other)) = (self.get(section), other.get(section)) {
+                differ(this, other, section, &mut changes);
+            }
+        }
+        changes
+    }
+}
+
+fn differ(this: &Node, other: &Node, path: &str, changes: &mut IndexMap<String, String>) {
+    match (&this.kind, &other.kind) {
+        (Kind::Table(a), Kind::Table(b)) if a.len() == b.len() && a.keys().all(|key| b.contains_key(key)) => {
+            for (key, this) in a {
+                differ(this, &b[key], &join(path, key), changes);
+            }
+        }
+        (Kind::Array(a), Kind::Array(b)) if element_labels(a) == element_labels(b) => {
+            for ((this, other), label) in a.iter().zip(b).zip(element_labels(a)) {
+                differ(this, other, &join(path, &label), changes);
+            }
+        }
+        _ if this.inline(0) == other.inline(0) => {}
+        _ => {
+            changes.insert(path.to_owned(), other.inline(0));
+        }
+    }
+}
+
 fn missing(parent: &str, part: &str, there: &[String]) -> String {
     let place = if parent.is_empty() { "the file".to_owned() } else { format!("`{parent}`") };
     format!("there is no `{part}` in {place}; there is {}", there.join(", "))

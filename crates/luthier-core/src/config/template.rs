@@ -10,6 +10,7 @@ mod compile;
 
 use indexmap::IndexMap;
 
+use super::path::join;
 use super::{Kind, Node, Problem, Problems, nearest};
 use crate::{Params, Space, Value};
 
@@ -103,6 +104,11 @@ impl Template {
         self.lines.get(param).copied()
     }
 
+    /// Where a parameter stands: its path, with `*` for elements of lists, whatever the parameter is called.
+    pub fn place(&self, param: &str) -> Option<String> {
+        self.root.place(param, "")
+    }
+
     /// The tree with the values of `params` in the places of the ranges.
     ///
     /// # Errors
@@ -117,6 +123,22 @@ impl Template {
 }
 
 impl Item {
+    fn place(&self, param: &str, path: &str) -> Option<String> {
+        let within = |mut items: &mut dyn Iterator<Item = &Self>, path: &str| {
+            Iterator::find_map(&mut items, |item| item.place(param, path))
+        };
+        match self {
+            Self::Value(_) => None,
+            Self::Array(_, items) => within(&mut items.iter(), &join(path, "*")),
+            Self::Table(_, items) => items.iter().find_map(|(key, item)| item.place(param, &join(path, key))),
+            Self::Param(_, name) => (name == param).then(|| path.to_owned()),
+            Self::Choice(name, _) if name == param => Some(path.to_owned()),
+            Self::Choice(_, options) => within(&mut options.iter().map(|(_, item)| item), path),
+            Self::Repeat(Count::Param(name), _) if name == param => Some(join(path, "repeat")),
+            Self::Repeat(_, copies) => within(&mut copies.iter(), path),
+        }
+    }
+
     fn fill(&self, params: &Params) -> Result<Vec<Node>, String> {
         let value = |name: &str| {
             params

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::{Ahead, History, HistoryError, SessionRecord, Trial};
-use crate::{Attributes, Due, Event, Moment, Recorded, Stop, TrialId};
+use crate::{Attributes, Due, Event, Lineage, Moment, Recorded, Stop, TrialId};
 
 impl History {
     /// Adds the next event.
@@ -16,18 +16,28 @@ impl History {
             return Err(HistoryError::Revision { expected: self.revision + 1, found: recorded.revision });
         }
         match &recorded.event {
-            Event::TrialStarted { trial, params, seed, until, at } => {
+            Event::TrialStarted { trial, params, seed, until, at, from } => {
                 let expected = TrialId(self.trials.len() as u64);
                 if *trial != expected {
                     return Err(HistoryError::Number { expected, found: *trial });
                 }
-                self.begin(*trial, *at)?;
+                if let Some(Lineage { origin, request }) = from {
+                    let parent = self.trial_mut(origin.trial)?;
+                    if parent.last_report().is_none_or(|last| last.step < origin.step) {
+                        return Err(HistoryError::Origin { trial: *trial, origin: *origin });
+                    }
+                    self.requested += usize::from(request.is_some());
+                }
+                if from.as_ref().is_none_or(|from| from.request.is_none()) {
+                    self.begin(*trial, *at)?;
+                }
                 self.trials.push(Trial {
                     id: *trial,
                     params: params.clone(),
                     suggested: IndexMap::new(),
                     seed: *seed,
                     until: *until,
+                    from: from.clone(),
                     reports: Vec::new(),
                     losses: Vec::new(),
                     outcome: None,
@@ -35,6 +45,7 @@ impl History {
                     holder: None,
                     taken: 0,
                     lost: 0,
+                    laid_down: 0,
                     started_us: Some(recorded.at_ms.saturating_mul(1_000)),
                     seconds: None,
                     tested: None,
@@ -69,7 +80,7 @@ impl History {
                 trial.suggested.insert(name.clone(), distribution.clone());
             }
             Event::Reported { trial, report } => {
-                let is_ordered = self.is_ordered();
+                let is_ordered = self.follows_clock(*trial);
                 let trial = self.at_work(*trial)?;
                 if let Some(last) = trial.last_report().map(|last| last.step)
                     && report.step <= last
@@ -84,9 +95,10 @@ impl History {
                 }
             }
             Event::TrialPaused { trial, cause } => {
-                let is_ordered = self.is_ordered();
+                let is_ordered = self.follows_clock(*trial);
                 let trial = self.unfinished(*trial)?;
                 trial.holder = None;
+                trial.laid_down = trial.last_report().map_or(0, |last| last.step);
                 // With a clock it is known by the reports where the search pauses a trial, and when that counts.
                 if !is_ordered || *cause != Stop::Search && trial.paused.is_none() {
                     trial.paused = Some(*cause);
@@ -117,7 +129,7 @@ impl History {
                 self.conclude(id);
             }
             Event::TrialFinished { trial, outcome, seconds } => {
-                let is_ordered = self.is_ordered();
+                let is_ordered = self.follows_clock(*trial);
                 let trial = self.at_work(*trial)?;
                 trial.go_on(is_ordered);
                 trial.ahead.end = Some((outcome.clone(), *seconds));
@@ -151,6 +163,11 @@ impl History {
         }
         self.revision = recorded.revision;
         Ok(())
+    }
+
+    /// Whether what a trial says counts only when its time has come. What a person asked for has no slot.
+    fn follows_clock(&self, trial: TrialId) -> bool {
+        self.is_ordered() && !self.trial(trial).is_some_and(Trial::is_requested)
     }
 
     /// Gives a trial the slot that asked at this moment.

@@ -5,7 +5,14 @@ use crate::Event;
 use crate::{Ending, testing::record};
 
 fn started(n: u64) -> Event {
-    Event::TrialStarted { trial: TrialId(n), params: Params::new(), seed: n, until: None, at: None }
+    Event::TrialStarted {
+        trial: TrialId(n),
+        params: Params::new(),
+        seed: n,
+        until: None,
+        at: None,
+        from: None,
+    }
 }
 
 fn finished(n: u64, value: f64) -> Event {
@@ -54,7 +61,7 @@ fn with_a_clock_every_trial_has_a_slot_and_ends_once() {
     assert_eq!(apply(started(0)), Err(HistoryError::NoMoment(TrialId(0))));
     let Event::TrialStarted { trial, params, seed, until, .. } = started(0) else { panic!("a start") };
     let at = Some(Moment { time: 0, slot: 0 });
-    assert_eq!(apply(Event::TrialStarted { trial, params, seed, until, at }), Ok(()));
+    assert_eq!(apply(Event::TrialStarted { trial, params, seed, until, at, from: None }), Ok(()));
     assert_eq!(apply(finished(0, 1.0)), Ok(()));
     // It does not count yet, and cannot be taken back.
     assert_eq!(apply(finished(0, 0.5)), Err(HistoryError::Ended(TrialId(0))));
@@ -76,7 +83,14 @@ fn measured(trials: &[(f64, f64, f64)]) -> Vec<Event> {
         let report = crate::Report { step: 1, value: *value, metrics };
         let outcome = Outcome::Complete { value: *value, step: Some(1), ending: crate::Ending::Full };
         [
-            Event::TrialStarted { trial, params: crate::Params::new(), seed: 0, until: None, at: None },
+            Event::TrialStarted {
+                trial,
+                params: crate::Params::new(),
+                seed: 0,
+                until: None,
+                at: None,
+                from: None,
+            },
             Event::Reported { trial, report },
             Event::TrialFinished { trial, outcome, seconds: 0.0 },
         ]

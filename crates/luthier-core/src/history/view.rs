@@ -1,12 +1,14 @@
 //! What an algorithm sees of a history.
 
 use super::Trial;
-use crate::{Criteria, Distribution, Outcome, Params, Stop, TrialId};
+use crate::{Criteria, Distribution, Origin, Outcome, Params, Stop, TrialId};
 
 /// What an algorithm sees of a study: trials by number, with losses to be minimised.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     pub(super) trials: &'a [Trial],
+    /// How many of them are not shown: those that a person asked for.
+    pub(super) requested: usize,
     pub(super) criteria: &'a Criteria,
     pub(super) steps: Option<u64>,
     pub(super) limit: Option<u64>,
@@ -16,12 +18,17 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// Number of trials, of every state.
     pub fn len(&self) -> usize {
-        self.trials.len()
+        self.trials.len() - self.requested
     }
 
     /// Whether there is no trial yet.
     pub fn is_empty(&self) -> bool {
-        self.trials.is_empty()
+        self.len() == 0
+    }
+
+    /// All trials that the search has asked for, by number and whatever their state.
+    pub fn tried(&self) -> impl Iterator<Item = Tried<'a>> + use<'a> {
+        self.trials.iter().filter(|trial| !trial.is_requested()).map(|trial| Tried { trial })
     }
 
     /// The reports of a trial that runs its whole length, where that is known and the same for all.
@@ -31,11 +38,7 @@ impl<'a> View<'a> {
 
     /// The trials that may still begin at most, where there is a limit.
     pub fn left(&self) -> Option<u64> {
-        if self.closed {
-            Some(0)
-        } else {
-            self.limit.map(|limit| limit.saturating_sub(self.trials.len() as u64))
-        }
+        if self.closed { Some(0) } else { self.limit.map(|limit| limit.saturating_sub(self.len() as u64)) }
     }
 
     /// The number of objectives, at least 1.
@@ -61,12 +64,12 @@ impl<'a> View<'a> {
 
     /// Copies of the trials whose parameters `keep` keeps, by number, to be looked at with [`View::only`].
     pub fn select(&self, keep: impl Fn(&Params) -> bool) -> Vec<Trial> {
-        self.trials.iter().filter(|trial| keep(&trial.params)).cloned().collect()
+        self.tried().filter(|tried| keep(tried.params())).map(|tried| tried.trial.clone()).collect()
     }
 
     /// How many trials there are whose parameters `keep` keeps.
     pub fn count(&self, keep: impl Fn(&Params) -> bool) -> usize {
-        self.trials.iter().filter(|trial| keep(&trial.params)).count()
+        self.tried().filter(|tried| keep(tried.params())).count()
     }
 
     /// The view of which only these trials are left; they stand in the order of their numbers.
@@ -75,18 +78,26 @@ impl<'a> View<'a> {
     where
         'a: 'b,
     {
-        View { trials, limit: None, steps: self.steps, closed: self.closed, criteria: self.criteria }
+        View {
+            trials,
+            requested: 0,
+            limit: None,
+            steps: self.steps,
+            closed: self.closed,
+            criteria: self.criteria,
+        }
     }
 
     /// The trials that have ended, by number.
     pub fn finished(&self) -> impl Iterator<Item = FinishedTrial<'a>> + use<'a> {
-        self.trials.iter().filter_map(|trial| Some(FinishedTrial { trial, outcome: trial.outcome.as_ref()? }))
+        self.tried()
+            .filter_map(|Tried { trial }| Some(FinishedTrial { trial, outcome: trial.outcome.as_ref()? }))
     }
 
     /// The trials that have not ended, by number: running ones and paused ones.
     pub fn unfinished(&self) -> impl Iterator<Item = Unfinished<'a>> + use<'a> {
         let view = *self;
-        self.trials.iter().filter(|trial| trial.outcome.is_none()).map(move |trial| view.of(trial))
+        self.tried().filter(|tried| !tried.has_ended()).map(move |Tried { trial }| view.of(trial))
     }
 
     fn of(&self, trial: &'a Trial) -> Unfinished<'a> {
@@ -98,7 +109,45 @@ impl<'a> View<'a> {
         // Trials stand in the order of their numbers, and some may be left out.
         let at = self.trials.binary_search_by_key(&id, |trial| trial.id).ok()?;
         let trial = &self.trials[at];
-        trial.outcome.is_none().then_some(self.of(trial))
+        (trial.outcome.is_none() && !trial.is_requested()).then_some(self.of(trial))
+    }
+}
+
+/// A trial, whatever its state.
+#[derive(Debug, Clone, Copy)]
+pub struct Tried<'a> {
+    trial: &'a Trial,
+}
+
+impl<'a> Tried<'a> {
+    /// Its number.
+    pub fn id(&self) -> TrialId {
+        self.trial.id
+    }
+
+    /// Its parameters.
+    pub fn params(&self) -> &'a Params {
+        &self.trial.params
+    }
+
+    /// The checkpoint of another trial that it began with, if it did.
+    pub fn origin(&self) -> Option<Origin> {
+        self.trial.from.as_ref().map(|from| from.origin)
+    }
+
+    /// The losses of its own reports: `(step, loss)`, steps rising. They may be NaN.
+    pub fn losses(&self) -> &'a [(u64, f64)] {
+        &self.trial.losses
+    }
+
+    /// Whether it has ended, in whatever way.
+    pub fn has_ended(&self) -> bool {
+        self.trial.outcome.is_some()
+    }
+
+    /// Whether the search has paused it.
+    pub fn is_paused(&self) -> bool {
+        !self.has_ended() && self.trial.paused == Some(Stop::Search)
     }
 }
 

@@ -22,7 +22,7 @@ fn mixed_history(space: &Space, trials: u64) -> Vec<Recorded> {
         let trial = TrialId(n);
         let params = space.sample(&mut streams.at(Purpose::Sampler, n));
         let value = loss(&params);
-        events.push(Event::TrialStarted { trial, params, seed: n, until: None, at: None });
+        events.push(Event::TrialStarted { trial, params, seed: n, until: None, at: None, from: None });
         for step in 1..=3 {
             let value = if n % 11 == 4 { f64::NAN } else { value + 1.0 / step as f64 };
             events
@@ -130,7 +130,7 @@ fn unusual_history(space: &Space, trials: u64, end: &str) -> Vec<Recorded> {
     for n in 0..trials {
         let trial = TrialId(n);
         let params = space.sample(&mut streams.at(Purpose::Sampler, n));
-        events.push(Event::TrialStarted { trial, params, seed: n, until: None, at: None });
+        events.push(Event::TrialStarted { trial, params, seed: n, until: None, at: None, from: None });
         let outcome = match end {
             "failed" => Outcome::Failed { cause: FailCause::NotFinite },
             "infeasible" => Outcome::Infeasible { reason: "no room".into() },
@@ -183,7 +183,7 @@ fn history_of_several(space: &Space, trials: u64, feasible: bool) -> History {
         metrics.insert("weight", if feasible { 3.0 } else { n as f64 / trials as f64 });
         let value = draws.uniform();
         let outcome = Outcome::Complete { value, step: Some(1), ending: Ending::Full };
-        events.push(Event::TrialStarted { trial, params, seed: n, until: None, at: None });
+        events.push(Event::TrialStarted { trial, params, seed: n, until: None, at: None, from: None });
         events.push(Event::Reported { trial, report: Report { step: 1, value, metrics } });
         if n % 6 != 4 {
             events.push(Event::TrialFinished { trial, outcome, seconds: 0.0 });
@@ -235,7 +235,14 @@ pub fn pruner_contract(pruner: &dyn Pruner) {
 
     // The only trial there is, is never stopped.
     let alone = record([
-        Event::TrialStarted { trial: TrialId(0), params: Params::new(), seed: 0, until: None, at: None },
+        Event::TrialStarted {
+            trial: TrialId(0),
+            params: Params::new(),
+            seed: 0,
+            until: None,
+            at: None,
+            from: None,
+        },
         Event::Reported {
             trial: TrialId(0),
             report: Report { step: 1, value: 1e9, metrics: Metrics::default() },

@@ -31,7 +31,7 @@ fn events() -> Vec<Event> {
     params.insert("bias".into(), Value::Bool(true));
     let report = |step, value| Report { step, value, metrics: Metrics::from_iter([("val_loss", f64::NAN)]) };
     vec![
-        Event::TrialStarted { trial, params, seed: 7, until: Some(3), at: None },
+        Event::TrialStarted { trial, params, seed: 7, until: Some(3), at: None, from: None },
         Event::Reported { trial, report: report(1, f64::NEG_INFINITY) },
         Event::Reported { trial, report: report(2, 1.0 / 3.0) },
         Event::TrialFinished {
@@ -80,7 +80,14 @@ pub fn storage_contract(storage: &dyn Storage) {
     let late = storage.append(
         a.id,
         3,
-        &[Event::TrialStarted { trial: TrialId(1), params: Params::new(), seed: 0, until: None, at: None }],
+        &[Event::TrialStarted {
+            trial: TrialId(1),
+            params: Params::new(),
+            seed: 0,
+            until: None,
+            at: None,
+            from: None,
+        }],
     );
     assert!(matches!(late, Err(StorageError::Conflict { expected: 3, found: 4 })), "{late:?}");
     assert_eq!(storage.read(a.id, 0).unwrap().len(), 4);
@@ -146,6 +153,7 @@ pub fn storage_contract(storage: &dyn Storage) {
                         seed: at,
                         until: None,
                         at: None,
+                        from: None,
                     };
                     let appended = match turn {
                         Some((turn, _)) => turn.append(at, &[event]),

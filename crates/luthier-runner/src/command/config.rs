@@ -20,10 +20,11 @@ luthier_core::settings! {
         run: Vec<String>;
         /// How results are read from its standard output.
         report: ReportConfig = ReportConfig::Json;
-        /// Steps of a trial that runs its whole length, which `asha` makes its rungs of; not known if left out.
+        /// Steps of a trial that runs its whole length, which `asha` makes its rungs of, and `pbt` its
+        /// generations; not known if left out.
         steps: Option<u64> = None, bounds::COUNT;
         /// Whether the program goes on from what it finds in its checkpoint folder. Only then can a trial pause (`asha`),
-        /// or go on where an interruption broke it off.
+        /// begin with the checkpoint of another one (`pbt`), or go on where an interruption broke it off.
         resumes: bool = false;
         /// Time between SIGTERM, which asks the program to end, and SIGKILL, which ends it.
         grace: Duration = Duration::from_secs(10);

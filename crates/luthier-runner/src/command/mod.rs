@@ -8,10 +8,13 @@
 //!
 //! - its arguments, with `{NAME}` replaced by the value of `NAME` in `[params]`;
 //! - `LUTHIER_PARAM_NAME`, each value: the name in capitals, with `_` for all but letters and digits;
-//! - `LUTHIER_PARAMS`, a JSON file: `{"trial": 7, "seed": 1, "until": 9, "checkpoint": "/…", "params": {…}}`;
+//! - `LUTHIER_PARAMS`, a JSON file: `{"trial": 7, "seed": 1, "until": 9, "checkpoint": "/…", "from": null, "params": {…}}`;
 //! - `LUTHIER_TRIAL`, the trial's number, and `LUTHIER_SEED`, the seed of what it draws;
 //! - `LUTHIER_CHECKPOINT`, a folder of the trial's own, empty when the trial begins. It comes back with a trial that is taken
 //!   up again, if the program `resumes`, and the winner's is kept with the study;
+//! - `LUTHIER_FROM_TRIAL` and `LUTHIER_FROM_STEP`, if it is forked from another trial (`"from": {"trial": 3, "step": 10}`): then
+//!   the folder holds a copy of that trial's checkpoint at that step, the next report is of the step after it, and what
+//!   it draws from here on is of its own seed;
 //! - `LUTHIER_UNTIL`, the step at which the trial is to pause, if it is. The program exits there, or is asked to end.
 //!
 //! It runs in the folder of the study file, with nothing to read on its standard input.
@@ -287,7 +290,7 @@ impl CommandObjective {
 
 impl Objective for CommandObjective {
     fn abilities(&self) -> Abilities {
-        Abilities { reports: true, pauses: self.config.resumes }
+        Abilities { reports: true, pauses: self.config.resumes, forks: self.config.resumes }
     }
 
     fn evaluate(&self, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use luthier_core::{
-    Decision, Ending, Evaluation, FailCause, Metrics, ObjectiveError, Report, StopReason, TrialHandle,
+    Decision, Ending, Evaluation, FailCause, Lineage, Metrics, ObjectiveError, Origin, Report, StopReason,
+    TrialHandle,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -73,12 +74,20 @@ pub(super) fn evaluate(
     let scratch = tempfile::Builder::new().prefix("luthier-trial-").tempdir();
     let scratch = scratch.map_err(|error| failed(no_folder, error))?;
     let checkpoint = scratch.path().join(archive::FOLDER);
-    let state = match trial.checkpoint()?.filter(|_| objective.config.resumes) {
-        Some(bytes) => Some(taken_up(&bytes, scratch.path()).map_err(|error| {
-            let id = trial.id();
-            failed(&format!("the checkpoint of trial {id} cannot be unpacked"), error)
-        })?),
-        None => None,
+    let id = trial.id();
+    let unpacked = |bytes: &[u8]| {
+        taken_up(bytes, scratch.path())
+            .map_err(|error| failed(&format!("the checkpoint of trial {id} cannot be unpacked"), error))
+    };
+    let state = match (trial.checkpoint()?.filter(|_| objective.config.resumes), trial.lineage().cloned()) {
+        (Some(bytes), _) => Some(unpacked(&bytes)?),
+        (None, Some(from)) => {
+            match begun_with(unpacked(&trial.inherited()?)?, &from, objective.config.log_limit.0) {
+                Ok(state) => Some(state),
+                Err(message) => return Ok(Evaluation::Failed(FailCause::Error { message })),
+            }
+        }
+        (None, None) => None,
     };
     fs::create_dir_all(&checkpoint).map_err(|error| failed(no_folder, error))?;
     let limit = objective.config.log_limit.0;
@@ -112,6 +121,21 @@ fn taken_up(bytes: &[u8], place: &Path) -> std::io::Result<State> {
     let state = archive::unpack(bytes, place)?;
     let missing = || std::io::Error::new(std::io::ErrorKind::InvalidData, "it is no checkpoint of a program");
     Ok(serde_json::from_slice(&state.ok_or_else(missing)?)?)
+}
+
+/// What is remembered of a trial that begins with the checkpoint of another one: where it is, and no more, unless it
+/// goes on as the other one would have.
+fn begun_with(state: State, from: &Lineage, limit: u64) -> Result<State, String> {
+    let Origin { trial, step } = from.origin;
+    if state.last != step || !state.ahead.is_empty() {
+        let last = state.ahead.last().map_or(state.last, |report| report.step);
+        return Err(format!(
+            "the checkpoint folder of trial {trial} may be of step {last}, and this trial begins at step {step}: a program \
+             that is forked has to exit at the step in $LUTHIER_UNTIL, with its checkpoint of that step written"
+        ));
+    }
+    let logs = [Log::new(limit), Log::new(limit)];
+    Ok(State { best: state.best.filter(|_| from.extends()), seconds: 0.0, logs, ..state })
 }
 
 impl Running<'_> {
@@ -160,6 +184,7 @@ impl Running<'_> {
             "seed": trial.seed(),
             "until": trial.until(),
             "checkpoint": self.checkpoint,
+            "from": trial.lineage().map(|from| from.origin),
             "params": params.map_or_else(|| json!({}), values::json),
         });
         let path = scratch.join("params.json");
@@ -171,6 +196,10 @@ impl Running<'_> {
         env.push(("LUTHIER_SEED".to_owned(), trial.seed().to_string()));
         env.push(("LUTHIER_PARAMS".to_owned(), path.display().to_string()));
         env.push(("LUTHIER_CHECKPOINT".to_owned(), self.checkpoint.display().to_string()));
+        if let Some(from) = trial.lineage() {
+            env.push(("LUTHIER_FROM_TRIAL".to_owned(), from.origin.trial.to_string()));
+            env.push(("LUTHIER_FROM_STEP".to_owned(), from.origin.step.to_string()));
+        }
         env.extend(trial.until().map(|until| ("LUTHIER_UNTIL".to_owned(), until.to_string())));
         let start = Start {
             supervisor: &objective.supervisor,

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::{MutexGuard, PoisonError};
+use std::time::Instant;
 
 use luthier_core::{Event, History, SessionId, Stop, StorageError, Trial, TrialId};
 
+use super::worker::LOOK_EVERY;
 use super::{Aftermath, RunError, Shared};
+use crate::origin::origin_of_name;
 use crate::{Ledger, checkpoint_name, model_name};
 
 impl Shared<'_> {
@@ -47,7 +50,9 @@ impl Shared<'_> {
             // Who let it count tidies up after it.
             if place >= ledger.ended_before_turn() {
                 aftermath.beaten.push(*id);
-                self.discard(trial, &checkpoint_name(*id), ledger.session())?;
+                if history.best().is_none_or(|best| best.id != *id) {
+                    self.discard(trial, &checkpoint_name(*id), ledger.session())?;
+                }
             }
         }
         // A history that was read again may not have counted as far yet.
@@ -58,10 +63,18 @@ impl Shared<'_> {
             aftermath.beaten.extend(before);
         }
         aftermath.beaten.retain(|trial| !winners.contains(trial));
+        let clears = self.search.forks() && aftermath.cleared.elapsed() > LOOK_EVERY;
+        if clears {
+            aftermath.cleared = Instant::now();
+        }
         drop(aftermath);
+        if clears {
+            self.clear_origins(ledger)?;
+        }
         for trial in beaten.into_iter().filter(|id| !winners.contains(id)).filter_map(|id| history.trial(id))
         {
             self.discard(trial, &model_name(trial.id), ledger.session())?;
+            self.discard(trial, &checkpoint_name(trial.id), ledger.session())?;
         }
         self.give_up(ledger.history())?;
         Ok(())
@@ -127,6 +140,24 @@ impl Shared<'_> {
         Ok(())
     }
 
+    /// Removes checkpoints that no trial will begin with any more.
+    pub(super) fn clear_origins(&self, ledger: &Ledger) -> Result<(), StorageError> {
+        let (storage, study) = self.place();
+        let history = ledger.history();
+        for name in storage.artifacts(study)? {
+            let Some(origin) = origin_of_name(&name) else { continue };
+            // One that has been laid down goes on from its own.
+            let begins = |trial: &Trial| {
+                trial.laid_down <= origin.step
+                    && trial.from.as_ref().is_some_and(|from| from.origin == origin)
+            };
+            if !history.open().any(begins) && !self.search.may_fork(&history.view(), origin) {
+                storage.remove_artifact(study, &name)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what a crash may have left: checkpoints of ended trials and of those that are given up, models of
     /// trials that did not win.
     pub(super) fn tidy(&self) -> Result<(), RunError> {
@@ -135,6 +166,7 @@ impl Shared<'_> {
         let names: BTreeSet<String> = storage.artifacts(study)?.into_iter().collect();
         let mut ledger = self.lock();
         ledger.catch_up()?;
+        self.clear_origins(&ledger)?;
         let history = ledger.history();
         for trial in history.ended() {
             let model = model_name(*trial);
@@ -142,7 +174,7 @@ impl Shared<'_> {
                 storage.remove_artifact(study, &model)?;
             }
             let checkpoint = checkpoint_name(*trial);
-            if names.contains(&checkpoint) {
+            if !history.winners().contains(trial) && names.contains(&checkpoint) {
                 storage.remove_artifact(study, &checkpoint)?;
             }
         }
@@ -165,5 +197,6 @@ pub(super) fn begun(trial: &Trial) -> Event {
         seed: trial.seed,
         until: trial.until,
         at: None,
+        from: trial.from.clone(),
     }
 }

@@ -11,6 +11,9 @@ impl Shared<'_> {
     /// What a worker does next: the trial whose next report is waited for first.
     pub(super) fn next_ordered(&self, ledger: &mut Ledger) -> Result<Job, RunError> {
         self.advance(ledger)?;
+        if let Some(job) = self.next_only(ledger)? {
+            return Ok(job);
+        }
         if self.stop().is_some() {
             return Ok(Job::End);
         }
@@ -22,7 +25,7 @@ impl Shared<'_> {
         if history.due() != Due::Nothing {
             return Ok(Job::Wait);
         }
-        let full = history.limit().is_some_and(|trials| history.trials().len() as u64 >= trials);
+        let full = history.limit().is_some_and(|trials| history.configurations() >= trials);
         Ok(self.finished(if full { Stop::Finished } else { Stop::Exhausted }))
     }
 
@@ -41,7 +44,7 @@ impl Shared<'_> {
                     self.judge(ledger, at, trial)?;
                 }
                 Due::End(at, trial) => ledger.count(at, trial),
-                Due::Next(at) if stop.is_none() => self.propose(ledger, at)?,
+                Due::Next(at) if stop.is_none() && self.only.is_none() => self.propose(ledger, at)?,
                 Due::Next(_) | Due::Unknown(_) | Due::Nothing => return Ok(()),
             }
         }
@@ -68,17 +71,17 @@ impl Shared<'_> {
     /// Asks the search what a slot is to run.
     fn propose(&self, ledger: &mut Ledger, at: Moment) -> Result<(), RunError> {
         let history = ledger.history();
-        let configurations = history.trials().len() as u64;
-        let full = history.limit().is_some_and(|trials| configurations >= trials);
+        let number = history.trials().len() as u64;
+        let full = history.limit().is_some_and(|trials| history.configurations() >= trials);
         if full && !history.open().any(|trial| trial.paused == Some(Stop::Search)) {
             ledger.wait(at);
             return Ok(());
         }
         let seed = ledger.study().definition.seed;
-        let mut rng = Streams::new(seed).at(Purpose::Sampler, configurations);
+        let mut rng = Streams::new(seed).at(Purpose::Sampler, number);
         match self.search.next(&history.view().closing(full), self.space, &mut rng)? {
-            Next::New { params, until } if !full => {
-                ledger.start(params, until, Some(at))?;
+            Next::New { params, from, until } if !full => {
+                Self::begin(ledger, params, from, until, Some(at))?;
             }
             Next::Resume { trial, until } => resume(ledger, trial, until, Some(at))?,
             Next::New { .. } | Next::Wait | Next::Done => ledger.wait(at),

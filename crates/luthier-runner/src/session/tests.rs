@@ -21,7 +21,7 @@ struct Counting<F: Fn(&dyn TrialHandle, u64) + Send + Sync> {
 
 impl<F: Fn(&dyn TrialHandle, u64) + Send + Sync> Objective for Counting<F> {
     fn abilities(&self) -> Abilities {
-        Abilities { reports: true, pauses: true }
+        Abilities { reports: true, pauses: true, forks: false }
     }
 
     fn evaluate(&self, trial: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {
@@ -219,7 +219,7 @@ struct TwoRungs;
 impl Search for TwoRungs {
     fn next(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Next, SearchError> {
         if view.len() < 5 {
-            return Ok(Next::New { params: space.sample(rng), until: Some(2) });
+            return Ok(Next::New { params: space.sample(rng), from: None, until: Some(2) });
         }
         if view.finished().next().is_some() {
             return Ok(Next::Done);
@@ -322,7 +322,7 @@ fn a_value_that_is_not_finite_fails_its_trial() {
     struct Nan;
     impl Objective for Nan {
         fn abilities(&self) -> Abilities {
-            Abilities { reports: false, pauses: false }
+            Abilities { reports: false, pauses: false, forks: false }
         }
 
         fn evaluate(&self, _: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {
@@ -340,7 +340,7 @@ fn an_objective_that_cannot_work_ends_the_study_and_blames_no_trial() {
     struct Broken;
     impl Objective for Broken {
         fn abilities(&self) -> Abilities {
-            Abilities { reports: false, pauses: false }
+            Abilities { reports: false, pauses: false, forks: false }
         }
 
         fn evaluate(&self, _: &mut dyn TrialHandle) -> Result<Evaluation, ObjectiveError> {
@@ -379,5 +379,6 @@ fn halving_ends_with_a_winner_however_few_trials_there_are() {
 }
 
 mod clock;
+mod forks;
 mod given_up;
 mod together;

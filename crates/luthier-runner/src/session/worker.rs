@@ -5,21 +5,22 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use luthier_core::{
-    Direction, Evaluation, Event, FailCause, History, Moment, Next, Outcome, Purpose, SearchError, Stop,
-    Storage, Streams, StudyId, Trial, TrialId,
+    Direction, Evaluation, Event, FailCause, History, Moment, Next, ObjectiveError, Origin, Outcome, Params,
+    Purpose, SearchError, Stop, Storage, Streams, StudyId, Trial, TrialId,
 };
 
 use super::aftermath::begun;
 use super::{FAILURES_IN_A_ROW, RunError, Shared};
 use crate::handle::Handle;
-use crate::{Ledger, checkpoint_name, model_name};
+use crate::origin::{Remade, checkpoint_at};
+use crate::{Ledger, checkpoint_name, model_name, origin_name};
 
 /// How long a worker without work waits before it asks for news of others: at first, and at most.
 const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
 /// How often trials are looked for whose session is no more.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Sessions that may end in the midst of a trial, one after the other and without a report in between, before it is
 /// given up: most likely they end because of it.
@@ -149,7 +150,8 @@ impl Shared<'_> {
     /// Of a trial that has ended something may be left.
     fn clear_up(&self, ledger: &Ledger, id: TrialId) -> Result<(), RunError> {
         let Some(trial) = ledger.history().trial(id) else { return Ok(()) };
-        if trial.end().is_some() {
+        // That of the best trial's end is kept; of the others it goes when their end counts.
+        if trial.end().is_some_and(|outcome| outcome.value().is_none()) {
             self.discard(trial, &checkpoint_name(id), ledger.session())?;
         }
         // One that ended while a worker went on with it. Of a complete one a reader of the events may want the model.
@@ -170,9 +172,11 @@ impl Shared<'_> {
         let mine = |trial: &Trial| in_hand.iter().any(|(id, _)| *id == trial.id);
         let mut held = Vec::new();
         let nobodys = trials.find(|trial| {
-            let free = trial.holder.is_none() && !mine(trial);
-            if !free && !mine(trial) {
-                held.push(*trial);
+            let waited_for = waits_for(ledger.history(), trial);
+            let hands = waited_for.unwrap_or(*trial);
+            let free = hands.holder.is_none() && !mine(hands);
+            if !free && !mine(hands) {
+                held.push((*trial, hands));
             }
             free
         });
@@ -185,15 +189,18 @@ impl Shared<'_> {
         }
         aftermath.looked = Some(Instant::now());
         let living = self.place.0.living(self.place.1)?;
-        let gone = |trial: &&&Trial| {
-            trial.holder.is_some_and(|holder| Some(holder) == ledger.session() || !living.contains(&holder))
+        let gone = |(_, hands): &&(&Trial, &Trial)| {
+            hands.holder.is_some_and(|holder| Some(holder) == ledger.session() || !living.contains(&holder))
         };
-        Ok(held.iter().find(gone).map(|trial| trial.id))
+        Ok(held.iter().find(gone).map(|(trial, _)| trial.id))
     }
 
     /// What a worker does next in free order.
     fn next(&self, ledger: &mut Ledger) -> Result<Job, RunError> {
         self.end_if_reached(ledger.history());
+        if let Some(job) = self.next_only(ledger)? {
+            return Ok(job);
+        }
         if self.stop().is_some() {
             return Ok(Job::End);
         }
@@ -206,7 +213,7 @@ impl Shared<'_> {
         let busy = history.open().any(|trial| !paused(&trial));
         let waiting = history.open().any(|trial| paused(&trial));
         let due = history.trials().len() as u64;
-        let full = history.limit().is_some_and(|trials| due >= trials);
+        let full = history.limit().is_some_and(|trials| history.configurations() >= trials);
         if full && !waiting {
             return Ok(if busy { Job::Wait } else { self.finished(Stop::Finished) });
         }
@@ -216,7 +223,7 @@ impl Shared<'_> {
             Next::New { .. } if full => {
                 return Ok(if busy { Job::Wait } else { self.finished(Stop::Finished) });
             }
-            Next::New { params, until } => ledger.start(params, until, None)?,
+            Next::New { params, from, until } => Self::begin(ledger, params, from, until, None)?,
             Next::Resume { trial, until } => {
                 resume(ledger, trial, until, None)?;
                 trial
@@ -228,6 +235,40 @@ impl Shared<'_> {
             Next::Wait | Next::Done => return Ok(Job::Wait),
         };
         take(ledger, id)
+    }
+
+    /// What a worker does next that is to run one trial only.
+    pub(super) fn next_only(&self, ledger: &mut Ledger) -> Result<Option<Job>, RunError> {
+        let Some(only) = self.only else { return Ok(None) };
+        // A target that is reached does not end what a person asked for.
+        if matches!(self.stop(), Some(Stop::Interrupted | Stop::Timeout)) {
+            return Ok(Some(Job::End));
+        }
+        let trial = ledger.history().trial(only).filter(|trial| trial.end().is_none());
+        if trial.is_none() {
+            return Ok(Some(self.finished(Stop::Finished)));
+        }
+        let free = self.free(ledger, trial.into_iter())?;
+        free.map_or(Ok(Job::Wait), |id| take(ledger, id)).map(Some)
+    }
+
+    /// Begins a trial that the search asks for.
+    pub(super) fn begin(
+        ledger: &mut Ledger,
+        params: Params,
+        from: Option<Origin>,
+        until: Option<u64>,
+        at: Option<Moment>,
+    ) -> Result<TrialId, RunError> {
+        if let Some(Origin { trial, step }) = from {
+            let there = |trial: &Trial| trial.reports.last().is_some_and(|last| last.step >= step);
+            if !ledger.history().trial(trial).is_some_and(there) {
+                let message =
+                    format!("it asked to fork trial {trial} at step {step}, which it has not reached");
+                return Err(SearchError { message }.into());
+            }
+        }
+        Ok(ledger.start(params, from, until, at)?)
     }
 
     pub(super) fn finished(&self, cause: Stop) -> Job {
@@ -250,16 +291,71 @@ impl Shared<'_> {
         }
     }
 
+    /// The checkpoint of another trial that a trial begins with, if it does and has none of its own yet; or what
+    /// comes of the trial without it.
+    fn inherited(&self, trial: &Trial) -> Result<Result<Option<Vec<u8>>, Evaluation>, RunError> {
+        let Some(from) = &trial.from else { return Ok(Ok(None)) };
+        let (storage, study) = self.place();
+        if trial.taken > 1 && storage.artifact(study, &checkpoint_name(trial.id))?.is_some() {
+            return Ok(Ok(None));
+        }
+        let kept = |origin: Origin| {
+            storage.artifact(study, &origin_name(origin)).map_err(|error| ObjectiveError {
+                message: "a checkpoint could not be read".to_owned(),
+                source: Some(Box::new(error)),
+            })
+        };
+        if let Some(bytes) = kept(from.origin)? {
+            return Ok(Ok(Some(bytes)));
+        }
+        let history = self.lock().history().clone();
+        let Origin { trial: parent, step } = from.origin;
+        self.observer.notice(&format!(
+            "trial {}: the checkpoint of trial {parent} at step {step} is gone; it is made again",
+            trial.id
+        ));
+        let again = || checkpoint_at(self.objective, &history, from.origin, &kept, &|| self.stop());
+        let remade = match catch_unwind(AssertUnwindSafe(again)) {
+            Ok(remade) => remade?,
+            Err(panic) => {
+                let message = panic_message(&*panic);
+                return Ok(Err(Evaluation::Failed(FailCause::Panicked { message })));
+            }
+        };
+        Ok(match remade {
+            Remade::Checkpoint(bytes) => {
+                storage.put_artifact(study, &origin_name(from.origin), &bytes)?;
+                Ok(Some(bytes))
+            }
+            Remade::SetAside => Err(Evaluation::Paused),
+            Remade::Not(reason) => {
+                let message = format!(
+                    "the checkpoint of trial {parent} at step {step} is gone and cannot be made again: {reason}"
+                );
+                Err(Evaluation::Failed(FailCause::Error { message }))
+            }
+        })
+    }
+
     /// Runs a trial until it ends or is set aside.
     fn run(&self, trial: &Trial) -> Result<Done, RunError> {
         let started = Instant::now();
         let id = trial.id;
+        let inherited = match self.inherited(trial)? {
+            Ok(inherited) => inherited,
+            Err(evaluation) => {
+                return Ok(Done { trial: id, evaluation, seconds: started.elapsed().as_secs_f64() });
+            }
+        };
         let mut handle = Handle {
             shared: self,
             id,
             params: trial.params.clone(),
             seed: trial.seed,
             until: trial.until,
+            from: trial.from.clone(),
+            inherited,
+            step: 0,
             saved: started,
             flushed: started,
             told: 0,
@@ -328,6 +424,14 @@ impl Shared<'_> {
     }
 }
 
+/// The trial whose checkpoint a trial begins with, as long as somebody has it in hand who has still to write it.
+fn waits_for<'h>(history: &'h History, trial: &Trial) -> Option<&'h Trial> {
+    let origin = trial.from.as_ref().filter(|_| trial.taken == 0)?.origin;
+    let parent = history.trial(origin.trial)?;
+    let writes = parent.holder.is_some() && parent.end().is_none() && parent.laid_down < origin.step;
+    writes.then_some(parent)
+}
+
 /// Takes a trial in hand.
 pub(super) fn take(ledger: &mut Ledger, id: TrialId) -> Result<Job, RunError> {
     ledger.take(id)?;
@@ -374,7 +478,7 @@ fn missing(history: &History, id: TrialId, step: Option<u64>) -> Option<String> 
 }
 
 /// Whether `value` would be the best; of equal values the first trial is.
-fn wins(best: Option<&Trial>, value: f64, direction: Direction) -> bool {
+pub(crate) fn wins(best: Option<&Trial>, value: f64, direction: Direction) -> bool {
     let best = best.and_then(|best| best.outcome.as_ref()?.value());
     best.is_none_or(|best| !direction.better(best, value))
 }

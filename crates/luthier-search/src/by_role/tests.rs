@@ -46,10 +46,13 @@ fn run(search: &dyn Search, space: &Space, trials: usize, steps: u64) -> History
         let view = history.view().closing(n as usize >= trials);
         let (trial, until) =
             match search.next(&view, space, &mut Streams::new(3).at(Purpose::Sampler, n)).unwrap() {
-                Next::New { params, until } => {
+                Next::New { params, until, .. } => {
                     assert!(space.contains(&params), "{params:?}");
                     let trial = TrialId(n);
-                    apply(&mut history, Event::TrialStarted { trial, params, seed: 0, until, at: None });
+                    apply(
+                        &mut history,
+                        Event::TrialStarted { trial, params, seed: 0, until, at: None, from: None },
+                    );
                     (trial, until)
                 }
                 Next::Resume { trial, until } => {

@@ -21,7 +21,7 @@
 //!     let (trial, params) = (TrialId(n), space.sample(&mut Streams::new(0).at(Purpose::Data, n)));
 //!     let value = 3.0 * params["x"].as_f64().unwrap() + params["y"].as_f64().unwrap();
 //!     let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-//!     [Event::TrialStarted { trial, params, seed: 0, until: None, at: None },
+//!     [Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None },
 //!      Event::TrialFinished { trial, outcome, seconds: 0.0 }]
 //! });
 //! let history = History::replay(Direction::Minimize, &record(events))?;

@@ -54,7 +54,7 @@ fn history(direction: Direction, trials: impl Iterator<Item = (Params, f64)>) ->
     let events = trials.zip(0..).flat_map(|((params, value), n)| {
         let trial = TrialId(n);
         let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None };
+        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
         [started, Event::TrialFinished { trial, outcome, seconds: 0.0 }]
     });
     History::replay(direction, &record(events)).unwrap()
@@ -200,7 +200,7 @@ fn what_cannot_be_judged_is_said() {
         let (trial, params) = (TrialId(n), Params::new());
         let outcome = Outcome::Failed { cause: FailCause::NotFinite };
         [
-            Event::TrialStarted { trial, params, seed: 0, until: None, at: None },
+            Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None },
             Event::TrialFinished { trial, outcome, seconds: 0.0 },
         ]
     }));
@@ -220,7 +220,7 @@ fn a_space_that_was_found_is_that_of_the_last_questions() {
         let distribution = Distribution::float(0.0, 1.0 + n as f64);
         let outcome = Outcome::Complete { value: 1.0, step: None, ending: Ending::Full };
         [
-            Event::TrialStarted { trial, params: Params::new(), seed: 0, until: None, at: None },
+            Event::TrialStarted { trial, params: Params::new(), seed: 0, until: None, at: None, from: None },
             Event::ParamSuggested { trial, name: "x".into(), distribution, value: Value::Float(0.5) },
             Event::TrialFinished { trial, outcome, seconds: 0.0 },
         ]

@@ -24,7 +24,7 @@ impl Played {
 
     pub(super) fn start(&mut self, until: Option<u64>) -> TrialId {
         let trial = TrialId(self.0.trials().len() as u64);
-        self.add(Event::TrialStarted { trial, params: Params::new(), seed: 0, until, at: None });
+        self.add(Event::TrialStarted { trial, params: Params::new(), seed: 0, until, at: None, from: None });
         trial
     }
 

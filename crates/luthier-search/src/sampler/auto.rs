@@ -92,7 +92,7 @@ mod tests {
             let params = square().sample(&mut Streams::new(2).at(Purpose::Data, n));
             let value = loss(n, params["x"].as_f64().unwrap());
             let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-            let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None };
+            let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
             [started, Event::TrialFinished { trial, outcome, seconds: 0.0 }]
         });
         History::replay(Direction::Minimize, &record(events)).unwrap()

@@ -22,7 +22,7 @@
 mod acquisition;
 mod features;
 mod lbfgs;
-mod linear;
+pub(crate) mod linear;
 mod model;
 mod quantile;
 mod search;

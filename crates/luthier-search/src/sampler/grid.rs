@@ -184,7 +184,14 @@ mod tests {
             assert!(space.contains(&params), "{params:?}");
             assert!(!all.contains(&params), "twice: {params:?}");
             all.push(params.clone());
-            events.push(Event::TrialStarted { trial: TrialId(n), params, seed: 0, until: None, at: None });
+            events.push(Event::TrialStarted {
+                trial: TrialId(n),
+                params,
+                seed: 0,
+                until: None,
+                at: None,
+                from: None,
+            });
         }
     }
 

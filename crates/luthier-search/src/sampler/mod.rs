@@ -13,6 +13,8 @@ mod several;
 mod sobol;
 mod tpe;
 
+pub(crate) use gp::linear;
+
 pub use auto::Auto;
 pub use cmaes::{CmaEs, Restart};
 pub use gp::Gp;

@@ -40,10 +40,10 @@ pub(crate) fn regret(problem: &Problem, search: &dyn Search, seed: u64, trials: 
         let n = run.history.trials().len() as u64;
         let mut rng = run.streams.at(Purpose::Sampler, n);
         let trial = match search.next(&run.history.view(), &problem.space, &mut rng).unwrap() {
-            Next::New { params, until } => {
+            Next::New { params, until, .. } => {
                 assert!(problem.space.contains(&params), "{params:?}");
                 let trial = TrialId(n);
-                run.record(Event::TrialStarted { trial, params, seed: n, until, at: None });
+                run.record(Event::TrialStarted { trial, params, seed: n, until, at: None, from: None });
                 trial
             }
             Next::Resume { trial, until } => {

@@ -77,6 +77,9 @@ fn freeze<'a>(history: &History, trial: &'a Trial, ranges: &mut Ranges<'a>) -> F
     let mut attributes = trial.attributes.clone();
     let user = &mut attributes.user;
     set(user, own::SEED, &trial.seed);
+    if let Some(from) = &trial.from {
+        set(user, own::FROM, from);
+    }
     if let Some(note) = trial.note() {
         set(user, own::CAUSE, &note);
     }

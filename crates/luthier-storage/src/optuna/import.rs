@@ -211,7 +211,14 @@ fn trial_events(
         }
     };
 
-    events.push(Event::TrialStarted { trial, params: Params::new(), seed, until: None, at: None });
+    events.push(Event::TrialStarted {
+        trial,
+        params: Params::new(),
+        seed,
+        until: None,
+        at: None,
+        from: None,
+    });
     events.push(Event::TrialImported { trial, started_us, attributes });
     for (name, (distribution, value)) in params {
         events.push(Event::ParamSuggested { trial, name, distribution, value });

@@ -57,6 +57,8 @@ mod own {
     pub(super) const CAUSE: &str = "luthier:cause";
     /// How a trial ended.
     pub(super) const OUTCOME: &str = "luthier:outcome";
+    /// The checkpoint of another trial that a trial began with.
+    pub(super) const FROM: &str = "luthier:from";
     /// What set a trial aside.
     pub(super) const PAUSED: &str = "luthier:paused";
     /// What was measured beside the objective, by step.

@@ -15,7 +15,14 @@ fn rate() -> Distribution {
 }
 
 fn started(trial: u64, params: Params) -> Event {
-    Event::TrialStarted { trial: TrialId(trial), params, seed: u64::MAX - trial, until: None, at: None }
+    Event::TrialStarted {
+        trial: TrialId(trial),
+        params,
+        seed: u64::MAX - trial,
+        until: None,
+        at: None,
+        from: None,
+    }
 }
 
 fn finished(trial: u64, outcome: Outcome) -> Event {

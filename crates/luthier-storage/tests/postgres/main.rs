@@ -86,7 +86,14 @@ fn definition() -> StudyDefinition {
 }
 
 fn started(number: u64) -> Event {
-    Event::TrialStarted { trial: TrialId(number), params: Params::new(), seed: number, until: None, at: None }
+    Event::TrialStarted {
+        trial: TrialId(number),
+        params: Params::new(),
+        seed: number,
+        until: None,
+        at: None,
+        from: None,
+    }
 }
 
 #[test]

@@ -227,7 +227,7 @@ fn an_event_that_could_not_be_read_back_is_refused_before_it_spoils_the_study() 
     let storage = SqliteStorage::open(&path).unwrap();
     let study = storage.create_study(&definition("a")).unwrap();
     let params = Params::from_iter([("rate".to_owned(), Value::Float(f64::NAN))]);
-    let bad = Event::TrialStarted { trial: TrialId(0), params, seed: 0, until: None, at: None };
+    let bad = Event::TrialStarted { trial: TrialId(0), params, seed: 0, until: None, at: None, from: None };
     assert_eq!(
         storage.append(study.id, 0, &[started(0), bad]).unwrap_err().to_string(),
         format!(

@@ -48,7 +48,8 @@ fn events() -> impl Strategy<Value = Event> {
                 params: Params::from_iter(params),
                 seed,
                 until: seed.is_multiple_of(2).then_some(seed),
-                at: None
+                at: None,
+                from: None,
             }
         ),
         (trial.clone(), ".{0,5}", value).prop_map(|(trial, name, value)| Event::ParamSuggested {

@@ -28,5 +28,12 @@ fn definition(name: &str) -> StudyDefinition {
 }
 
 fn started(trial: u64) -> Event {
-    Event::TrialStarted { trial: TrialId(trial), params: Params::new(), seed: trial, until: None, at: None }
+    Event::TrialStarted {
+        trial: TrialId(trial),
+        params: Params::new(),
+        seed: trial,
+        until: None,
+        at: None,
+        from: None,
+    }
 }

@@ -63,7 +63,7 @@ fn trials_and_reports_can_be_read_with_sql() {
             trials: None,
             at: None,
         },
-        Event::TrialStarted { trial: TrialId(0), params, seed: u64::MAX, until: None, at: None },
+        Event::TrialStarted { trial: TrialId(0), params, seed: u64::MAX, until: None, at: None, from: None },
         suggested("layers", Value::Int(2)),
         suggested("rate", Value::Float(0.1)),
         suggested("nesterov", Value::Bool(false)),

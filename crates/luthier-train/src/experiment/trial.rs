@@ -120,7 +120,7 @@ impl<M: Model> Experiment<M> {
     fn model(&self, run: &Run<M>, trial: &dyn TrialHandle) -> Result<Option<Vec<u8>>, ObjectiveError> {
         let Some(model) = run.final_model() else { return Ok(None) };
         let setup = run.setup();
-        let mut file = self.file(trial.params(), trial.seed())?;
+        let mut file = self.file(trial.params(), trial.seed(), trial.lineage())?;
         if let Some(measured) = run.measured_batch_size() {
             file.set("train.batch_size", Node::new(Kind::Int(measured as i64)))?;
         }
@@ -152,12 +152,16 @@ impl<M: Model> Experiment<M> {
     }
 
     fn run(&self, trial: &mut dyn TrialHandle, device: &Device) -> Result<Evaluation, ObjectiveError> {
-        let setup = match self.setup(trial.params(), trial.seed()) {
+        let from = trial.lineage().cloned();
+        let setup = match self.setup_of(trial.params(), trial.seed(), from.as_ref(), 0) {
             Ok(setup) => Setup { device: device.clone(), ..setup },
             Err(reason) => return Ok(Evaluation::Infeasible(reason)),
         };
-        let checkpoint = trial.checkpoint()?;
-        let run = match self.taken_up(setup, checkpoint.as_deref(), trial.id())? {
+        let run = match (trial.checkpoint()?, from) {
+            (None, Some(from)) => self.begin_with(setup, &from, &trial.inherited()?),
+            (checkpoint, _) => self.taken_up(setup, checkpoint.as_deref(), trial.id())?,
+        };
+        let run = match run {
             Ok(run) => run,
             Err(reason) => return Ok(Evaluation::Infeasible(reason)),
         };
@@ -168,6 +172,9 @@ impl<M: Model> Experiment<M> {
         let Some((step, value)) = run.best() else {
             return Ok(Evaluation::Failed(FailCause::NotFinite));
         };
+        if trial.wants_end(value) {
+            self.save(&run, trial, None)?;
+        }
         Ok(Evaluation::Complete { value, step: Some(step), ending, model: self.model(&run, trial)? })
     }
 
@@ -189,7 +196,7 @@ impl<M: Model> Experiment<M> {
                 trial.save_checkpoint(folds.to_bytes(&[]))?;
                 return Ok(Evaluation::Paused);
             }
-            let setup = match self.setup_of(trial.params(), trial.seed(), folds.done()) {
+            let setup = match self.setup_of(trial.params(), trial.seed(), None, folds.done()) {
                 Ok(setup) => Setup { device: device.clone(), ..setup },
                 Err(reason) => return Ok(Evaluation::Infeasible(reason)),
             };
@@ -218,7 +225,7 @@ impl<M: Model> Experiment<M> {
 
 impl<M: Model> Objective for Experiment<M> {
     fn abilities(&self) -> Abilities {
-        Abilities { reports: true, pauses: true }
+        Abilities { reports: true, pauses: true, forks: self.folds() == 1 }
     }
 
     fn wrap_up(&self) -> Duration {

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use luthier_core::config::Node;
 use luthier_core::{Ending, Metrics};
 use safetensors::tensor::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ use crate::optimizer::gradients::read_weights;
 use crate::optimizer::{Ema, OptimizerState, Scalars};
 use crate::penalty::PenaltyState;
 use crate::schedule::Reactions;
+use crate::settings::TrainingConfig;
 use crate::stopping::Stopper;
 use crate::trainable::Model;
 use crate::weights_file::{to_bytes, weights_of};
@@ -92,7 +94,7 @@ impl Checkpoint {
     /// The first line that its file and `file` do not have in common, if there is one. The number of epochs
     /// may differ, and if either text is empty, nothing is known.
     pub fn differs_from(&self, file: &str) -> Option<String> {
-        difference(&self.header.file, file)
+        difference(&self.header.file, file, &["epochs"])
     }
 
     /// Where the run stood.
@@ -155,6 +157,19 @@ impl Checkpoint {
         let header = serde_json::from_str(header).map_err(broken)?;
         let tensors = SafeTensors::deserialize(content).map_err(broken)?;
         Ok(Self { header, tensors: weights_of(&tensors, "").map_err(broken)? })
+    }
+
+    /// Whether its best measurement can be compared with those of a run with this setup.
+    fn measured_like<M: Model>(&self, best: &BestAt, setup: &Setup<M>) -> bool {
+        let metric = best.metrics.get(&setup.objective.name());
+        let same_metric = metric.is_some_and(|value| value.to_bits() == best.value.to_bits());
+        if self.header.file.is_empty() || setup.file.is_empty() {
+            return same_metric;
+        }
+        let then = Node::parse(&self.header.file, "the checkpoint's file").ok();
+        let then = then.and_then(|file| TrainingConfig::read(&file, "the checkpoint's file").ok());
+        let now = &setup.config.data;
+        same_metric && then.is_some_and(|then| then.data.source == now.source && then.data.split == now.split)
     }
 
     /// The tensors whose names begin with `prefix`, without it.
@@ -249,8 +264,9 @@ impl<M: Model> Run<M> {
     }
 
     /// Continues a run, finished or not, to more epochs: those of `setup`. Schedules stay stretched over
-    /// the epochs that the run was begun with, or over their own `horizon`, and past it keep the value that
-    /// they end with. For a plain cosine that is 0; its key `end`, or a [fork](Run::fork), leaves something
+    /// the epochs that the run was begun with, unless `train.horizon` of `setup` or their own `horizon` says otherwise,
+    /// and past that keep the value that they end with. For a plain cosine that is 0; its key `end`, or a
+    /// [fork](Run::fork), leaves something
     /// to learn with.
     ///
     /// # Errors
@@ -262,28 +278,62 @@ impl<M: Model> Run<M> {
             let reason = format!("it has had {done} epochs, so {epochs} do not lengthen it; ask for more");
             return Err(CheckpointError::Other(reason));
         }
-        let mut run = Self::resume(setup, checkpoint)?;
+        if let Some(difference) = difference(&checkpoint.header.file, &setup.file, &["epochs", "horizon"]) {
+            return Err(CheckpointError::Other(difference));
+        }
+        let mut extended = checkpoint.clone();
+        extended.header.file.clone_from(&setup.file);
+        let mut run = Self::resume(setup, &extended)?;
         run.state.ending = None;
         Ok(run)
     }
 
     /// Continues a checkpoint under other hyperparameters: those of `setup`. The weights have to fit; the
     /// optimizer keeps its state if it is of the same kind and remembers the same. Its draws from here on
-    /// are those of the seed of `setup`; [`Checkpoint::fork_seed`] gives a good one.
+    /// are those of the seed of `setup`; [`Checkpoint::fork_seed`] gives a good one. Schedules are stretched over the
+    /// epochs of `setup`. The best weights so far stay the best to beat, if they were measured by the same metric on the
+    /// same examples.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Other`] if the weights do not fit.
+    /// [`CheckpointError::Other`] if the weights do not fit, or there is no epoch left.
     pub fn fork(setup: Setup<M>, checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
+        let best = checkpoint.header.best.clone().filter(|best| checkpoint.measured_like(best, &setup));
+        Self::forked(setup, checkpoint, best)
+    }
+
+    /// The same as a run of its own: what was measured before is none of its results.
+    ///
+    /// # Errors
+    ///
+    /// As [`Run::fork`].
+    pub fn branch(setup: Setup<M>, checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
+        Self::forked(setup, checkpoint, None)
+    }
+
+    fn forked(
+        setup: Setup<M>,
+        checkpoint: &Checkpoint,
+        best: Option<BestAt>,
+    ) -> Result<Self, CheckpointError> {
+        let (epochs, done) = (setup.config.train.epochs, checkpoint.header.at.epoch);
+        if epochs <= done {
+            let reason =
+                format!("it has had {done} epochs of {epochs}, so nothing is left to train; ask for more");
+            return Err(CheckpointError::Other(reason));
+        }
         let mut forked = checkpoint.clone();
-        if forked.header.optimizer != setup.config.train.optimizer.kind() {
-            forked.header.scalars = Scalars::default();
+        let header = &mut forked.header;
+        if header.optimizer != setup.config.train.optimizer.kind() {
+            header.scalars = Scalars::default();
         }
         // What was measured under the old values says nothing of the new ones.
-        forked.header.reactions = Reactions::default();
-        forked.header.stopper = Stopper::default();
-        forked.header.sizer = BatchSizer::default();
-        forked.header.ending = None;
+        header.reactions = Reactions::default();
+        header.stopper = Stopper::default();
+        header.sizer = BatchSizer::default();
+        header.ending = None;
+        header.best = best;
+        header.horizon = epochs;
         Self::continue_from(setup, &forked, true)
     }
 
@@ -329,7 +379,7 @@ impl<M: Model> Run<M> {
                 }
             }
         }
-        state.horizon = header.horizon;
+        state.horizon = run.setup.config.train.horizon.unwrap_or(header.horizon);
         state.at = header.at;
         match state.penalties.restore(&header.penalties) {
             Err(reason) if !forked => return Err(CheckpointError::Other(reason)),
@@ -358,14 +408,17 @@ impl Checkpoint {
     }
 }
 
-/// The first line that is not in both files, limits aside.
-fn difference(then: &str, now: &str) -> Option<String> {
+/// The first line that is not in both files, but for those of these keys.
+fn difference(then: &str, now: &str, but: &[&str]) -> Option<String> {
     if then.is_empty() || now.is_empty() {
         return None;
     }
     let lines = |text: &str| -> Vec<String> {
-        let limits = |line: &&str| !line.trim_start().starts_with("epochs ");
-        text.lines().filter(limits).map(str::to_owned).collect()
+        let counts = |line: &&str| {
+            let key = line.trim_start().split(' ').next();
+            !but.iter().any(|but| key == Some(*but))
+        };
+        text.lines().filter(counts).map(str::to_owned).collect()
     };
     let (then, now) = (lines(then), lines(now));
     let gone = then.iter().find(|line| !now.contains(line));

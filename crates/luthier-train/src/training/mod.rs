@@ -139,7 +139,7 @@ impl<M: Model> Run<M> {
         let ema = train.ema.as_ref().map(|config| Ema::new(config, read_weights(&model.valid())));
         let penalties = Penalties::new(&train.regularize, &places)?;
         let state = State {
-            horizon: train.epochs,
+            horizon: train.horizon.unwrap_or(train.epochs),
             at: Position::default(),
             optimizer,
             ema,

@@ -38,6 +38,11 @@ impl Position {
         }
     }
 
+    /// Whether it is right after the report of this number.
+    pub fn is_report(&self, number: u64) -> bool {
+        self.report == number && self.step == self.measured_step
+    }
+
     /// Examples that are done, over all epochs, of a training on `examples` rows.
     fn examples(&self, examples: u64) -> u64 {
         self.epoch * examples + self.example

@@ -100,7 +100,7 @@ fn run(number: u64) -> (&'static str, String, Seen) {
     let direction = objective.direction();
     let experiment = Experiment::new(template, data, splits, objective, direction, Device::flex());
     let params = experiment.space().sample(&mut rng);
-    let file = experiment.file(&params, number).expect("a file");
+    let file = experiment.file(&params, number, None).expect("a file");
     let config = TrainingConfig::read(&file, "study.toml")
         .unwrap_or_else(|problems| panic!("{problems}\n{}", file.to_toml()));
 

@@ -3,7 +3,7 @@
 use luthier_train::{Checkpoint, Run};
 
 use crate::checkpoints::{after, bytes_of, changed};
-use crate::common::{finish, mlp, state, state_of, trace, with_seed};
+use crate::common::{MLP, classes, finish, mlp, setup, start, state, state_of, trace, train, with_seed};
 
 #[test]
 fn a_fork_goes_on_under_other_values_with_other_draws() {
@@ -84,4 +84,67 @@ fn a_fork_needs_weights_that_fit() {
     let checkpoint = after(2).checkpoint();
     let error = Run::fork(changed("dense = 16", "dense = 17"), &checkpoint).err().expect("no fork");
     assert!(error.to_string().contains("0.weight has the shape [16, 8], expected [17, 8]"), "{error}");
+}
+
+#[test]
+fn what_was_reached_before_counts_only_where_it_can_be_compared() {
+    let checkpoint = after(3).checkpoint();
+    let seed = checkpoint.fork_seed();
+    let mut branch = Run::branch(with_seed(mlp(5), seed), &checkpoint).expect("a branch");
+    assert_eq!(branch.best(), None);
+    let reports = finish(&mut branch);
+    let mut fork = Run::fork(with_seed(mlp(5), seed), &checkpoint).expect("a fork");
+    assert_eq!(finish(&mut fork), reports, "it trains the same");
+    let least = reports.iter().map(|report| report.value).fold(f64::INFINITY, f64::min);
+    assert!(branch.best().is_some_and(|(number, value)| number > 3 && value == least));
+    // Another metric.
+    let accuracy = setup(MLP, classes(240, 0.05), "val_accuracy", seed);
+    assert_eq!(Run::fork(accuracy, &checkpoint).expect("a fork").best(), None);
+    // Other rows.
+    let file = with_seed(mlp(5), seed)
+        .file
+        .replace("source = \"mnist\"", "source = \"mnist\"\nsplit = { seed = 7 }");
+    let mut elsewhere = with_seed(mlp(5), seed);
+    elsewhere.config.data.split.seed = 7;
+    elsewhere.file = file;
+    assert_eq!(Run::fork(elsewhere, &checkpoint).expect("a fork").best(), None);
+}
+
+#[test]
+fn the_schedules_of_a_fork_are_stretched_over_its_own_epochs() {
+    let scheduled = |more: &str| {
+        let schedule = "[train]\nschedule = { learning_rate = \"cosine\" }\n";
+        changed("[train]", &format!("{schedule}{more}"))
+    };
+    let mut run = start(scheduled(""));
+    train(&mut run, 3);
+    let checkpoint = run.checkpoint();
+    let mut longer = scheduled("");
+    longer.config.train.epochs = 12;
+    let rate = |report: &luthier_train::Report| report.metrics.get("learning_rate").expect("a rate");
+    let fork = finish(&mut Run::branch(longer.clone(), &checkpoint).expect("a fork"));
+    let whole = finish(&mut start(longer.clone()));
+    assert_eq!(fork.len(), 9);
+    for (fork, whole) in fork.iter().zip(&whole[3..]) {
+        assert_eq!(rate(fork), rate(whole));
+    }
+    // A run that is lengthened holds the last value, unless it is told otherwise.
+    let held = finish(&mut Run::extend(longer.clone(), &checkpoint).expect("a longer run"));
+    assert!(held[3..].iter().all(|report| rate(report) == rate(&held[3])), "{held:?}");
+    longer.config.train.horizon = Some(12);
+    let sinking = finish(&mut Run::extend(longer, &checkpoint).expect("a longer run"));
+    assert_eq!(sinking.iter().map(rate).collect::<Vec<_>>(), fork.iter().map(rate).collect::<Vec<_>>());
+    // From the beginning it is the same run.
+    let mut whole = scheduled("");
+    (whole.config.train.epochs, whole.config.train.horizon) = (12, Some(6));
+    assert_eq!(finish(&mut start(whole))[3..], held);
+}
+
+#[test]
+fn a_fork_needs_epochs_that_are_left() {
+    let mut run = start(mlp(5));
+    finish(&mut run);
+    let checkpoint = run.checkpoint();
+    let error = Run::fork(mlp(5), &checkpoint).err().expect("no fork");
+    assert!(error.to_string().contains("it has had 6 epochs of 6, so nothing is left to train"), "{error}");
 }

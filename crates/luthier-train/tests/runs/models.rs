@@ -149,7 +149,7 @@ fn the_file_in_a_model_repeats_its_training() {
     assert_eq!(written.and_then(|value| value.as_i64()), Some(seed as i64));
     assert_eq!(
         file.get("train").map(Node::describe),
-        experiment.file(&Params::default(), seed).expect("a file").get("train").map(Node::describe)
+        experiment.file(&Params::default(), seed, None).expect("a file").get("train").map(Node::describe)
     );
 }
 

@@ -24,6 +24,19 @@ pub(super) struct Start {
     /// Configurations to begin with.
     #[serde(default)]
     pub(super) enqueue: Vec<Params>,
+    /// Of the samplers "pbt" and "pb2".
+    pub(super) population: Option<Population>,
+}
+
+/// A population: what is left out is as in a study file.
+#[derive(Debug, Deserialize)]
+pub(super) struct Population {
+    pub(super) size: Option<u64>,
+    pub(super) interval: Option<u64>,
+    pub(super) quantile: Option<f64>,
+    /// Parameters that stay as they are while a trial runs.
+    #[serde(default)]
+    pub(super) inherit: Vec<String>,
 }
 
 /// What is to be optimised.

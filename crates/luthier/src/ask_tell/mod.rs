@@ -13,18 +13,23 @@
 //! # Ok::<(), luthier::AskTellError>(())
 //! ```
 
+//!
+//! With the samplers `pbt` and `pb2` (`"population": {"size": 10, "interval": 2, "quantile": 0.25, "inherit": ["layers"]}`) a
+//! trial may go on from the weights of another one: `{"id": 7, "params": {…}, "from": {"id": 3, "step": 10}, "until": 20}`. Its
+//! first report is of step 11. Trials keep what they had at each `until`, since others may begin with it.
+
 mod message;
 mod problem;
 
 use luthier_core::{
-    Decision, Ending, Event, FailCause, History, Metrics, Next, Outcome, Params, Purpose, Recorded, Report,
-    SamplerAndPruner, Search, Space, Stop, StopReason, Streams, TrialId, trial_seed,
+    Decision, Ending, Event, FailCause, History, Lineage, Metrics, Next, Outcome, Params, Purpose, Recorded,
+    Report, SamplerAndPruner, Search, Space, Stop, StopReason, Streams, TrialId, trial_seed,
 };
 use luthier_search::{ByRole, PrunerConfig, Queue};
 use serde::Serialize;
 use thiserror::Error;
 
-use message::{Message, Start, State, Tell};
+use message::{Message, Population, Start, State, Tell};
 
 /// A line that could not be followed, and to which no reply is due.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -64,7 +69,16 @@ struct Trial<'a> {
     id: TrialId,
     params: &'a Params,
     #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<Begins>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<u64>,
+}
+
+/// The trial and the step whose checkpoint a trial begins with.
+#[derive(Serialize)]
+struct Begins {
+    id: TrialId,
+    step: u64,
 }
 
 #[derive(Serialize)]
@@ -135,11 +149,43 @@ impl AskTell {
     }
 }
 
+/// The population that is asked for, if one is.
+fn population(start: &Start) -> Result<Option<luthier_search::Pbt>, String> {
+    let name = start.sampler.as_deref().unwrap_or_default();
+    let Some(mut pbt) = luthier_search::population(name) else { return Ok(None) };
+    if start.problem.max_fidelity.is_none() {
+        return Err(format!("the sampler {name:?} needs trials with reports: give problem.max_fidelity"));
+    }
+    if let Some(pruner) = start.pruner.as_ref().filter(|pruner| *pruner != "none") {
+        return Err(format!("the sampler {name:?} takes no pruner, found {pruner}: leave it out"));
+    }
+    if let Some(Population { size, interval, quantile, inherit }) = &start.population {
+        pbt.population = size.unwrap_or(pbt.population);
+        pbt.interval = *interval;
+        pbt.quantile = quantile.unwrap_or(pbt.quantile);
+        pbt.inherited.clone_from(inherit);
+    }
+    if pbt.population < 2 || pbt.interval == Some(0) || !(pbt.quantile > 0.0 && pbt.quantile <= 0.5) {
+        return Err("population: expected a size of 2 or more, an interval of 1 or more and a quantile above 0, up to 0.5"
+            .to_owned());
+    }
+    Ok(Some(pbt))
+}
+
 impl Asked {
     fn new(start: &Start) -> Result<Self, String> {
         let (space, direction, criteria) = problem::read(&start.problem)?;
         let steps = start.problem.max_fidelity;
         let several = !criteria.objectives.is_empty();
+        let history = History::new(direction).with_steps(steps).with_criteria(criteria);
+        let reasons = Vec::new();
+        if let Some(search) = population(start)? {
+            if several {
+                return Err("a population has one objective".to_owned());
+            }
+            let search = Queue::new(Box::new(search), []);
+            return Ok(Self { history, space, search, seed: start.seed, steps, reasons });
+        }
         // Where trials report, stopping early matters more than anything else.
         let default = || if steps.is_some() && !several { "asha".to_owned() } else { "none".to_owned() };
         let name = start.pruner.as_ref().map_or_else(default, problem::inline);
@@ -151,20 +197,16 @@ impl Asked {
         }
         let sampler = start.sampler.as_deref().unwrap_or("auto");
         let sampler = luthier_search::sampler(sampler).ok_or_else(|| {
-            let known: Vec<&str> = luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect();
-            format!("there is no sampler {sampler:?}; there is {}", known.join(", "))
+            format!(
+                "there is no sampler {sampler:?}; there is {}",
+                luthier_search::sampler_names().join(", ")
+            )
         })?;
         let search = SamplerAndPruner::new(sampler, pruner.create());
         let search = ByRole::wrap(Box::new(search), &space).map_err(|error| error.to_string())?;
         let starts: Result<Vec<Params>, _> = start.enqueue.iter().map(|given| space.start(given)).collect();
-        Ok(Self {
-            history: History::new(direction).with_steps(steps).with_criteria(criteria),
-            search: Queue::new(search, starts.map_err(|error| error.to_string())?),
-            space,
-            seed: start.seed,
-            steps,
-            reasons: Vec::new(),
-        })
+        let search = Queue::new(search, starts.map_err(|error| error.to_string())?);
+        Ok(Self { history, space, search, seed: start.seed, steps, reasons })
     }
 
     fn record(&mut self, event: Event) -> Result<(), String> {
@@ -183,9 +225,10 @@ impl Asked {
         let mut rng = Streams::new(self.seed).at(Purpose::Sampler, trial.0);
         let next = self.search.next(&self.history.view(), &self.space, &mut rng);
         let trial = match next.map_err(|error| error.to_string())? {
-            Next::New { params, until } => {
-                let seed = trial_seed(self.seed, trial.0);
-                self.record(Event::TrialStarted { trial, params, seed, until: self.until(until), at: None })?;
+            Next::New { params, from, until } => {
+                let (seed, until) = (trial_seed(self.seed, trial.0), self.until(until));
+                let from = from.map(Lineage::from);
+                self.record(Event::TrialStarted { trial, params, seed, until, at: None, from })?;
                 self.reasons.push(None);
                 trial
             }
@@ -199,7 +242,10 @@ impl Asked {
             Next::Done => return json(&Done { done: true }),
         };
         let asked = self.history.trial(trial).ok_or_else(|| format!("there is no trial {trial}"))?;
-        json(&Trial { id: trial, params: &asked.params, until: asked.until })
+        // One that goes on has what it began with.
+        let from = asked.from.as_ref().map(|from| from.origin).filter(|_| asked.reports.is_empty());
+        let from = from.map(|origin| Begins { id: origin.trial, step: origin.step });
+        json(&Trial { id: trial, params: &asked.params, from, until: asked.until })
     }
 
     /// The step to pause at, unless that is the end of a trial anyway.

@@ -119,6 +119,64 @@ fn the_same_start_gives_the_same_trials() {
 }
 
 #[test]
+fn a_population_says_whose_weights_a_trial_begins_with() {
+    for sampler in ["pbt", "pb2"] {
+        let population = json!({"size": 3, "interval": 3, "inherit": ["layers"]});
+        let more = json!({"sampler": sampler, "population": population});
+        let mut conversation = Conversation::start(Some(9), more);
+        // What each trial has come to at each step.
+        let mut values: std::collections::BTreeMap<(u64, u64), f64> = std::collections::BTreeMap::new();
+        let (mut forks, mut last) = (0, std::collections::BTreeMap::new());
+        loop {
+            let trial = conversation.say(&json!({"ask": {}}));
+            if trial["done"] == true {
+                break;
+            }
+            let id = trial["id"].as_u64().expect("a number");
+            let until = trial.get("until").map_or(9, |until| until.as_u64().expect("a number"));
+            let from = trial.get("from").map(|from| {
+                forks += 1;
+                let (id, step) =
+                    (from["id"].as_u64().expect("a trial"), from["step"].as_u64().expect("a step"));
+                assert!(step == 3 || step == 6, "{step}");
+                (step, values[&(id, step)])
+            });
+            let (mut step, mut value) = from.or(last.get(&id).copied()).unwrap_or((0, 100.0));
+            while step < until {
+                step += 1;
+                value -= 1.0 / (1.0 + loss(&trial["params"]));
+                values.insert((id, step), value);
+                conversation.say(&json!({"report": {"id": id, "step": step, "value": value}}));
+            }
+            last.insert(id, (step, value));
+            let state = if until == 9 { "complete" } else { "paused" };
+            conversation.tell(&json!({"id": id, "value": value, "state": state}));
+        }
+        assert_eq!((forks, last.len()), (2, 5), "{sampler}");
+    }
+}
+
+#[test]
+fn a_population_that_makes_no_sense_is_refused() {
+    for (fidelity, more, expected) in [
+        (Value::Null, json!({}), "give problem.max_fidelity"),
+        (json!(9), json!({"pruner": "asha"}), "takes no pruner"),
+        (json!(9), json!({"population": {"size": 1}}), "a size of 2 or more"),
+        (json!(9), json!({"population": {"quantile": 0.7}}), "a quantile above 0"),
+    ] {
+        let mut start = json!({"problem": problem(None), "sampler": "pbt"});
+        start["problem"]["max_fidelity"] = fidelity;
+        let (Value::Object(all), Value::Object(more)) = (&mut start, more) else { panic!("objects") };
+        all.extend(more);
+        let reply = AskTell::default()
+            .line(&json!({ "start": start }).to_string())
+            .expect("a reply")
+            .expect("a reply");
+        assert!(reply.contains(expected), "{reply}");
+    }
+}
+
+#[test]
 fn lines_that_cannot_be_followed_change_nothing() {
     let mut session = AskTell::default();
     let mut refused = |line: &str, expected: &str| {

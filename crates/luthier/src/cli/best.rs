@@ -5,8 +5,8 @@ mod front;
 use std::path::PathBuf;
 
 use clap::Args;
-use luthier::StudyFile;
 use luthier::search::pareto::chosen;
+use luthier_core::config::Node;
 use luthier_core::{History, Metrics, Outcome, Params, Study, TrialId};
 use luthier_runner::model_name;
 use luthier_train::{TrainedModel, device};
@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::outcome::{further, named};
 use super::output::{metrics, number, params, print, print_json, table, table_text, value};
+use super::pieces::{Piece, pieces, with_pieces};
 use super::place::{stored_file, study_with_history, unit_of};
 use super::tune::write_file;
 use super::{Failure, StudyArgs, program};
@@ -34,7 +35,7 @@ pub(crate) struct BestArgs {
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct Shown<'h> {
     study: String,
     trial: TrialId,
     objective: String,
@@ -44,6 +45,9 @@ struct Shown {
     further: Metrics,
     seed: u64,
     params: Params,
+    /// What a trial that was forked consists of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pieces: Vec<Piece<'h>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     test: Option<Metrics>,
     /// The best for each value of the scientific parameters.
@@ -92,15 +96,23 @@ pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
     let further = further(&history, best);
     let mut written = Vec::new();
     let unit = unit_of(&study);
-    let head = format!(
-        "# Trial {} of study \"{name}\": {} {}{} at {unit} {}.\n# `luthier train` on this file repeats it.\n\n",
-        best.id,
-        study.definition.objective,
-        number(*value),
-        named(&further),
-        step.unwrap_or(0)
-    );
-    if let Some(file) = stored_file(&study).filter(StudyFile::is_command) {
+    let lineage = pieces(&history, best);
+    let forked = lineage.len() > 1;
+    let head = |repeats: &str| {
+        let value = format!("{}{}", number(*value), named(&further));
+        let (objective, step) = (&study.definition.objective, step.unwrap_or(0));
+        format!(
+            "# Trial {} of study \"{name}\": {objective} {value} at {unit} {step}.\n# {repeats}\n\n",
+            best.id
+        )
+    };
+    let stored = stored_file(&study);
+    if let Some(file) = stored.as_ref().filter(|file| file.is_command()) {
+        let head = head(if forked {
+            "It was forked from other trials (`luthier best` shows them): `luthier train` on this file does not repeat it."
+        } else {
+            "`luthier train` on this file repeats it."
+        });
         if let Some(path) = &args.output {
             let filled = file.filled(&best.params, best.seed).map_err(Failure::failed)?;
             write_file(path, format!("{head}{filled}").as_bytes())?;
@@ -134,7 +146,16 @@ pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
         if let Some(path) = &args.output {
             let device = device("cpu").map_err(Failure::failed)?;
             let opened = TrainedModel::from_bytes(&model, device).map_err(Failure::failed)?;
-            write_file(path, format!("{head}{}", opened.file()).as_bytes())?;
+            let mut text = opened.file().to_owned();
+            let mut repeats = "`luthier train` on this file repeats it.";
+            if forked {
+                let file =
+                    stored.as_ref().ok_or_else(|| Failure::failed("the study's file cannot be read"))?;
+                let last = Node::parse(&text, "the model's study file")?;
+                text = with_pieces(file, &last, &lineage).map_err(Failure::failed)?.to_toml();
+                repeats = "It was forked from other trials. `luthier train` on this file repeats it piece by piece: [trial] says how.";
+            }
+            write_file(path, format!("{}{text}", head(repeats)).as_bytes())?;
             written.push(path.display().to_string());
         }
         if let Some(path) = &args.model {
@@ -151,6 +172,7 @@ pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
         further,
         seed: best.seed,
         params: best.params.clone(),
+        pieces: if forked { lineage } else { Vec::new() },
         test: best.tested.clone(),
         compared: compared(&study, &history),
     };
@@ -166,6 +188,11 @@ pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
         shown.epoch.unwrap_or(0),
         params(&shown.params)
     );
+    for piece in &shown.pieces {
+        let Piece { trial, first, last, .. } = piece;
+        text += &format!("{unit}s {first} to {last}, trial {trial}:\n{}", params(piece.params));
+        text += &piece.set.iter().map(|set| format!("  {set}\n")).collect::<String>();
+    }
     if let Some(test) = &shown.test {
         text += &format!("test: {}\n", metrics(test));
     }

@@ -38,6 +38,9 @@ pub(crate) fn run(args: &LogsArgs) -> Result<(), Failure> {
         return print_json(&trial.reports);
     }
     let mut text = format!("trial {} of study `{}`: {}\n", trial.id, study.definition.name, trial.state());
+    if let Some(from) = &trial.from {
+        text += &format!("{from}\n");
+    }
     text += &params(&trial.params);
     if let Some(first) = trial.reports.first() {
         let mut table =

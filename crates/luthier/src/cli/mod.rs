@@ -2,6 +2,7 @@
 
 mod ask_tell;
 mod best;
+mod branch;
 mod check;
 mod checkpoints;
 mod delete;
@@ -17,6 +18,7 @@ mod new;
 mod notices;
 mod outcome;
 mod output;
+mod pieces;
 mod place;
 mod predict;
 mod program;
@@ -81,6 +83,10 @@ enum Command {
     Export(export::ExportArgs),
     /// Take a study of Optuna into a storage, to look at or to go on with
     Import(import::ImportArgs),
+    /// Lengthen a trial: a new one that goes on from its checkpoint as it would have gone on itself
+    Extend(branch::ExtendArgs),
+    /// Branch a trial: a new one that goes on from its checkpoint under other values
+    Fork(branch::ForkArgs),
     /// Make every proposal and decision of a study again, and train its winner again: do they agree?
     Verify(verify::VerifyArgs),
     /// Delete a study with all that belongs to it
@@ -182,6 +188,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Logs(args) => logs::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Extend(args) => branch::extend(&args),
+        Command::Fork(args) => branch::fork(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Delete(args) => delete::run(&args),
         Command::AskTell => ask_tell::run(),

@@ -14,7 +14,7 @@ use super::check::space;
 use super::checkpoints::Checkpoints;
 use super::output::{number, print, print_json, seconds, tell};
 use super::train::{Alone, TrainArgs, Trained, folder_of_checkpoints, seed};
-use super::{Failure, FileArgs, tune};
+use super::{Failure, FileArgs, pieces, tune};
 
 #[derive(Serialize)]
 struct Checked<'a> {
@@ -84,6 +84,12 @@ pub(crate) fn train(
              measures",
         ));
     }
+    if !pieces::before(file).is_empty() {
+        return Err(Failure::usage(
+            "trial.before: the trial was forked from others, and a program's pieces are not run again; without the key, \
+             the program runs by the values of the last piece alone",
+        ));
+    }
     let resumes = command.config().resumes;
     if !resumes && (args.checkpoint.is_some() || args.resume.is_some()) {
         return Err(Failure::usage(
@@ -111,6 +117,9 @@ pub(crate) fn train(
         shows: |_| true,
         interrupt,
         resumed,
+        until: None,
+        lineage: None,
+        inherited: None,
         checkpoints,
     };
     let (value, epoch, ending, model) = match command.evaluate(&mut trial)? {

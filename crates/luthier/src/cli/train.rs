@@ -6,8 +6,8 @@ use std::time::Instant;
 use clap::Args;
 use luthier::{Loaded, StudyFile, Training};
 use luthier_core::{
-    Decision, Ending, Evaluation, Metrics, Objective, ObjectiveError, Params, Stop, TrialHandle, TrialId,
-    trial_seed,
+    Decision, Ending, Evaluation, Lineage, Metrics, Objective, ObjectiveError, Origin, Params, Stop,
+    TrialHandle, TrialId, trial_seed,
 };
 use luthier_runner::Interrupt;
 use luthier_train::{Checkpoint, Every, Experiment, Run, device};
@@ -17,7 +17,7 @@ use super::checkpoints::Checkpoints;
 use super::notices::tell_notices;
 use super::output::{metrics, number, print, print_json, seconds, tell};
 use super::place::with_progress;
-use super::{Failure, FileArgs, program, tune};
+use super::{Failure, FileArgs, pieces, program, tune};
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
@@ -75,6 +75,11 @@ pub(super) struct Alone {
     pub(super) interrupt: Interrupt,
     /// What it goes on from.
     pub(super) resumed: Option<Vec<u8>>,
+    /// Where a piece of a training ends.
+    pub(super) until: Option<u64>,
+    /// What is behind a piece, and its checkpoint.
+    pub(super) lineage: Option<Lineage>,
+    pub(super) inherited: Option<Vec<u8>>,
     pub(super) checkpoints: Option<Checkpoints>,
 }
 
@@ -92,7 +97,7 @@ impl TrialHandle for Alone {
     }
 
     fn until(&self) -> Option<u64> {
-        None
+        self.until
     }
 
     fn report(&mut self, step: u64, value: f64, metrics: Metrics) -> Result<Decision, ObjectiveError> {
@@ -119,11 +124,23 @@ impl TrialHandle for Alone {
         Ok(self.resumed.take())
     }
 
+    fn lineage(&self) -> Option<&Lineage> {
+        self.lineage.as_ref()
+    }
+
+    fn inherited(&mut self) -> Result<Vec<u8>, ObjectiveError> {
+        self.inherited.take().ok_or_else(|| "there is no piece before this one".to_owned().into())
+    }
+
     fn wants_checkpoint(&self) -> bool {
         self.checkpoints.as_ref().is_some_and(Checkpoints::is_due)
     }
 
     fn save_checkpoint(&mut self, checkpoint: Vec<u8>) -> Result<(), ObjectiveError> {
+        if self.until.is_some() {
+            self.inherited = Some(checkpoint);
+            return Ok(());
+        }
         match &mut self.checkpoints {
             Some(checkpoints) => Ok(checkpoints.save(&checkpoint)?),
             None => Ok(()),
@@ -182,7 +199,25 @@ fn train(args: &TrainArgs, file: &StudyFile, training: Training, started: Instan
     // The rest is the same all along, or for --json.
     let shows =
         |name: &str| name.starts_with("train_") || name.starts_with("val_") || name == "learning_rate";
-    let mut trial = Alone { params, seed, rows, json, unit, shows, interrupt, resumed, checkpoints };
+    let (until, lineage, inherited) = (None, None, None);
+    let mut trial = Alone {
+        params,
+        seed,
+        rows,
+        json,
+        unit,
+        shows,
+        interrupt,
+        resumed,
+        until,
+        lineage,
+        inherited,
+        checkpoints: None,
+    };
+    if args.resume.is_none() {
+        train_before(args, file, &mut trial)?;
+    }
+    trial.checkpoints = checkpoints;
     let (value, epoch, ending, model) = match experiment.evaluate(&mut trial)? {
         Evaluation::Complete { value, step, ending, model } => (value, step, ending, model),
         Evaluation::Paused => return Err(Failure::Interrupted),
@@ -224,6 +259,35 @@ fn train(args: &TrainArgs, file: &StudyFile, training: Training, started: Instan
         text += &format!("wrote {}\n", path.display());
     }
     print(&text)
+}
+
+/// Trains the pieces that a file says come before it. The trial goes on from the last of them then.
+fn train_before(args: &TrainArgs, file: &StudyFile, trial: &mut Alone) -> Result<(), Failure> {
+    let seed = trial.seed;
+    for piece in pieces::before(file) {
+        let part = file.piece(piece)?;
+        let device = device(&args.file.device).map_err(Failure::usage)?;
+        let Loaded::Training(training) = with_progress(|progress| part.load(device, progress))? else {
+            return Err(Failure::usage("trial.before: a program has no pieces"));
+        };
+        (trial.seed, trial.until) = (piece.seed, Some(piece.until));
+        let Training { experiment, .. } = *training;
+        let evaluation = experiment.with_threads(args.threads).evaluate(trial)?;
+        match evaluation {
+            Evaluation::Paused if trial.interrupt.is_set() => return Err(Failure::Interrupted),
+            Evaluation::Paused => {}
+            other => {
+                return Err(Failure::usage(format!(
+                    "trial.before: the piece until report {} does not come to its end: {other:?}",
+                    piece.until
+                )));
+            }
+        }
+        let origin = Origin { trial: TrialId(0), step: piece.until };
+        trial.lineage = Some(Lineage { origin, request: None });
+    }
+    (trial.seed, trial.until) = (seed, None);
+    Ok(())
 }
 
 /// Where checkpoints are written; not where those of another run are.

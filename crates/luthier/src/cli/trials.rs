@@ -1,7 +1,7 @@
 //! `luthier trials`: what a study has tried.
 
 use clap::Args;
-use luthier_core::{History, Metrics, Params, Trial, TrialId};
+use luthier_core::{History, Lineage, Metrics, Params, Trial, TrialId};
 use serde::Serialize;
 
 use super::outcome::further;
@@ -30,6 +30,8 @@ struct Row<'a> {
     seconds: Option<f64>,
     seed: u64,
     params: &'a Params,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a Lineage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,7 +63,11 @@ pub(crate) fn run(args: &TrialsArgs) -> Result<(), Failure> {
             row.epochs.to_string(),
             row.seconds.map(seconds).unwrap_or_default(),
             params.join(" "),
-            row.note.iter().cloned().chain(misses(&row.misses)).collect::<Vec<_>>().join("; "),
+            (row.from.map(ToString::to_string).into_iter())
+                .chain(row.note.iter().cloned())
+                .chain(misses(&row.misses))
+                .collect::<Vec<_>>()
+                .join("; "),
         ]);
     }
     print(&table_text(&table))
@@ -87,6 +93,7 @@ fn row<'a>(history: &History, trial: &'a Trial) -> Row<'a> {
         seconds: trial.seconds,
         seed: trial.seed,
         params: &trial.params,
+        from: trial.from.as_ref(),
         note: trial.note(),
         test: trial.tested.as_ref(),
     }

@@ -33,6 +33,8 @@ struct Report {
     slots: Option<u32>,
     proposals: usize,
     decisions: usize,
+    /// Trials that a person asked for, which nothing proposes again.
+    requests: usize,
     /// The winner, if it was trained again.
     trained: Option<TrialId>,
     agrees: bool,
@@ -60,6 +62,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
         slots: study.definition.slots,
         proposals: found.proposals,
         decisions: found.decisions,
+        requests: found.requests,
         trained: None,
         agrees: true,
         differences: altered.into_iter().chain(found.differences).collect(),
@@ -69,7 +72,8 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
         let loaded = with_progress(|progress| file.load(device, progress))?;
         let model = storage.artifact(study.id, &model_name(best.id))?;
         let name = &study.definition.objective;
-        let differences = repeat(loaded.as_objective(), best, model.as_deref(), &MEASURED_TIMES, name)?;
+        let objective = loaded.as_objective();
+        let differences = repeat(objective, &history, best, model.as_deref(), &MEASURED_TIMES, name)?;
         report.differences.extend(differences);
         report.trained = Some(best.id);
     }
@@ -90,6 +94,10 @@ fn words(report: &Report) -> String {
         None => ", in free order".to_owned(),
     };
     text += &format!(": {} proposals and {} decisions were made again", report.proposals, report.decisions);
+    if report.requests > 0 {
+        let trials = if report.requests == 1 { "trial was" } else { "trials were" };
+        text += &format!("; {} {trials} asked for by hand", report.requests);
+    }
     if let Some(trial) = report.trained {
         text += &format!(", and trial {trial}, the winner, was trained again");
     }

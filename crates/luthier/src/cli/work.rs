@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use luthier::{Loaded, PROGRAM, StudyFile, difference, this_process};
-use luthier_core::{Event, History, SessionRecord, Stop, Storage, StorageError, Study, StudyDefinition};
+use luthier_core::{
+    Event, History, Search, SessionRecord, Stop, Storage, StorageError, Study, StudyDefinition, TrialId,
+};
 use luthier_runner::{Interrupt, Ledger, Limits, Observer, Session, Trials};
 
 use super::notices::tell_notices;
@@ -79,18 +81,39 @@ impl Work {
         observer: &dyn Observer,
     ) -> Result<(Stop, StudyFile, Loaded, Ledger), Failure> {
         let search = self.file.make_search().map_err(Failure::usage)?;
-        let session = Session {
-            search: &*search,
-            space: self.file.space(),
-            objective: self.loaded.as_objective(),
-            limits,
-            interrupt,
-            observer,
-            record: self.record(),
-        };
-        let (stopped, ledger) = session.run(self.ledger)?;
+        let (stopped, ledger) =
+            session(&self.file, &self.loaded, self.record(), &*search, limits, interrupt, observer)
+                .run(self.ledger)?;
         Ok((stopped, self.file, self.loaded, ledger))
     }
+
+    /// Runs a trial that a person asked for, and nothing else.
+    pub(super) fn run_only(
+        self,
+        trial: TrialId,
+        limits: Limits,
+        interrupt: Interrupt,
+        observer: &dyn Observer,
+    ) -> Result<Ledger, Failure> {
+        let search = self.file.make_search().map_err(Failure::usage)?;
+        let (_, ledger) =
+            session(&self.file, &self.loaded, self.record(), &*search, limits, interrupt, observer)
+                .run_only(self.ledger, trial)?;
+        Ok(ledger)
+    }
+}
+
+fn session<'a>(
+    file: &'a StudyFile,
+    loaded: &'a Loaded,
+    record: SessionRecord,
+    search: &'a dyn Search,
+    limits: Limits,
+    interrupt: Interrupt,
+    observer: &'a dyn Observer,
+) -> Session<'a> {
+    let (space, objective) = (file.space(), loaded.as_objective());
+    Session { search, space, objective, limits, interrupt, observer, record }
 }
 
 fn open_study(

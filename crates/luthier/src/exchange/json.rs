@@ -1,7 +1,9 @@
 //! A study as JSON.
 
 use indexmap::IndexMap;
-use luthier_core::{Criteria, Direction, History, Metrics, Params, Report, Study, Trial, TrialId, number};
+use luthier_core::{
+    Criteria, Direction, History, Lineage, Metrics, Params, Report, Study, Trial, TrialId, number,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -33,6 +35,8 @@ struct Row<'a> {
     seconds: Option<f64>,
     cause: Option<String>,
     seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a Lineage>,
     params: &'a Params,
     #[serde(skip_serializing_if = "Option::is_none")]
     test: Option<&'a Metrics>,
@@ -74,6 +78,7 @@ fn row<'a>(history: &History, trial: &'a Trial) -> Row<'a> {
         seconds: trial.seconds,
         cause: trial.note(),
         seed: trial.seed,
+        from: trial.from.as_ref(),
         params: &trial.params,
         test: trial.tested.as_ref(),
         reports: &trial.reports,

@@ -6,7 +6,8 @@
 //! parameter as `params.NAME` and each metric of the test set as `test.NAME`. A cell is empty where there is nothing: a
 //! parameter that did not exist beside the others, the end of a trial that runs. `value` is that of a complete trial; of others
 //! the best that they reported, as in `luthier trials`. Further objectives are `values.NAME`, and `feasible` says whether the
-//! constraints on results hold, where there are any. [`reports`] has one row a report: `trial`, `step`, `value`, and
+//! constraints on results hold, where there are any. Where a trial began with the checkpoint of another one, `from_trial` and
+//! `from_step` say with which. [`reports`] has one row a report: `trial`, `step`, `value`, and
 //! what else was measured as `metrics.NAME`.
 
 mod csv;
@@ -61,6 +62,13 @@ pub fn trials(history: &History) -> Table {
     if !criteria.constraints.is_empty() {
         let feasible = |trial: &luthier_core::Trial| trial.outcome.as_ref().map(|_| trial.is_feasible());
         columns.insert("feasible".to_owned(), Cells::Flag(trials.iter().map(feasible).collect()));
+    }
+    if trials.iter().any(|trial| trial.from.is_some()) {
+        let origins = trials.iter().map(|trial| trial.from.as_ref().map(|from| from.origin));
+        let parents = origins.clone().map(|origin| Some(origin?.trial.0 as i64)).collect();
+        columns.insert("from_trial".to_owned(), Cells::Whole(parents));
+        let steps = origins.map(|origin| Some(origin?.step as i64)).collect();
+        columns.insert("from_step".to_owned(), Cells::Whole(steps));
     }
     let names: IndexSet<&String> = trials.iter().flat_map(|trial| trial.params.keys()).collect();
     for name in names {

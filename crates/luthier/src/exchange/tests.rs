@@ -21,6 +21,7 @@ fn history() -> History {
         seed: u64::MAX - trial,
         until: None,
         at: None,
+        from: None,
     };
     let report = |trial, step, value, metrics: &[(&str, f64)]| Event::Reported {
         trial: TrialId(trial),

@@ -127,6 +127,9 @@ impl StudyBuilder {
     }
 
     fn open(self, storage: Arc<dyn Storage>) -> Result<Study, StudyError> {
+        if luthier_search::population(&self.sampler).is_some() {
+            return Err(StudyError::Population { name: self.sampler });
+        }
         let sampler = luthier_search::sampler(&self.sampler).ok_or_else(|| StudyError::Unknown {
             name: self.sampler.clone(),
             known: luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),

@@ -73,8 +73,7 @@ pub(super) fn check_names(root: &Node, problems: &mut Problems) {
         }
     };
     one_of("study", "direction", &["minimize", "maximize"]);
-    let samplers: Vec<&str> = luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect();
-    one_of("search", "sampler", &samplers);
+    one_of("search", "sampler", &luthier_search::sampler_names());
     one_of("search", "order", &["ordered", "free"]);
     if node("study", "name").and_then(Node::as_str).is_some_and(|name| name.trim().is_empty()) {
         problems.add(line("study", "name"), "study.name", "a name", "empty text");

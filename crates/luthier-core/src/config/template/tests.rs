@@ -86,6 +86,42 @@ fn filling_puts_values_in_the_places_of_ranges() {
 }
 
 #[test]
+fn parameters_stand_somewhere_whatever_they_are_called() {
+    let template = template(FILE).unwrap();
+    for (name, place) in [
+        ("model.layers.second.kernel", "model.layers.*.kernel"),
+        ("model.layers.repeat1.repeat", "model.layers.*.repeat"),
+        ("model.layers.repeat1.layer2.dense", "model.layers.*.dense"),
+        ("train.optimizer", "train.optimizer"),
+        ("sgd_rate", "train.optimizer.rate"),
+    ] {
+        assert_eq!(template.place(name).as_deref(), Some(place), "{name}");
+    }
+    assert_eq!(template.place("rate"), None);
+}
+
+#[test]
+fn what_makes_one_file_of_another_can_be_set() {
+    let template = template(FILE).unwrap();
+    let mut rng = Streams::new(1).at(Purpose::Sampler, 0);
+    let sections = ["model", "train"];
+    for _ in 0..40 {
+        let [one, other] = [(); 2].map(|()| template.fill(&template.space().sample(&mut rng)).unwrap());
+        let mut changed = one.clone();
+        for (path, value) in one.changes_to(&other, &sections) {
+            changed.set(&path, Node::parse_value(&value)).unwrap();
+        }
+        assert_eq!(changed.to_toml(), other.to_toml());
+        assert!(one.changes_to(&one, &sections).is_empty());
+    }
+    // No more than what differs.
+    let [one, other] = ["a = { b = 1, c = [2, { d = 3 }] }", "a = { b = 1, c = [2, { d = 4 }] }"]
+        .map(|text| Node::parse(text, "t").unwrap());
+    let changes = one.changes_to(&other, &["a"]);
+    assert_eq!(changes.into_iter().collect::<Vec<_>>(), [("a.c.d1.d".to_owned(), "4".to_owned())]);
+}
+
+#[test]
 fn a_file_without_ranges_is_itself() {
     let text = "[study]\nname = \"a\"\n\n[train]\nepochs = 3\nrates = [0.1, 1e-5]\n";
     let template = template(text).unwrap();

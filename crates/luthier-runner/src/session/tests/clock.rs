@@ -206,6 +206,7 @@ fn simulated(slots: u32, workers: usize, trials: u64) -> f64 {
                         seed: 0,
                         until: None,
                         at: Some(at),
+                        from: None,
                     };
                     record(&mut history, event);
                     begun += 1;

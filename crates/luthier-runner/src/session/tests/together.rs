@@ -74,11 +74,13 @@ fn what_a_session_leaves_that_is_no_more_goes_on_elsewhere_and_its_words_no_long
     silent
         .turn(|ledger| -> Result<(), RunError> {
             let mut rng = streams.at(luthier_core::Purpose::Sampler, 0);
-            let Next::New { params, until } = search.next(&ledger.history().view(), &space, &mut rng)? else {
+            let Next::New { params, from, until } =
+                search.next(&ledger.history().view(), &space, &mut rng)?
+            else {
                 panic!("a first trial")
             };
             let at = luthier_core::Moment { time: 0, slot: 0 };
-            let trial = ledger.start(params, until, Some(at))?;
+            let trial = ledger.start(params, from, until, Some(at))?;
             ledger.take(trial)?;
             Ok(())
         })
@@ -117,6 +119,7 @@ fn a_trial_that_ends_every_process_that_takes_it_is_given_up() {
                     let at = luthier_core::Moment { time: 0, slot: 0 };
                     ledger.start(
                         [("x".to_owned(), Value::Float(0.5))].into_iter().collect(),
+                        None,
                         None,
                         Some(at),
                     )?;

@@ -14,7 +14,14 @@ fn history(direction: Direction, complete: &[Vec<f64>], running: &[f64]) -> Hist
     let mut events = Vec::new();
     for (n, values) in complete.iter().map(Vec::as_slice).chain([running]).enumerate() {
         let trial = TrialId(n as u64);
-        events.push(Event::TrialStarted { trial, params: Params::new(), seed: 0, until: None, at: None });
+        events.push(Event::TrialStarted {
+            trial,
+            params: Params::new(),
+            seed: 0,
+            until: None,
+            at: None,
+            from: None,
+        });
         for (value, step) in values.iter().zip(1..) {
             let report = Report { step, value: *value, metrics: Metrics::default() };
             events.push(Event::Reported { trial, report });

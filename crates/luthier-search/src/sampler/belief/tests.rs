@@ -26,7 +26,7 @@ fn history(space: &Space, trials: u64) -> History {
         let away = libm::log10(params["rate"].as_f64().unwrap()) + 2.0;
         let value = away * away + if params["kind"] == "a".into() { 0.0 } else { 0.3 };
         let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None };
+        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
         [started, Event::TrialFinished { trial, outcome, seconds: 0.0 }]
     });
     History::replay(Direction::Minimize, &record(events)).unwrap()

@@ -70,7 +70,7 @@ fn add(history: &mut History, events: impl IntoIterator<Item = Event>) {
 fn trial(history: &mut History, params: Params, value: f64, imported: bool) {
     let trial = TrialId(history.trials().len() as u64);
     let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-    add(history, [Event::TrialStarted { trial, params, seed: 0, until: None, at: None }]);
+    add(history, [Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None }]);
     if imported {
         let attributes = luthier_core::Attributes::default();
         add(history, [Event::TrialImported { trial, started_us: None, attributes }]);
@@ -215,7 +215,10 @@ fn trials_that_run_wait_for_their_population() {
         let params = propose(&history, n);
         let id = TrialId(n);
         let outcome = Outcome::Complete { value: n as f64, step: None, ending: Ending::Full };
-        add(&mut history, [Event::TrialStarted { trial: id, params, seed: 0, until: None, at: None }]);
+        add(
+            &mut history,
+            [Event::TrialStarted { trial: id, params, seed: 0, until: None, at: None, from: None }],
+        );
         if n != 2 {
             add(&mut history, [Event::TrialFinished { trial: id, outcome, seconds: 0.0 }]);
         }

@@ -11,7 +11,7 @@
 
 /// The sum of products, in four lanes.
 #[inline]
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut lanes = [0.0; 4];
     let (a_chunks, b_chunks) = (a.chunks_exact(4), b.chunks_exact(4));
     let rest: f64 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(x, y)| x * y).sum();
@@ -25,14 +25,14 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 /// The factor L.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Cholesky {
+pub(crate) struct Cholesky {
     /// Row after row, each as long as its number.
     rows: Vec<Vec<f64>>,
 }
 
 impl Cholesky {
     /// Appends the row `a` of A up to its diagonal. `None`, and nothing appended, where A is not positive definite.
-    pub(super) fn push(&mut self, a: &[f64]) -> Option<()> {
+    pub(crate) fn push(&mut self, a: &[f64]) -> Option<()> {
         let n = self.rows.len();
         let mut row = Vec::with_capacity(n + 1);
         for (j, other) in self.rows.iter().enumerate() {
@@ -50,12 +50,12 @@ impl Cholesky {
     }
 
     /// log |A|.
-    pub(super) fn log_determinant(&self) -> f64 {
+    pub(crate) fn log_determinant(&self) -> f64 {
         2.0 * self.rows.iter().enumerate().map(|(i, row)| libm::log(row[i])).sum::<f64>()
     }
 
     /// L⁻¹ b.
-    pub(super) fn forward(&self, b: &[f64]) -> Vec<f64> {
+    pub(crate) fn forward(&self, b: &[f64]) -> Vec<f64> {
         let mut x = Vec::with_capacity(b.len());
         for (i, row) in self.rows.iter().enumerate() {
             let next = (b[i] - dot(&x, &row[..i])) / row[i];
@@ -65,7 +65,7 @@ impl Cholesky {
     }
 
     /// L⁻ᵀ b.
-    pub(super) fn backward(&self, mut b: Vec<f64>) -> Vec<f64> {
+    pub(crate) fn backward(&self, mut b: Vec<f64>) -> Vec<f64> {
         for (i, row) in self.rows.iter().enumerate().rev() {
             let x = b[i] / row[i];
             b[i] = x;
@@ -77,12 +77,12 @@ impl Cholesky {
     }
 
     /// A⁻¹ b.
-    pub(super) fn solve(&self, b: &[f64]) -> Vec<f64> {
+    pub(crate) fn solve(&self, b: &[f64]) -> Vec<f64> {
         self.backward(self.forward(b))
     }
 
     /// The lower triangle of A⁻¹, row after row.
-    pub(super) fn inverse(&self) -> Vec<Vec<f64>> {
+    pub(crate) fn inverse(&self) -> Vec<Vec<f64>> {
         let n = self.rows.len();
         // The rows of L⁻ᵀ from their diagonals: columns of L⁻¹.
         let columns: Vec<Vec<f64>> = (0..n)

@@ -25,7 +25,7 @@ fn history(points: &[(f64, f64)], outcome: impl Fn(f64, f64) -> Option<Outcome>)
     let events = points.iter().zip(0..).flat_map(|((x, y), n)| {
         let trial = TrialId(n);
         let params = Params::from_iter([("x".to_owned(), (*x).into()), ("y".to_owned(), (*y).into())]);
-        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None };
+        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
         let ended = outcome(*x, *y).map(|outcome| Event::TrialFinished { trial, outcome, seconds: 0.0 });
         std::iter::once(started).chain(ended)
     });
@@ -106,7 +106,14 @@ fn a_finite_space_is_not_asked_twice_for_the_same_while_there_is_more() {
         let params = Gp { startup_trials: 3 }.propose(&history.view(), &space, &mut rng).unwrap();
         let value = params["n"].as_f64().unwrap();
         seen.push(params.clone());
-        events.push(Event::TrialStarted { trial: TrialId(n), params, seed: 0, until: None, at: None });
+        events.push(Event::TrialStarted {
+            trial: TrialId(n),
+            params,
+            seed: 0,
+            until: None,
+            at: None,
+            from: None,
+        });
         let outcome = complete(value);
         events.push(Event::TrialFinished { trial: TrialId(n), outcome, seconds: 0.0 });
     }
@@ -126,7 +133,14 @@ fn changes_of_a_conditional_space_stay_in_it() {
             Gp::default().propose(&history.view(), &space, &mut streams.at(Purpose::Sampler, n)).unwrap();
         assert!(space.contains(&params), "{params:?}");
         let value = params["rate"].as_f64().unwrap().log10() - params["layers"].as_f64().unwrap();
-        events.push(Event::TrialStarted { trial: TrialId(n), params, seed: 0, until: None, at: None });
+        events.push(Event::TrialStarted {
+            trial: TrialId(n),
+            params,
+            seed: 0,
+            until: None,
+            at: None,
+            from: None,
+        });
         let outcome = complete(value);
         events.push(Event::TrialFinished { trial: TrialId(n), outcome, seconds: 0.0 });
     }

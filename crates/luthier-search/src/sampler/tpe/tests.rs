@@ -18,7 +18,7 @@ fn history(xs: &[f64], rest: impl Fn(TrialId, f64) -> Vec<Event>) -> History {
     let events = xs.iter().zip(0..).flat_map(|(x, n)| {
         let trial = TrialId(n);
         let params = Params::from_iter([("x".to_owned(), (*x).into())]);
-        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None };
+        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
         std::iter::once(started).chain(rest(trial, *x))
     });
     History::replay(Direction::Minimize, &record(events)).unwrap()

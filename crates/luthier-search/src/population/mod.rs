@@ -1,0 +1,203 @@
+//! Population based training: configurations that change while they train.
+//!
+//! Jaderberg et al. 2017, "Population based training of neural networks" (arXiv 1711.09846), and with the bandit of
+//! Parker-Holder, Nguyen and Roberts 2020, "Provably efficient online hyperparameter optimization with population-based
+//! bandits" (PB2, `NeurIPS` 33). Symbols: P members train side by side; R the steps of a whole trial; every I steps all of
+//! them pause, which ends a generation; q the share of the members that is replaced. Members are ordered by their latest
+//! loss at the end of a generation, infinite where it is no number, equal ones by their trials' numbers. Each of
+//! the ⌊qP⌋ last (at least one) **exploits**: it goes on from the checkpoint of one of the ⌊qP⌋ first, drawn at random,
+//! and **explores**: its parameters are those of the other one, changed ([`Explore`]). All others go on as they are. A member
+//! that has ended before its time (it failed, diverged, or stopped early) is replaced first. In the last generation all
+//! run to their ends, and the study is done.
+//!
+//! A member that goes on is a trial that is paused and resumed; one that is replaced is a new trial, forked from
+//! the other one's checkpoint, and the trial before it stays paused for good. So all there is to know is in the history: who the
+//! members are follows from the trials, the origins of forks and their losses ([`Generation`]).
+//!
+//! All members wait for each other at the end of a generation, unlike in the paper, where each compares itself with
+//! whatever the others have come to: then losses of different numbers of steps would be compared, and a slow
+//! trial would be judged by the speed of others.
+//!
+//! Parameters that cannot change while training (widths, numbers of layers) are inherited as they are; so a population tries no
+//! more than P of them.
+//!
+//! Complexity: O(n + G P log P) for n trials and G generations, and that of the exploration.
+
+mod bandit;
+mod explore;
+mod generation;
+
+use luthier_core::{
+    Decision, Next, Origin, Parameter, Params, Rng, Sampler, Search, SearchError, Space, Unfinished, Value,
+    View,
+};
+
+use crate::sampler::Sobol;
+use generation::{Generation, Stage};
+
+/// How the parameters of a member change that goes on from another one's checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Explore {
+    /// Each is drawn anew (one time in four) or multiplied by 0.8 or 1.2; choices are drawn anew or stay.
+    Perturb,
+    /// Numbers are those of the largest upper bound on the improvement that a Gaussian process of time, loss and
+    /// parameters expects, whole numbers rounded; choices as in [`Explore::Perturb`]. From the second generation on: the
+    /// first has no improvement to learn from.
+    Bandit,
+}
+
+/// Population based training.
+///
+/// ```
+/// use luthier_core::{Direction, Distribution, History, Next, Parameter, Purpose, Search, Space, Streams};
+/// use luthier_search::Pbt;
+/// let space = Space::new([Parameter::new("rate", Distribution::log_float(1e-4, 1e-1))])?;
+/// let history = History::new(Direction::Minimize).with_steps(Some(40));
+/// let mut rng = Streams::new(0).at(Purpose::Sampler, 0);
+/// // A tenth of 40 steps is a generation.
+/// let Next::New { from: None, until: Some(4), .. } = Pbt::pbt().next(&history.view(), &space, &mut rng)? else {
+///     panic!("a first member")
+/// };
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pbt {
+    /// Members, P, at least 2. 10 by default.
+    pub population: u64,
+    /// Steps of a generation, I; a tenth of a trial, rounded up, if `None`.
+    pub interval: Option<u64>,
+    /// The share that is replaced after each generation, q, in (0, 0.5]. 0.25 by default.
+    pub quantile: f64,
+    /// Names of parameters that do not change while training, with all below them: `model`, or `model.layers.dense1`.
+    pub inherited: Vec<String>,
+    /// How the others change.
+    pub explore: Explore,
+}
+
+impl Pbt {
+    /// As in the paper of 2017: values are perturbed.
+    pub fn pbt() -> Self {
+        Self {
+            population: 10,
+            interval: None,
+            quantile: 0.25,
+            inherited: Vec::new(),
+            explore: Explore::Perturb,
+        }
+    }
+
+    /// PB2: values are chosen by a bandit.
+    pub fn pb2() -> Self {
+        Self { explore: Explore::Bandit, ..Self::pbt() }
+    }
+
+    /// Whether a parameter stays as it is while training.
+    fn is_inherited(&self, name: &str) -> bool {
+        self.inherited.iter().any(|inherited| {
+            let below = |rest: &str| rest.is_empty() || rest.starts_with('.');
+            name.strip_prefix(inherited.as_str()).is_some_and(below)
+        })
+    }
+
+    fn interval(&self, view: &View<'_>) -> Result<(u64, u64), SearchError> {
+        let steps = view.steps().ok_or_else(|| SearchError {
+            message: "population based training needs trials of a known number of reports, the same for all: a \
+                      training whose epochs, folds or `validate_every` do not depend on parameters, or `steps` in \
+                      [command]"
+                .to_owned(),
+        })?;
+        let interval = self.interval.unwrap_or(steps.div_ceil(10)).max(1);
+        Ok((interval, steps))
+    }
+
+    fn generation<'v>(&self, view: &View<'v>) -> Result<Generation<'v>, SearchError> {
+        let (interval, steps) = self.interval(view)?;
+        Ok(Generation::of(view, self.population.max(2) as usize, interval, steps, self.quantile))
+    }
+
+    /// The parameters of a member that goes on from the checkpoint of `parent`.
+    fn explored(
+        &self,
+        parent: &Params,
+        generation: &Generation<'_>,
+        origin: Origin,
+        space: &Space,
+        rng: &mut Rng,
+    ) -> Params {
+        let changes = |parameter: &Parameter| !self.is_inherited(&parameter.name);
+        let chosen = match self.explore {
+            Explore::Perturb => None,
+            Explore::Bandit => bandit::choose(generation, origin, parent, space, &changes, rng),
+        }
+        .unwrap_or_default();
+        space.build(|parameter, _| {
+            let range = &parameter.distribution;
+            match parent.get(&parameter.name).filter(|value| range.contains(value)) {
+                // It exists beside another choice only.
+                None => range.sample(rng),
+                Some(value) if !changes(parameter) => value.clone(),
+                Some(value) => chosen
+                    .get(&parameter.name)
+                    .cloned()
+                    .unwrap_or_else(|| explore::perturb(range, value, rng)),
+            }
+        })
+    }
+}
+
+impl Search for Pbt {
+    fn next(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Next, SearchError> {
+        let generation = self.generation(view)?;
+        let until = generation.until();
+        Ok(match generation.stage(view.is_closed()) {
+            Stage::Found if view.is_closed() => {
+                let population = self.population.max(2);
+                return Err(SearchError {
+                    message: format!(
+                        "a population of {population} needs at least {population} trials, and the study may begin {}",
+                        view.len()
+                    ),
+                });
+            }
+            Stage::Found => Next::New { params: Sobol.propose(view, space, rng)?, from: None, until },
+            Stage::Resume(trial) => Next::Resume { trial, until },
+            Stage::Fork => {
+                let parents = generation.parents();
+                let parent = parents[rng.below(parents.len())];
+                let origin = Origin { trial: parent.id(), step: generation.step_of(parent) };
+                let params = self.explored(parent.params(), &generation, origin, space, rng);
+                Next::New { params, from: Some(origin), until }
+            }
+            Stage::Wait => Next::Wait,
+            Stage::Done => Next::Done,
+        })
+    }
+
+    fn suggest(&self, _: &View<'_>, parameter: &Parameter, _: &mut Rng) -> Result<Value, SearchError> {
+        let message = format!(
+            "population based training has to know its parameters beforehand, and `{}` is asked for while a trial runs",
+            parameter.name
+        );
+        Err(SearchError { message })
+    }
+
+    fn decide(&self, _: &View<'_>, _: &Unfinished<'_>, _: &mut Rng) -> Decision {
+        Decision::Continue
+    }
+
+    fn decides(&self) -> bool {
+        false
+    }
+
+    fn forks(&self) -> bool {
+        true
+    }
+
+    fn may_fork(&self, view: &View<'_>, origin: Origin) -> bool {
+        // What is of a generation that everybody has left is of no use.
+        self.generation(view).is_ok_and(|generation| generation.may_fork(origin.step))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! Populations on curves that are known, played event by event.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
+
+use luthier_core::{
+    Direction, Distribution, Ending, Event, FailCause, History, Lineage, Metrics, Outcome, Purpose, Recorded,
+    Report, Stop, Streams, TrialId,
+};
+
+use super::*;
+
+fn space() -> Space {
+    Space::new([
+        Parameter::new("rate", Distribution::log_float(1e-4, 1.0)),
+        Parameter::new("width", Distribution::int(1, 64)),
+        Parameter::new("kind", Distribution::choice(["a", "b"])),
+    ])
+    .unwrap()
+}
+
+/// A study whose trials all report what `loss` says: of the trial's parameters, its step, and the loss before.
+struct Played<'a> {
+    history: History,
+    search: Pbt,
+    loss: &'a dyn Fn(TrialId, &Params, u64, f64) -> f64,
+    /// Trials that fail after this step.
+    fails: Option<(TrialId, u64)>,
+    asked: Vec<Next>,
+}
+
+impl<'a> Played<'a> {
+    fn new(search: Pbt, steps: u64, loss: &'a dyn Fn(TrialId, &Params, u64, f64) -> f64) -> Self {
+        let history = History::new(Direction::Minimize).with_steps(Some(steps));
+        Self { history, search, loss, fails: None, asked: Vec::new() }
+    }
+
+    fn add(&mut self, event: Event) {
+        let revision = self.history.revision() + 1;
+        self.history.apply(&Recorded { revision, at_ms: 0, event }).unwrap();
+    }
+
+    fn next(&self, closed: bool) -> Next {
+        let mut rng = Streams::new(3).at(Purpose::Sampler, self.history.trials().len() as u64);
+        self.search.next(&self.history.view().closing(closed), &space(), &mut rng).unwrap()
+    }
+
+    /// Runs a trial until it pauses, fails or ends.
+    fn run(&mut self, trial: TrialId, until: Option<u64>) {
+        let steps = self.history.view().steps().unwrap();
+        let known = self.history.trial(trial).unwrap();
+        let origin = known.from.as_ref().map(|from| from.origin);
+        let at = |id: TrialId, step: u64| {
+            self.history.trial(id).unwrap().reports.iter().find(|report| report.step == step).unwrap().value
+        };
+        let (mut step, mut loss) = match (known.reports.last(), origin) {
+            (Some(last), _) => (last.step, last.value),
+            (None, Some(origin)) => (origin.step, at(origin.trial, origin.step)),
+            (None, None) => (0, 1.0),
+        };
+        let params = known.params.clone();
+        while step < until.unwrap_or(steps) {
+            if self.fails == Some((trial, step)) {
+                let outcome = Outcome::Failed { cause: FailCause::NotFinite };
+                return self.add(Event::TrialFinished { trial, outcome, seconds: 0.0 });
+            }
+            step += 1;
+            loss = (self.loss)(trial, &params, step, loss);
+            self.add(Event::Reported {
+                trial,
+                report: Report { step, value: loss, metrics: Metrics::default() },
+            });
+        }
+        if until.is_some() {
+            return self.add(Event::TrialPaused { trial, cause: Stop::Search });
+        }
+        let outcome = Outcome::Complete { value: loss, step: Some(step), ending: Ending::Full };
+        self.add(Event::TrialFinished { trial, outcome, seconds: 0.0 });
+    }
+
+    /// To the end, with no new trial from the one with this number on.
+    fn play(&mut self, most: u64) {
+        for _ in 0..1000 {
+            let closed = self.history.trials().len() as u64 >= most;
+            let next = self.next(closed);
+            self.asked.push(next.clone());
+            match next {
+                Next::New { params, from, until } => {
+                    assert!(!closed);
+                    assert!(space().contains(&params), "{params:?}");
+                    let trial = TrialId(self.history.trials().len() as u64);
+                    let from = from.map(Lineage::from);
+                    self.add(Event::TrialStarted { trial, params, seed: trial.0, until, at: None, from });
+                    self.run(trial, until);
+                }
+                Next::Resume { trial, until } => {
+                    self.add(Event::TrialResumed { trial, until, at: None });
+                    self.run(trial, until);
+                }
+                Next::Done => return,
+                Next::Wait => panic!("nobody runs"),
+            }
+        }
+        panic!("it does not end");
+    }
+}
+
+/// A loss that sinks by what the rate is worth, best at 0.1, and least of all for wide ones.
+fn sinks(_: TrialId, params: &Params, _: u64, before: f64) -> f64 {
+    let rate = params["rate"].as_f64().unwrap();
+    let off = libm::log10(rate) + 1.0;
+    before - 0.02 * libm::exp(-off * off)
+}
+
+fn four(explore: Explore) -> Pbt {
+    Pbt { population: 4, interval: Some(5), inherited: vec!["width".into()], explore, ..Pbt::pbt() }
+}
+
+#[test]
+fn the_last_go_on_from_the_first_and_all_come_to_the_end_of_a_lineage() {
+    for explore in [Explore::Perturb, Explore::Bandit] {
+        let mut played = Played::new(four(explore), 20, &sinks);
+        played.play(u64::MAX);
+        let trials = played.history.trials();
+        // Three generations end before the last, and one of four is replaced in each.
+        assert_eq!(trials.len(), 4 + 3);
+        for (n, fork) in trials[4..].iter().enumerate() {
+            let origin = fork.from.as_ref().unwrap().origin;
+            assert_eq!(origin.step, 5 * (n as u64 + 1));
+            let parent = &trials[origin.trial.0 as usize];
+            assert_eq!(fork.params["width"], parent.params["width"]);
+            assert_ne!(fork.params["rate"], parent.params["rate"]);
+            // The parent was the best there, the one that is replaced the worst, which stays paused.
+            let at = |trial: &luthier_core::Trial| {
+                trial.reports.iter().find(|report| report.step == origin.step).map(|report| report.value)
+            };
+            let others = trials[..4 + n].iter().filter_map(at);
+            assert!(others.clone().all(|other| other >= at(parent).unwrap()));
+        }
+        assert_eq!(trials.iter().filter(|trial| trial.state() == "complete").count(), 4);
+        assert_eq!(trials.iter().filter(|trial| trial.state() == "paused").count(), 3);
+        // Every member has had 20 epochs.
+        let steps: usize = trials.iter().map(|trial| trial.reports.len()).sum();
+        assert_eq!(steps, 4 * 20);
+    }
+}
+
+/// A member that is replaced by nobody as long as it does not fail.
+fn survivor() -> TrialId {
+    let mut played = Played::new(four(Explore::Perturb), 20, &sinks);
+    played.play(u64::MAX);
+    played.history.trials().iter().find(|trial| trial.reports.len() == 20).unwrap().id
+}
+
+#[test]
+fn a_member_that_fails_is_replaced() {
+    let mut played = Played::new(four(Explore::Perturb), 20, &sinks);
+    let failing = survivor();
+    played.fails = Some((failing, 7));
+    played.play(u64::MAX);
+    let trials = played.history.trials();
+    assert_eq!(trials[failing.0 as usize].state(), "failed");
+    assert_eq!(trials.iter().filter(|trial| trial.state() == "complete").count(), 4);
+    let origins: Vec<u64> =
+        trials[4..].iter().map(|trial| trial.from.as_ref().unwrap().origin.step).collect();
+    assert_eq!(origins, [5, 10, 15]);
+    // All of them at once.
+    let loss = |_: TrialId, _: &Params, _: u64, _: f64| f64::NAN;
+    let mut played = Played::new(four(Explore::Bandit), 20, &loss);
+    played.play(u64::MAX);
+    assert_eq!(played.history.trials().len(), 7);
+}
+
+#[test]
+fn a_study_that_may_begin_no_more_trials_comes_to_its_end_all_the_same() {
+    for fails in [None, Some((survivor(), 7))] {
+        let mut played = Played::new(four(Explore::Perturb), 20, &sinks);
+        played.fails = fails;
+        played.play(5);
+        assert_eq!(played.history.trials().len(), 5);
+        let complete = played.history.trials().iter().filter(|trial| trial.state() == "complete").count();
+        assert_eq!(complete, if fails.is_some() { 3 } else { 4 });
+    }
+    let played = Played::new(four(Explore::Perturb), 20, &sinks);
+    let mut rng = Streams::new(3).at(Purpose::Sampler, 0);
+    let error = played.search.next(&played.history.view().closing(true), &space(), &mut rng).unwrap_err();
+    assert!(error.message.contains("a population of 4 needs at least 4 trials"), "{error}");
+    let unknown = History::new(Direction::Minimize);
+    let error = played.search.next(&unknown.view(), &space(), &mut rng).unwrap_err();
+    assert!(error.message.contains("a known number of reports"), "{error}");
+}
+
+#[test]
+fn checkpoints_are_wanted_until_all_have_gone_on() {
+    let mut played = Played::new(four(Explore::Perturb), 20, &sinks);
+    let may = |played: &Played<'_>, step| {
+        played.search.may_fork(&played.history.view(), Origin { trial: TrialId(0), step })
+    };
+    assert!(may(&played, 5));
+    played.play(u64::MAX);
+    assert!(!may(&played, 5) && !may(&played, 15));
+}
+
+#[test]
+fn the_bandit_leaves_what_does_not_help() {
+    // In steps of 2 from the worst end of the range: how far has each come?
+    let rates = |explore: Explore| {
+        let pbt = Pbt { population: 8, interval: Some(2), quantile: 0.25, ..four(explore) };
+        let mut played = Played::new(pbt, 40, &sinks);
+        played.play(u64::MAX);
+        let forks = played.history.trials()[8..].iter();
+        let off =
+            |trial: &luthier_core::Trial| (libm::log10(trial.params["rate"].as_f64().unwrap()) + 1.0).abs();
+        let late: Vec<f64> = forks.map(off).skip(20).collect();
+        late.iter().sum::<f64>() / late.len() as f64
+    };
+    let bandit = rates(Explore::Bandit);
+    // At random it would be 1.25. The bound is optimistic, so what is little known is tried again and again.
+    assert!(bandit < 1.0, "{bandit}");
+}
+
+#[test]
+fn the_same_history_gives_the_same_next_step() {
+    let all = |explore| {
+        let mut played = Played::new(four(explore), 20, &sinks);
+        played.play(u64::MAX);
+        played.asked
+    };
+    for explore in [Explore::Perturb, Explore::Bandit] {
+        assert_eq!(all(explore), all(explore));
+    }
+    assert_ne!(all(Explore::Perturb), all(Explore::Bandit));
+}
