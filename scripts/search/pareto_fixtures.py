@@ -42,7 +42,7 @@ def described(points, reference):
 def main():
     rng = np.random.default_rng(0)
     sets = []
-    for objectives, n in [(2, 1), (2, 12), (2, 40), (3, 12), (3, 30), (4, 14), (5, 10)]:
+    for objectives, n in [(2, 8), (2, 12), (2, 40), (3, 12), (3, 30), (4, 14), (5, 10)]:
         uniform = rng.uniform(size=(n, objectives))
         sphere = np.abs(rng.normal(size=(n, objectives)))
         sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)

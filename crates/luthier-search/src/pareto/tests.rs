@@ -31,6 +31,10 @@ fn crowding_is_that_of_pymoo() {
         let all = points(&set);
         let front: Vec<Losses> =
             ranks(&all).into_iter().zip(all).filter(|(rank, _)| *rank == 0).map(|(_, point)| point).collect();
+        // Of a front of one point pymoo says 0, as of one that comes twice.
+        if front.len() < 2 {
+            continue;
+        }
         // pymoo takes the mean over the objectives.
         let objectives = front[0].len() as f64;
         for (found, expected) in crowding(&front).into_iter().zip(numbers(&set["crowding"])) {

@@ -5,6 +5,8 @@
 //! parameters behind it have, and k says which value's share it falls into. Only parameters on which others depend
 //! have to be counted value by value, once for each combination of values that the parameters behind them see.
 //!
+//! Of a space with constraints the configurations that keep them are numbered, among the first 100,000.
+//!
 //! Complexity: O(d² v p) for d parameters of which others depend on some with v values, at most p combinations of which
 //! are seen by those that come later.
 
@@ -47,7 +49,6 @@ impl Default for Grid {
 impl Sampler for Grid {
     fn propose(&self, _: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError> {
         let parameters: Vec<&Parameter> = space.iter().collect();
-        let mut params = Params::new();
         let mut counts = Counts::new();
         if let Some(parameter) = self.too_many(&parameters) {
             let message = format!(
@@ -57,16 +58,58 @@ impl Sampler for Grid {
             );
             return Err(SearchError { message });
         }
-        let all = self.count(&parameters, &mut params, &mut counts);
+        let all = self.count(&parameters, &mut Params::new(), &mut counts);
         // Where values are asked for one by one, the numbers of trials outrun the grid, which then begins anew.
-        let mut left = u128::from(rng.position()) % all;
+        let number = match self.allowed(space, all) {
+            None => u128::from(rng.position()) % all,
+            Some(allowed) if allowed.is_empty() => {
+                let message = "sampler grid: no point of the grid keeps the constraints; give ranges more points by a \
+                               step, or take another sampler";
+                return Err(SearchError { message: message.to_owned() });
+            }
+            Some(allowed) => allowed[(rng.position() % allowed.len() as u64) as usize],
+        };
+        Ok(self.configuration(&parameters, number, &mut counts))
+    }
+
+    fn is_exhausted(&self, view: &View<'_>, space: &Space) -> bool {
+        let parameters: Vec<&Parameter> = space.iter().collect();
+        if self.too_many(&parameters).is_some() {
+            return false;
+        }
+        let all = self.count(&parameters, &mut Params::new(), &mut Counts::new());
+        let points = self.allowed(space, all).map_or(all, |allowed| allowed.len() as u128);
+        // Where no point keeps the constraints, a proposal says so.
+        points > 0 && view.len() as u128 >= points
+    }
+}
+
+/// Points of a grid among which those are looked for that keep the constraints of a space.
+const LOOKED_AT: u128 = 100_000;
+
+impl Grid {
+    /// The numbers of the points that keep the constraints, of the first [`LOOKED_AT`]; `None` in a space without any.
+    fn allowed(self, space: &Space, all: u128) -> Option<Vec<u128>> {
+        if space.constraints().is_empty() {
+            return None;
+        }
+        let parameters: Vec<&Parameter> = space.iter().collect();
+        let mut counts = Counts::new();
+        let keeps = |number: &u128| space.allows(&self.configuration(&parameters, *number, &mut counts));
+        Some((0..all.min(LOOKED_AT)).filter(keeps).collect())
+    }
+
+    /// The configuration of this number, below that of all.
+    fn configuration(self, parameters: &[&Parameter], number: u128, counts: &mut Counts) -> Params {
+        let mut params = Params::new();
+        let mut left = number;
         for (j, parameter) in parameters.iter().enumerate() {
             if !parameter.is_active(&params) {
                 continue;
             }
             for i in 0..self.values(&parameter.distribution) {
                 params.insert(parameter.name.clone(), self.value(&parameter.distribution, i));
-                let below = self.count(&parameters[j + 1..], &mut params, &mut counts);
+                let below = self.count(&parameters[j + 1..], &mut params, counts);
                 if is_free(parameter, &parameters[j + 1..]) {
                     let i = (left / below) as u64;
                     params.insert(parameter.name.clone(), self.value(&parameter.distribution, i));
@@ -79,13 +122,7 @@ impl Sampler for Grid {
                 left -= below;
             }
         }
-        Ok(params)
-    }
-
-    fn is_exhausted(&self, view: &View<'_>, space: &Space) -> bool {
-        let parameters: Vec<&Parameter> = space.iter().collect();
-        self.too_many(&parameters).is_none()
-            && view.len() as u128 >= self.count(&parameters, &mut Params::new(), &mut Counts::new())
+        params
     }
 }
 
@@ -224,6 +261,20 @@ mod tests {
         // (adam + 3 of sgd) times (one layer + 4 of two).
         assert_eq!(configurations(Grid { points: 3 }, &space).len(), (1 + 3) * (1 + 4));
         assert_eq!(configurations(Grid::default(), &Space::default()), [Params::new()]);
+    }
+
+    #[test]
+    fn points_that_break_a_constraint_are_left_out() {
+        let constraint = |text: &str| luthier_core::Constraint::parse(text).unwrap();
+        let free = Space::new(["a", "b"].map(|name| Parameter::new(name, Distribution::int(1, 4)))).unwrap();
+        let space = free.clone().with_constraints([constraint("a < b")]).unwrap();
+        let all = configurations(Grid::default(), &space);
+        assert_eq!(all.len(), 6);
+        let none = free.with_constraints([constraint("a + b > 9")]).unwrap();
+        let history = History::new(Direction::Minimize);
+        let mut rng = Streams::new(0).at(Purpose::Sampler, 0);
+        let error = Grid::default().propose(&history.view(), &none, &mut rng).unwrap_err();
+        assert!(error.message.contains("no point of the grid keeps the constraints"), "{error}");
     }
 
     #[test]

@@ -114,3 +114,17 @@ pub(super) fn enough(view: &View<'_>, trials: usize) -> bool {
 fn expected(curves: &Curves, losses: &[(u64, f64)]) -> Option<f64> {
     curves.forecast(losses).map(|forecast| forecast.loss).filter(|loss| loss.is_finite())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::behind;
+
+    #[test]
+    fn what_misses_a_constraint_comes_behind_all_that_keep_them() {
+        let losses = [Some(1.0), Some(3.0), Some(-5.0), None, Some(0.0)];
+        let found = behind(&losses, &[0.0, 0.0, 0.5, 0.0, 1.0]);
+        assert_eq!(found, [Some(1.0), Some(3.0), Some(4.0), None, Some(5.0)]);
+        // Where none keeps them, the least violation is the best.
+        assert_eq!(behind(&[Some(7.0), Some(2.0)], &[0.1, 1.0]), [Some(0.1), Some(1.0)]);
+    }
+}
