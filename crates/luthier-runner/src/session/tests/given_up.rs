@@ -23,6 +23,7 @@ fn checkpoints_of_trials_that_are_given_up_are_removed() {
                     worker: None,
                     file: None,
                     data: None,
+                    class: None,
                 },
             };
             let (stop, ledger) = session.run(ledger).unwrap();
