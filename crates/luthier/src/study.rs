@@ -188,6 +188,7 @@ impl StudyBuilder {
             worker: Some(crate::this_process()),
             file: None,
             data: None,
+            class: None,
         };
         ledger.begin(&record, Trials::Unlimited)?;
         end_abandoned(&mut ledger)?;

@@ -17,6 +17,9 @@ struct Tuned {
     stopped: Stop,
     seconds: f64,
     trials: Counts,
+    /// The classes of machines that worked on it, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mixed: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     best: Option<Winner>,
 }
@@ -110,6 +113,7 @@ impl Worked<'_> {
             stopped: self.stopped,
             seconds: self.time.as_secs_f64(),
             trials: counts,
+            mixed: mixed(history),
             best,
         }
     }
@@ -136,6 +140,12 @@ impl Worked<'_> {
             seconds(tuned.seconds),
             tuned.stopped
         );
+        if !tuned.mixed.is_empty() {
+            text += &format!(
+                "computed on machines of several classes ({}): the last bits may differ on one\n",
+                tuned.mixed.join(", ")
+            );
+        }
         let Some(best) = &tuned.best else { return text + "no trial came to a value\n" };
         text += &format!(
             "\nwinner: trial {}, {} {} at {} {}\n{}",
@@ -159,6 +169,12 @@ impl Worked<'_> {
         );
         text
     }
+}
+
+/// The classes of machines that have worked on a study, where there are several.
+pub(super) fn mixed(history: &History) -> Vec<String> {
+    let classes = history.classes();
+    if classes.len() > 1 { classes.iter().cloned().collect() } else { Vec::new() }
 }
 
 /// Evaluates the winner on the test examples, unless that was done before.

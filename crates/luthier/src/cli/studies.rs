@@ -26,6 +26,8 @@ struct Row {
     trials: usize,
     unfinished: usize,
     best: Option<f64>,
+    /// The classes of machines that worked on it.
+    classes: Vec<String>,
 }
 
 pub(crate) fn run(args: &StudiesArgs) -> Result<(), Failure> {
@@ -41,6 +43,7 @@ pub(crate) fn run(args: &StudiesArgs) -> Result<(), Failure> {
             trials: history.trials().len(),
             unfinished: history.trials().iter().filter(|trial| trial.outcome.is_none()).count(),
             best: history.best().and_then(|best| best.outcome.as_ref()?.value()),
+            classes: history.classes().iter().cloned().collect(),
         });
     }
     if args.json {
