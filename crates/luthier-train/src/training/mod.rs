@@ -9,6 +9,7 @@ mod feeder;
 mod gradients;
 mod hook;
 mod measure;
+mod memory;
 mod pass;
 mod position;
 mod setup;
@@ -41,6 +42,7 @@ use step::Stepped;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use hook::{Hook, MEASURED_TIMES, Report};
 pub(crate) use measure::{Evaluator, predict};
+pub use memory::MemoryEstimate;
 pub use position::Position;
 pub(crate) use setup::Build;
 pub use setup::{Blueprint, Setup};
@@ -216,7 +218,7 @@ impl<M: Model> Run<M> {
     /// Whether the limit of time is over; then the model is measured once more, and that is the end.
     fn is_out_of_time(&self) -> bool {
         let state = &self.state;
-        let elapsed = Duration::from_secs_f64(state.seconds + state.segment.at.seconds);
+        let elapsed = Duration::from_secs_f64(self.seconds());
         let stopping = self.setup.config.train.early_stopping.as_ref();
         // Without a step since the last report there is nothing to measure.
         state.segment.at.batch_size > 0 && stopping.is_some_and(|it| it.out_of_time(elapsed).is_some())
@@ -353,6 +355,11 @@ impl<M: Model> Run<M> {
     /// The loss, with the weights of the classes.
     pub(crate) fn loss(&self) -> &BoundLoss {
         &self.work.loss
+    }
+
+    /// Seconds of training and measuring so far.
+    pub fn seconds(&self) -> f64 {
+        self.state.seconds + self.state.segment.at.seconds
     }
 
     /// How long the last validation took, in seconds an example.
