@@ -105,7 +105,13 @@ pub(crate) fn work(words: &[&str]) -> Result<()> {
         },
         interrupt: Interrupt::default(),
         observer: &Quiet,
-        record: SessionRecord { program: "bench".to_owned(), worker: None, file: None, data: None },
+        record: SessionRecord {
+            program: "bench".to_owned(),
+            worker: None,
+            file: None,
+            data: None,
+            class: None,
+        },
     };
     session.run(ledger)?;
     let longest = objective.pace.lock().map_or(Duration::ZERO, |pace| pace.1);

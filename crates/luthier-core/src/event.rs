@@ -110,8 +110,6 @@ pub enum Event {
         outcome: Outcome,
         /// When it reported what it was stopped for.
         at: Moment,
-        /// Wall-clock seconds that were spent on it, as far as they are known.
-        seconds: f64,
     },
     /// A trial ended. In a study with a logical clock that counts when its time has come.
     TrialFinished {
@@ -119,7 +117,7 @@ pub enum Event {
         trial: TrialId,
         /// How.
         outcome: Outcome,
-        /// Wall-clock seconds that were spent on it.
+        /// Wall-clock seconds that the session spent on it that had it in hand.
         seconds: f64,
     },
     /// The winner was evaluated on the test set.
@@ -142,6 +140,9 @@ pub enum Event {
         /// The fingerprint of the data that it works on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         data: Option<String>,
+        /// The class of machines that computes the same bits, where that matters.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        class: Option<String>,
         /// The number of trials asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trials: Option<u64>,

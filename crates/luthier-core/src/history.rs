@@ -53,7 +53,7 @@ pub struct Trial {
     pub laid_down: u64,
     /// When it started, in microseconds since 1970 (UTC); unknown for some that were imported.
     pub started_us: Option<i64>,
-    /// Wall-clock seconds spent on it, once it has ended.
+    /// Wall-clock seconds spent on it, its pauses left out, once it has ended; unknown where no clock told.
     pub seconds: Option<f64>,
     /// What its model reached on the test set, if that was measured.
     pub tested: Option<Metrics>,
@@ -67,6 +67,16 @@ pub struct Trial {
     pub violations: Vec<f64>,
     direction: Direction,
     ahead: Ahead,
+    spent: Spent,
+}
+
+/// The time that sessions have had a trial in hand, by the storage's clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Spent {
+    /// Up to where it was last laid down.
+    ms: i64,
+    /// Since when it is in hand.
+    since_ms: Option<i64>,
 }
 
 /// What a trial has said before its time has come by the logical clock.
@@ -202,6 +212,7 @@ pub struct History {
     winners: Vec<TrialId>,
     failures: usize,
     session: Option<SessionRecord>,
+    classes: BTreeSet<String>,
     limit: Option<u64>,
     attributes: Attributes,
     criteria: Criteria,
@@ -221,6 +232,8 @@ pub struct SessionRecord {
     pub file: Option<String>,
     /// The fingerprint of the data.
     pub data: Option<String>,
+    /// The class of machines that computes the same bits, where that matters: processor and kind of device.
+    pub class: Option<String>,
 }
 
 impl History {
@@ -236,6 +249,7 @@ impl History {
             winners: Vec::new(),
             failures: 0,
             session: None,
+            classes: BTreeSet::new(),
             limit: None,
             attributes: Attributes::default(),
             criteria: Criteria::default(),
@@ -319,6 +333,11 @@ impl History {
     /// The last session of work, if there was one.
     pub fn session(&self) -> Option<&SessionRecord> {
         self.session.as_ref()
+    }
+
+    /// The classes of machines that have worked on the study. Of several, its figures may differ in their last bits.
+    pub fn classes(&self) -> &BTreeSet<String> {
+        &self.classes
     }
 
     /// What another program keeps of the study, where it was imported.

@@ -33,4 +33,4 @@ pub use layer_norm::{GroupNorm, LayerNorm};
 pub use matmul::{Matrix, MatrixMut, matmul};
 pub use pool::{GlobalPool, Pool2d};
 pub use recurrent::{Cell, Gradients, Recurrent, States, Weights};
-pub use simd::vectorized;
+pub use simd::{processor_class, vectorized};

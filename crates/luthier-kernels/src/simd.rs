@@ -8,3 +8,18 @@
 pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
+
+/// The class of this processor: the architecture, and the instructions that decide which kernels compute and in which
+/// order they add. Two machines of one class come to the same bits: `x86-64`, `x86-64-v3` (AVX2), `x86-64-v4` (AVX-512),
+/// `aarch64`.
+pub fn processor_class() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    let class = match pulp::Arch::new() {
+        pulp::Arch::V4(_) => "x86-64-v4",
+        pulp::Arch::V3(_) => "x86-64-v3",
+        _ => "x86-64",
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let class = std::env::consts::ARCH;
+    class
+}

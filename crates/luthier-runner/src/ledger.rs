@@ -82,13 +82,14 @@ impl Ledger {
     ///
     /// If it cannot be stored.
     pub fn begin(&mut self, record: &SessionRecord, trials: Trials) -> Result<SessionId, LedgerError> {
-        let SessionRecord { program, worker, file, data } = record;
+        let SessionRecord { program, worker, file, data, class } = record;
         let session = self.turn(|ledger| {
             ledger.add(Event::SessionStarted {
                 program: program.clone(),
                 worker: worker.clone(),
                 file: file.clone(),
                 data: data.clone(),
+                class: class.clone(),
                 trials: trials.of(&ledger.history),
                 at: ledger.history.last_moment(),
             })?;
@@ -273,6 +274,11 @@ impl Ledger {
     /// What others have stored since this was asked last.
     pub(crate) fn news(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.news)
+    }
+
+    /// Whether another session has ended since the news were asked for last.
+    pub(crate) fn hears_of_an_end(&self) -> bool {
+        self.news.iter().any(|event| matches!(event, Event::SessionEnded { .. }))
     }
 
     /// Whether a decision was stored since this was asked last: all that had counted before counts for every reader.

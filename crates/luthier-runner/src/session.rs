@@ -154,8 +154,8 @@ pub(crate) struct Shared<'a> {
     limits: Limits,
     interrupt: Interrupt,
     place: (Arc<dyn Storage>, StudyId),
-    /// Trials that a worker has in hand, and since when.
-    in_hand: Mutex<Vec<(TrialId, Instant)>>,
+    /// Trials that a worker has in hand.
+    in_hand: Mutex<Vec<TrialId>>,
     ended: Mutex<Option<Stop>>,
     /// Artifacts that may be there, of trials that only this session has had in hand.
     kept: Mutex<BTreeSet<String>>,
@@ -246,6 +246,10 @@ impl Session<'_> {
             result?;
         }
         let cause = shared.stop().unwrap_or(Stop::Finished);
+        if matches!(cause, Stop::Finished | Stop::Exhausted | Stop::Target) {
+            // Sessions that were killed have left checkpoints of trials that were given up since.
+            shared.tidy()?;
+        }
         shared.turn(&mut shared.lock(), |ledger| {
             let at = ledger.history().last_moment();
             Ok(ledger.add(Event::SessionEnded { session, cause, at })?)

@@ -79,6 +79,14 @@ pub fn devices(of: &str, names: &[String]) -> Result<Vec<Device>, String> {
     names.iter().map(|name| device(name)).collect()
 }
 
+/// The kind of a device: `cpu`, `cuda` or `wgpu`.
+pub(crate) fn kind(device: &Device) -> &'static str {
+    if *device == Device::flex() {
+        return "cpu";
+    }
+    gpus().into_iter().find(|(_, found)| found.contains(device)).map_or("gpu", |(kind, _)| kind)
+}
+
 /// The GPUs of each kind that this program was built for.
 fn gpus() -> Vec<(&'static str, Vec<Device>)> {
     #[allow(unused_mut, reason = "without a feature, there is none")]

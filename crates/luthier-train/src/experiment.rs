@@ -14,6 +14,7 @@ use luthier_core::{Direction, Lineage, Metrics, Params, Space};
 use self::devices::Devices;
 use crate::augment::Augmentation;
 use crate::data::{Dataset, Split, Targets, TransformConfig};
+use crate::device;
 use crate::metric::{Metric, MetricName, MetricSet, Part, class_counts};
 use crate::model::{Network, StageSummary, kernels, summarize};
 use crate::prepared::Prepared;
@@ -117,6 +118,12 @@ impl<M: Model> Experiment<M> {
     pub fn in_folder(mut self, folder: &Path) -> Self {
         self.library = Arc::new(Library::new(folder));
         self
+    }
+
+    /// The class of machines whose trials have the same bits as those of this one: the class of the processor and the
+    /// kind of the devices, such as `x86-64-v4 cpu`.
+    pub fn class(&self) -> String {
+        format!("{} {}", luthier_kernels::processor_class(), device::kind(self.devices.first()))
     }
 
     /// The space of the file's ranges.

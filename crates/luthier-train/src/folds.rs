@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Folds {
     measured: Vec<Fold>,
     models: Vec<Vec<u8>>,
+    /// What they took.
+    seconds: f64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,6 +22,8 @@ struct Fold {
 #[derive(Serialize, Deserialize)]
 struct Header {
     folds: Vec<Fold>,
+    #[serde(default)]
+    seconds: f64,
     /// The lengths of the models.
     models: Vec<usize>,
 }
@@ -30,8 +34,14 @@ impl Folds {
         self.measured.len()
     }
 
-    /// Adds one with its best value, what was measured with it, and its model file.
-    pub(crate) fn add(&mut self, value: f64, metrics: Metrics, model: Vec<u8>) {
+    /// The seconds that they took.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
+    /// Adds one with its best value, what was measured with it, its model file, and the seconds that it took.
+    pub(crate) fn add(&mut self, value: f64, metrics: Metrics, model: Vec<u8>, seconds: f64) {
+        self.seconds += seconds;
         self.measured.push(Fold { value, metrics });
         self.models.push(model);
     }
@@ -66,7 +76,7 @@ impl Folds {
     /// The folds with the checkpoint of the run on the next one, which may be empty.
     pub(crate) fn to_bytes(&self, run: &[u8]) -> Vec<u8> {
         let models = self.models.iter().map(Vec::len).collect();
-        let header = Header { folds: self.measured.clone(), models };
+        let header = Header { folds: self.measured.clone(), seconds: self.seconds, models };
         // Numbers and names can always be written as JSON.
         let header = serde_json::to_vec(&header).unwrap_or_default();
         let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
@@ -87,7 +97,7 @@ impl Folds {
         let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| broken())?;
         let (header, mut rest) = rest.split_at_checked(length).ok_or_else(broken)?;
         let header: Header = serde_json::from_slice(header).map_err(|_| broken())?;
-        let mut folds = Self { measured: header.folds, models: Vec::new() };
+        let mut folds = Self { measured: header.folds, models: Vec::new(), seconds: header.seconds };
         for length in header.models {
             let (model, behind) = rest.split_at_checked(length).ok_or_else(broken)?;
             folds.models.push(model.to_vec());
@@ -106,7 +116,7 @@ mod tests {
         for (value, model) in [(0.9, "a"), (0.5, "b"), (0.7, "c")] {
             let mut metrics = Metrics::default();
             metrics.insert("val_accuracy", value);
-            folds.add(value, metrics, model.as_bytes().to_vec());
+            folds.add(value, metrics, model.as_bytes().to_vec(), 0.5);
         }
         folds
     }

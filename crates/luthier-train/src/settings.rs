@@ -1,10 +1,12 @@
 //! The sections `[data]` and `[train]` of a study file, and the three sections of a training together.
 
-use luthier_core::config::{Decode, Fields, Kind, Node, Problems, bounds, defaults};
+use std::time::Duration;
+
+use luthier_core::config::{Bound, Decode, Fields, Kind, Node, Problems, bounds, defaults};
 
 use crate::augment::Augmentation;
 use crate::batch_size::BatchSizeConfig;
-use crate::data::{Impute, Scale, Source, SplitConfig, TransformConfig};
+use crate::data::{ByteSize, Impute, Scale, Source, SplitConfig, TransformConfig};
 use crate::loss::Loss;
 use crate::metric::Metric;
 use crate::model::ModelConfig;
@@ -61,6 +63,9 @@ impl DataConfig {
     }
 }
 
+const POSITIVE_SIZE: Bound<ByteSize> =
+    Bound { expected: "a size above 0, such as \"512MB\" or \"2GB\"", holds: |size| size.0 > 0 };
+
 luthier_core::settings! {
     /// The section `[train]`.
     #[derive(Debug, Clone, PartialEq)]
@@ -93,6 +98,13 @@ luthier_core::settings! {
         ema: Option<EmaConfig> = None;
         /// When to stop before the last epoch.
         early_stopping: Option<EarlyStopping> = None, EarlyStopping::MAKES_SENSE;
+        /// Longest time of a trial of a study, its pauses left out; one that takes longer fails. It is looked at before
+        /// each step.
+        time_limit: Option<Duration> = None;
+        /// Most memory that the training of a trial of a study may need, by an estimate from the shapes: weights, their
+        /// gradients and copies, what the optimizer remembers, and what lies between the layers for a batch. One that
+        /// needs more is infeasible. The data, which all trials share, is not counted.
+        memory_limit: Option<ByteSize> = None, POSITIVE_SIZE;
         /// How often the model is measured on the validation examples, reported, compared and saved: a
         /// number of epochs, which may be a part of one such as 0.25, or { steps = 500 }.
         validate_every: Every = Every::Epochs(1.0);

@@ -4,9 +4,12 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{Sandbox, timeless};
+use luthier::core::{SessionRecord, Storage};
+use luthier::runner::{Ledger, Trials};
 use serde_json::Value;
 
 /// Trials of about a tenth of a second.
@@ -223,4 +226,37 @@ fn a_study_of_a_file_is_not_asked_by_a_program() {
     let study = luthier::Study::builder("filed").maximize().stored_in(sandbox.path("luthier.db"));
     let error = study.map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("`filed` was made by a study file"), "{error}");
+}
+
+#[test]
+fn a_machine_of_another_class_is_refused_unless_it_is_allowed() {
+    let sandbox = sandbox();
+    sandbox.ok(&["tune", "study.toml", "--trials", "1", "--storage", "here.db"]);
+    let open = |name: &str| luthier::storage::open(sandbox.path(name).to_str().unwrap()).unwrap();
+    let here = open("here.db");
+    let study = here.study("quick").unwrap().unwrap();
+    let history = luthier::runner::read_history(&*here, &study).unwrap();
+    let record = history.session().unwrap().clone();
+    let class = record.class.clone().unwrap();
+    assert!(class.ends_with(" cpu"), "{class}");
+
+    // The same study, begun elsewhere.
+    let there: Arc<dyn Storage> = open("there.db").into();
+    let study = there.create_study(&study.definition).unwrap();
+    let mut ledger = Ledger::open(Arc::clone(&there), study).unwrap();
+    ledger.begin(&SessionRecord { class: Some("riscv64 cpu".to_owned()), ..record }, Trials::All(1)).unwrap();
+    drop(ledger);
+    for command in ["tune", "worker"] {
+        let said = sandbox.fails(2, &[command, "study.toml", "--storage", "there.db"]);
+        assert!(
+            said.contains(&format!("it was riscv64 cpu, it is {class}")) && said.contains("--force"),
+            "{said}"
+        );
+    }
+    let said = sandbox.ok(&["tune", "study.toml", "--storage", "there.db", "--trials", "2", "--force"]);
+    assert!(said.contains(&format!("several classes (riscv64 cpu, {class})")), "{said}");
+    // What was allowed once is allowed.
+    sandbox.ok(&["tune", "study.toml", "--storage", "there.db", "--trials", "3"]);
+    let said = sandbox.ok(&["verify", "study.toml", "--storage", "there.db", "--no-training"]);
+    assert!(said.contains("several classes"), "{said}");
 }

@@ -2,7 +2,8 @@
 //! storage, it comes to the same end.
 //!
 //! `LUTHIER_POSTGRES` names a server on which databases may be made; without it the half of the tests that needs one
-//! is skipped, and fails in CI. `LUTHIER_KILLS` says how many processes are killed on each storage, 12 unless set;
+//! is skipped, and fails in CI. `LUTHIER_S3` names a bucket in an S3-compatible store, with the credentials in the `AWS_`
+//! variables (`scripts/s3.sh` starts one), and likewise. `LUTHIER_KILLS` says how many processes are killed on each storage, 12 unless set;
 //! `LUTHIER_WORKERS` how many there are at once, such as `1,2,8,64`, on a study of 200 trials then.
 
 #![cfg(unix)]
@@ -11,10 +12,10 @@
 mod common;
 
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use common::place::{Place, say};
 use common::{Running, Sandbox, timeless};
 use serde_json::Value;
 
@@ -41,53 +42,6 @@ pruner = "asha"
 slots = 8
 "#
     )
-}
-
-/// A storage of a test.
-struct Place {
-    url: String,
-    database: Option<(String, String)>,
-}
-
-impl Place {
-    fn sqlite(name: &str) -> Self {
-        Self { url: name.to_owned(), database: None }
-    }
-
-    /// A new database on the server; nothing where there is none.
-    fn postgres() -> Option<Self> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let Ok(server) = std::env::var("LUTHIER_POSTGRES") else {
-            assert!(std::env::var_os("CI").is_none(), "LUTHIER_POSTGRES is not set");
-            say("PostgreSQL is skipped: LUTHIER_POSTGRES is not set");
-            return None;
-        };
-        let name = format!("luthier_many_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let mut client = postgres::Client::connect(&server, postgres::NoTls).unwrap();
-        client.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
-        let (host, _) = server.rsplit_once('/').unwrap();
-        // Whoever is silent for two seconds is taken to be gone.
-        let url = format!("{host}/{name}?lease=2");
-        Some(Self { url, database: Some((server, name)) })
-    }
-
-    fn kind(&self) -> &str {
-        if self.database.is_some() { "PostgreSQL" } else { "SQLite" }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some((server, name)) = &self.database {
-            let mut client = postgres::Client::connect(server, postgres::NoTls).unwrap();
-            drop(client.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")));
-        }
-    }
-}
-
-#[allow(clippy::print_stderr, reason = "whoever runs it is to know")]
-fn say(what: &str) {
-    eprintln!("{what}");
 }
 
 /// Numbers without a pattern, from a seed.
@@ -216,6 +170,59 @@ fn workers_that_are_killed_change_nothing_on_postgres() {
     if Place::postgres().is_some() {
         kill("PostgreSQL", |_| Place::postgres().unwrap(), kills());
     }
+}
+
+#[test]
+fn workers_that_are_killed_change_nothing_with_checkpoints_in_a_bucket() {
+    let Some(place) = Place::bucket() else { return };
+    let sandbox = Sandbox::new();
+    sandbox.write("study.toml", study(120, 600));
+    // The bucket is named once; the database remembers it.
+    let bare = Place { url: place.url.split("&files=").next().unwrap().to_owned(), database: None };
+    let storage = luthier::storage::open(&place.url).unwrap();
+    let worker = start(&sandbox, &place);
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let study = loop {
+        assert!(Instant::now() < deadline, "no checkpoint is in the bucket");
+        let study = storage.study("many").unwrap().map(|study| study.id);
+        let kept = study.map_or_else(Vec::new, |study| storage.artifacts(study).unwrap());
+        if let Some(study) = study.filter(|_| kept.iter().any(|name| name.ends_with(".checkpoint"))) {
+            break study;
+        }
+        sleep(Duration::from_millis(5));
+    };
+    worker.kill();
+    let mut server = postgres::Client::connect(bare.url.split('?').next().unwrap(), postgres::NoTls).unwrap();
+    let in_table: i64 = server.query_one("SELECT count(*) FROM artifacts", &[]).unwrap().get(0);
+    assert_eq!(in_table, 0);
+    drop(server);
+    // Another one goes on from there.
+    assert_eq!(start(&sandbox, &bare).wait(), Some(0));
+    let expected = undisturbed(&sandbox);
+    assert!(end(&sandbox, &bare) == expected);
+    let kept = storage.artifacts(study).unwrap();
+    assert_eq!(kept.len(), 1, "only the winner's model is left: {kept:?}");
+    drop((storage, place));
+    kill("PostgreSQL with a bucket", |_| Place::bucket().unwrap(), kills());
+}
+
+#[test]
+fn a_place_for_checkpoints_that_cannot_be_used_is_said_with_what_to_do() {
+    let Some(place) = Place::bucket() else { return };
+    let sandbox = Sandbox::new();
+    sandbox.write("study.toml", study(2, 300));
+    let at = |files: &str| format!("{}&files={files}", place.url.split("&files=").next().unwrap());
+    let said = sandbox.fails(1, &["tune", "study.toml", "--storage", &at("s3://no-such-bucket/x")]);
+    assert!(said.contains("expected a bucket named `no-such-bucket`, found none"), "{said}");
+    let said = sandbox.fails(1, &["tune", "study.toml", "--storage", &at("checkpoints")]);
+    assert!(said.contains("expected files=s3://BUCKET/PREFIX or files=/FOLDER"), "{said}");
+    let mut command = sandbox.command(&["tune", "study.toml", "--storage", &at("s3://luthier/x")]);
+    let output = command.env_remove("AWS_ACCESS_KEY_ID").output().unwrap();
+    let said = common::text(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::{Ahead, History, HistoryError, SessionRecord, Trial};
+use super::{Ahead, History, HistoryError, SessionRecord, Spent, Trial};
 use crate::{Attributes, Due, Event, Lineage, Moment, Recorded, Stop, TrialId};
 
 impl History {
@@ -55,6 +55,7 @@ impl History {
                     violations: Vec::new(),
                     direction: self.direction,
                     ahead: Ahead::default(),
+                    spent: Spent::default(),
                 });
                 self.open.insert(*trial);
             }
@@ -111,7 +112,7 @@ impl History {
                 trial.paused = None;
                 trial.until = *until;
             }
-            Event::TrialStopped { trial, outcome, at, seconds } => {
+            Event::TrialStopped { trial, outcome, at } => {
                 self.unfinished(*trial)?;
                 self.pass(*at, false);
                 if self.due() == Due::Report(*at, *trial) {
@@ -123,7 +124,7 @@ impl History {
                     clock.leave(*at);
                 }
                 let trial = self.unfinished(*trial)?;
-                trial.seconds = Some(trial.ahead.end.as_ref().map_or(*seconds, |(_, seconds)| *seconds));
+                trial.seconds = trial.ahead.end.as_ref().map(|(_, seconds)| trial.spent.and(*seconds));
                 (trial.outcome, trial.paused, trial.ahead) = (Some(outcome.clone()), None, Ahead::default());
                 let id = trial.id;
                 self.conclude(id);
@@ -139,7 +140,7 @@ impl History {
                 }
             }
             Event::Tested { trial, metrics } => self.trial_mut(*trial)?.tested = Some(metrics.clone()),
-            Event::SessionStarted { program, worker, file, data, trials, at } => {
+            Event::SessionStarted { program, worker, file, data, class, trials, at } => {
                 if let Some(at) = at {
                     self.pass(*at, true);
                     // Slots that had nothing to begin may have now.
@@ -153,7 +154,9 @@ impl History {
                     worker: worker.clone(),
                     file: file.clone(),
                     data: data.clone(),
+                    class: class.clone(),
                 });
+                self.classes.extend(class.clone());
             }
             Event::SessionEnded { at, .. } => {
                 if let Some(at) = at {
@@ -162,6 +165,7 @@ impl History {
             }
         }
         self.revision = recorded.revision;
+        self.time(recorded);
         Ok(())
     }
 
@@ -240,17 +244,37 @@ impl History {
     fn count_end(&mut self, id: TrialId) {
         let Some(trial) = self.trials.get_mut(id.0 as usize) else { return };
         if let Some((outcome, seconds)) = trial.ahead.end.take() {
-            (trial.outcome, trial.seconds) = (Some(outcome), Some(seconds));
+            (trial.outcome, trial.seconds) = (Some(outcome), Some(trial.spent.and(seconds)));
             self.conclude(id);
         }
     }
 
-    /// What was applied before its storage had given it a time has one now.
+    /// What was applied before its storage had given it a time, and so with 0, has one now.
     pub fn stamp(&mut self, recorded: &Recorded) {
         if let Event::TrialStarted { trial, .. } = recorded.event
             && let Some(trial) = self.trials.get_mut(trial.0 as usize)
         {
             trial.started_us = Some(recorded.at_ms.saturating_mul(1_000));
+        }
+        self.time(recorded);
+    }
+
+    /// Follows how long a trial is in hand.
+    fn time(&mut self, recorded: &Recorded) {
+        let now = recorded.at_ms;
+        let trial = recorded.event.trial().and_then(|trial| self.trials.get_mut(trial.0 as usize));
+        let Some(trial) = trial.filter(|_| now > 0) else { return };
+        match &recorded.event {
+            Event::TrialTaken { .. } => trial.spent.since_ms = Some(now),
+            Event::TrialPaused { .. } | Event::TrialStopped { .. } => {
+                let since = trial.spent.since_ms.take();
+                trial.spent.ms += since.map_or(0, |since| (now - since).max(0));
+                if trial.outcome.is_some() && trial.seconds.is_none() {
+                    trial.seconds = Some(trial.spent.and(0.0));
+                }
+            }
+            Event::TrialFinished { .. } => trial.spent.since_ms = None,
+            _ => {}
         }
     }
 
@@ -267,6 +291,13 @@ impl History {
     fn unfinished(&mut self, id: TrialId) -> Result<&mut Trial, HistoryError> {
         let trial = self.trial_mut(id)?;
         if trial.outcome.is_some() { Err(HistoryError::Ended(id)) } else { Ok(trial) }
+    }
+}
+
+impl Spent {
+    /// Seconds up to where it was last laid down, and so many since.
+    fn and(self, seconds: f64) -> f64 {
+        self.ms as f64 / 1e3 + seconds
     }
 }
 

@@ -29,6 +29,15 @@ impl Shared<'_> {
         Ok(self.finished(if full { Stop::Finished } else { Stop::Exhausted }))
     }
 
+    /// Whether what others have stored may be of use to a worker without work: a trial that is in nobody's hands, or the end
+    /// of a session, and so of the study perhaps. Who stores what a trial has said decides by it in the same turn; many
+    /// wait for the same moment, and a turn of each of them after each event would cost more than all the rest.
+    pub(super) fn may_have_work(ledger: &Ledger) -> bool {
+        let history = ledger.history();
+        let is_free = |id: &TrialId| history.trial(*id).is_some_and(|trial| trial.holder.is_none());
+        !history.is_ordered() || ledger.hears_of_an_end() || history.runnable().iter().any(is_free)
+    }
+
     /// Lets all count that is known, in its order, and decides what is to be decided. Where the work is to end by what
     /// counts, nothing after it does.
     pub(crate) fn advance(&self, ledger: &mut Ledger) -> Result<(), RunError> {
@@ -63,9 +72,7 @@ impl Shared<'_> {
         let Decision::Stop(reason) = self.search.decide(&view, &trial, &mut rng) else { return Ok(()) };
         let best = ledger.history().trial(id).and_then(Trial::best_report);
         let outcome = Outcome::Stopped { reason, value: best.map(|report| report.value) };
-        let since = self.in_hand().iter().find(|(other, _)| *other == id).map(|(_, since)| *since);
-        let seconds = since.map_or(0.0, |since| since.elapsed().as_secs_f64());
-        Ok(ledger.add(Event::TrialStopped { trial: id, outcome, at, seconds })?)
+        Ok(ledger.add(Event::TrialStopped { trial: id, outcome, at })?)
     }
 
     /// Asks the search what a slot is to run.

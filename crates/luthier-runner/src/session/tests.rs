@@ -114,7 +114,7 @@ fn run_on(
         limits,
         interrupt: interrupt.clone(),
         observer: &Quiet,
-        record: SessionRecord { program: "test".into(), worker: None, file: None, data: None },
+        record: SessionRecord { program: "test".into(), worker: None, file: None, data: None, class: None },
     };
     let (stop, ledger) = session.run(ledger)?;
     Ok((stop, ledger.history().clone()))

@@ -15,9 +15,14 @@ use crate::handle::Handle;
 use crate::origin::{Remade, checkpoint_at};
 use crate::{Ledger, checkpoint_name, model_name, origin_name};
 
-/// How long a worker without work waits before it asks for news of others: at first, and at most.
+/// How long a worker without work waits before it asks for news of others: at first, at most where there is some each
+/// time, and at most.
 const SHORTEST_WAIT: Duration = Duration::from_millis(5);
+const BUSY_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// After so long it queues for a turn at any news: those who have just begun to wait ask more often, and would come first.
+const QUEUES_AFTER: Duration = Duration::from_millis(150);
 
 /// How often trials are looked for whose session is no more.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -108,7 +113,7 @@ impl Shared<'_> {
                     if trial.taken > 1 {
                         self.take_over(id);
                     }
-                    self.in_hand().push((id, Instant::now()));
+                    self.in_hand().push(id);
                     self.observer.event(&begun(&trial));
                     drop(ledger);
                     done = Some(self.run(&trial)?);
@@ -120,7 +125,7 @@ impl Shared<'_> {
     /// Waits until there may be something to do: somebody here or elsewhere has stored something, the work is to end,
     /// or it is time to look for sessions that are no more.
     fn wait_for_news(&self, mut ledger: MutexGuard<'_, Ledger>) -> Result<(), RunError> {
-        let (seen, started) = (ledger.history().revision(), Instant::now());
+        let (mut seen, started) = (ledger.history().revision(), Instant::now());
         let mut pause = SHORTEST_WAIT;
         loop {
             let woken = self.changed.wait_timeout(ledger, pause);
@@ -128,21 +133,25 @@ impl Shared<'_> {
             if ledger.history().revision() == seen {
                 ledger.catch_up()?;
             }
-            if ledger.history().revision() > seen || self.stop().is_some() || started.elapsed() > LOOK_EVERY {
+            let is_new = ledger.history().revision() > seen;
+            let waited = started.elapsed();
+            let is_due = is_new && (waited > QUEUES_AFTER || Self::may_have_work(&ledger));
+            if is_due || self.stop().is_some() || waited > LOOK_EVERY {
                 return Ok(());
             }
-            pause = (pause * 2).min(LONGEST_WAIT);
+            seen = ledger.history().revision();
+            pause = (pause * 2).min(if is_new { BUSY_WAIT } else { LONGEST_WAIT });
         }
     }
 
-    pub(super) fn in_hand(&self) -> MutexGuard<'_, Vec<(TrialId, Instant)>> {
+    fn in_hand(&self) -> MutexGuard<'_, Vec<TrialId>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn let_go(&self, id: TrialId) {
         let mut in_hand = self.in_hand();
         // Once: another worker may have it in hand by now.
-        if let Some(place) = in_hand.iter().position(|(other, _)| *other == id) {
+        if let Some(place) = in_hand.iter().position(|other| *other == id) {
             in_hand.swap_remove(place);
         }
     }
@@ -169,7 +178,7 @@ impl Shared<'_> {
         mut trials: impl Iterator<Item = &'h Trial>,
     ) -> Result<Option<TrialId>, RunError> {
         let in_hand = self.in_hand().clone();
-        let mine = |trial: &Trial| in_hand.iter().any(|(id, _)| *id == trial.id);
+        let mine = |trial: &Trial| in_hand.contains(&trial.id);
         let mut held = Vec::new();
         let nobodys = trials.find(|trial| {
             let waited_for = waits_for(ledger.history(), trial);

@@ -56,7 +56,11 @@ SELECT
         max(CASE WHEN kind = 'trial_imported' THEN json_extract(event, '$.started_us') / 1000000 END),
         max(CASE WHEN kind = 'trial_started' THEN at_ms / 1000 END)
     ), 'unixepoch') AS started,
-    max(CASE WHEN kind IN ('trial_finished', 'trial_stopped') THEN json_extract(event, '$.seconds') END) AS seconds,
+    -- Since it was taken in hand for the last time.
+    coalesce(
+        max(CASE WHEN kind = 'trial_finished' THEN json_extract(event, '$.seconds') END),
+        (max(CASE WHEN kind = 'trial_stopped' THEN at_ms END) - max(CASE WHEN kind = 'trial_taken' THEN at_ms END)) / 1000.0
+    ) AS seconds,
     coalesce(
         max(CASE WHEN kind = 'trial_stopped' THEN json_extract(event, '$.outcome') END),
         max(CASE WHEN kind = 'trial_finished' THEN json_extract(event, '$.outcome') END)

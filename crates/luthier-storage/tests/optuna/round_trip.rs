@@ -69,6 +69,7 @@ fn made_here() -> (Study, History, Space) {
             worker: None,
             file: Some("[study]\n".into()),
             data: None,
+            class: None,
             trials: None,
             at: None,
         },

@@ -60,6 +60,7 @@ fn trials_and_reports_can_be_read_with_sql() {
             worker: None,
             file: None,
             data: None,
+            class: None,
             trials: None,
             at: None,
         },

@@ -208,6 +208,20 @@ impl BatchSizeConfig {
         }
     }
 
+    /// The largest size that it may come to, with so many examples to train on. What is measured counts as the smallest
+    /// that it may be.
+    pub(crate) fn largest(&self, examples: usize) -> usize {
+        let size = match self {
+            Self::Fixed(size) => *size,
+            Self::Full => examples,
+            Self::Auto(_) => DEFAULT,
+            Self::Random(RandomSize { random: Sizes { max, .. }, .. }) => *max,
+            Self::Grow(GrowingSize { grow, from }) => grow.max.unwrap_or(examples).max(*from),
+            Self::NoiseScale(NoiseScaleSize { noise_scale, from }) => noise_scale.max.max(*from),
+        };
+        size.clamp(1, examples.max(1))
+    }
+
     /// What is to be measured for it before the first step, if anything is.
     pub fn auto(&self) -> Option<&Auto> {
         match self {

@@ -1,7 +1,7 @@
 //! A trial of an experiment: one training, or one for each fold.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 use luthier_core::config::{Kind, Node};
@@ -27,6 +27,14 @@ struct Pauses<'a> {
     /// Whether there is a checkpoint of this very place. Another one would not be worth a pause, and a
     /// validation that takes longer than the time between two checkpoints would never come to its end.
     saved: bool,
+    /// When its time is over.
+    deadline: Option<Instant>,
+}
+
+impl Pauses<'_> {
+    fn is_over(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
 }
 
 impl Hook for Pauses<'_> {
@@ -35,7 +43,7 @@ impl Hook for Pauses<'_> {
     }
 
     fn pauses(&mut self) -> bool {
-        self.trial.interrupted().is_some() || !self.saved && self.trial.wants_checkpoint()
+        self.trial.interrupted().is_some() || self.is_over() || !self.saved && self.trial.wants_checkpoint()
     }
 }
 
@@ -49,6 +57,9 @@ impl<M: Model> Experiment<M> {
         folds: Option<&Folds>,
     ) -> Result<Trained<M>, ObjectiveError> {
         let mut saved = false;
+        let limit = run.setup().config.train.time_limit;
+        let spent = Duration::from_secs_f64(run.seconds() + folds.map_or(0.0, Folds::seconds));
+        let deadline = limit.map(|limit| Instant::now() + limit.saturating_sub(spent));
         loop {
             let reached =
                 folds.is_none() && trial.until().is_some_and(|until| run.position().report >= until);
@@ -56,11 +67,12 @@ impl<M: Model> Experiment<M> {
                 self.save(&run, trial, folds)?;
                 return Ok(Trained::Not(Evaluation::Paused));
             }
-            let mut hook = Pauses { trial: &*trial, saved };
+            let mut hook = Pauses { trial: &*trial, saved, deadline };
             let advance = run.advance(&mut hook).map_err(|error| ObjectiveError {
                 message: format!("trial {} cannot read its data", trial.id()),
                 source: Some(Box::new(error)),
             })?;
+            let is_over = hook.is_over();
             if let Some(notice) = run.take_notice() {
                 trial.notice(&notice);
             }
@@ -74,6 +86,10 @@ impl<M: Model> Experiment<M> {
                 }
                 Advance::Diverged { epoch, step } => {
                     return Ok(Trained::Not(Evaluation::Failed(FailCause::Diverged { epoch, step })));
+                }
+                Advance::Paused if is_over && trial.interrupted().is_none() => {
+                    let seconds = limit.unwrap_or_default().as_secs_f64();
+                    return Ok(Trained::Not(Evaluation::Failed(FailCause::TimeLimit { seconds })));
                 }
                 Advance::Paused => {
                     self.save(&run, trial, folds)?;
@@ -141,7 +157,10 @@ impl<M: Model> Experiment<M> {
         checkpoint: Option<&[u8]>,
         id: TrialId,
     ) -> Result<Result<Run<M>, String>, ObjectiveError> {
-        let Some(bytes) = checkpoint else { return Ok(Run::new(setup)) };
+        let Some(bytes) = checkpoint else {
+            let run = Run::new(setup);
+            return Ok(run.and_then(|run| run.too_large().map_or(Ok(run), Err)));
+        };
         let run = Checkpoint::from_bytes(bytes).and_then(|checkpoint| Run::resume(setup, &checkpoint));
         run.map(Ok).map_err(|error| ObjectiveError {
             message: format!(
@@ -211,7 +230,7 @@ impl<M: Model> Experiment<M> {
             let (Some((_, value)), Some(model)) = (run.best(), self.model(&run, trial)?) else {
                 return Ok(Evaluation::Failed(FailCause::NotFinite));
             };
-            folds.add(value, run.best_metrics().cloned().unwrap_or_default(), model);
+            folds.add(value, run.best_metrics().cloned().unwrap_or_default(), model, run.seconds());
             let (mean, metrics) = folds.mean();
             if let Decision::Stop(reason) = trial.report(folds.done() as u64, mean, metrics)? {
                 return Ok(Evaluation::Stopped(reason));

@@ -217,6 +217,12 @@ pub(crate) struct Optimizer {
 }
 
 impl Optimizer {
+    /// How many numbers it remembers when every parameter has had a step.
+    pub(crate) fn numbers(&self) -> usize {
+        let trained = self.places.iter().filter(|place| place.parameter.is_trained());
+        trained.map(|place| self.method.slots(place).len() * place.parameter.len()).sum()
+    }
+
     /// The weights after a step along `gradients`. Both are flat, without autodiff, and in the order of the
     /// network's parameters. A parameter without a gradient stays as it is.
     pub(crate) fn step(

@@ -19,10 +19,6 @@ const LONGEST: Duration = Duration::from_secs(2);
 /// The fastest of so many steps counts: what else the machine does can only slow them down.
 const REPEATS: usize = 3;
 
-/// How often a value of a network is held while gradients are computed: itself, its gradient, and what the
-/// operations in between keep.
-const COPIES: usize = 6;
-
 impl<M: Model> Run<M> {
     /// Chooses the size of steps by measuring some. The run stays as it was.
     pub(super) fn choose_batch_size(&mut self, auto: &Auto) -> Result<AutoChoice, DataError> {
@@ -72,8 +68,7 @@ impl<M: Model> Run<M> {
     /// How many examples a step can have: what their values between the layers take of half the memory
     /// that is free.
     fn fits_in_memory(&self) -> usize {
-        let values = self.state.model.values().unwrap_or(64 * self.setup.data.shape().size());
-        (free_memory() / 2 / (4 * COPIES * values.max(1)) as u64).max(1) as usize
+        (free_memory() / 2 / self.bytes_per_example()).max(1) as usize
     }
 }
 

@@ -9,6 +9,7 @@ mod feeder;
 mod gradients;
 mod hook;
 mod measure;
+mod memory;
 mod pass;
 mod position;
 mod setup;
@@ -42,6 +43,7 @@ use stretch::Trained;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use hook::{Hook, MEASURED_TIMES, Report};
 pub(crate) use measure::{Evaluator, predict};
+pub use memory::MemoryEstimate;
 pub use position::Position;
 pub(crate) use setup::Build;
 pub use setup::{Blueprint, Setup};
@@ -311,6 +313,11 @@ impl<M: Model> Run<M> {
     /// The loss, with the weights of the classes.
     pub(crate) fn loss(&self) -> &BoundLoss {
         &self.work.loss
+    }
+
+    /// Seconds of training and measuring so far.
+    pub fn seconds(&self) -> f64 {
+        self.state.seconds + self.state.segment.at.seconds
     }
 
     /// How long the last validation took, in seconds an example.

@@ -140,7 +140,8 @@ struct StorageArgs {
         env = luthier::launch::STORAGE_VARIABLE,
         hide_env_values = true,
         help = "Where studies are kept: a file (sqlite:PATH) or a database \
-        (postgres://USER@HOST/DATABASE) [default: luthier.db beside the study file, else here]"
+        (postgres://USER@HOST/DATABASE, with ?files=s3://BUCKET/PREFIX or ?files=/FOLDER for checkpoints and models) \
+        [default: luthier.db beside the study file, else here]"
     )]
     storage: Option<String>,
 }

@@ -18,6 +18,9 @@ struct Tuned {
     stopped: Stop,
     seconds: f64,
     trials: Counts,
+    /// The classes of machines that worked on it, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mixed: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     best: Option<Winner>,
 }
@@ -119,6 +122,7 @@ impl Worked<'_> {
             stopped: self.stopped,
             seconds: self.time.as_secs_f64(),
             trials: counts,
+            mixed: mixed(history),
             best,
         }
     }
@@ -145,6 +149,12 @@ impl Worked<'_> {
             seconds(tuned.seconds),
             tuned.stopped
         );
+        if !tuned.mixed.is_empty() {
+            text += &format!(
+                "computed on machines of several classes ({}): the last bits may differ on one\n",
+                tuned.mixed.join(", ")
+            );
+        }
         let Some(best) = &tuned.best else { return text + nothing(history) + "\n" };
         let what = match best.front {
             None | Some(1) => "winner".to_owned(),
@@ -200,6 +210,12 @@ pub(super) fn further(history: &History, trial: &Trial) -> Metrics {
 /// The same as words that follow the first objective.
 pub(super) fn named(further: &Metrics) -> String {
     further.iter().map(|(name, value)| format!(", {name} {}", number(value))).collect()
+}
+
+/// The classes of machines that have worked on a study, where there are several.
+pub(super) fn mixed(history: &History) -> Vec<String> {
+    let classes = history.classes();
+    if classes.len() > 1 { classes.iter().cloned().collect() } else { Vec::new() }
 }
 
 /// Evaluates the winner on the test examples, unless that was done before.

@@ -28,6 +28,8 @@ struct Row {
     trials: usize,
     unfinished: usize,
     best: Option<f64>,
+    /// The classes of machines that worked on it.
+    classes: Vec<String>,
 }
 
 pub(crate) fn run(args: &StudiesArgs) -> Result<(), Failure> {
@@ -44,6 +46,7 @@ pub(crate) fn run(args: &StudiesArgs) -> Result<(), Failure> {
             trials: history.trials().len(),
             unfinished: history.trials().iter().filter(|trial| trial.outcome.is_none()).count(),
             best: history.best().and_then(|best| best.outcome.as_ref()?.value()),
+            classes: history.classes().iter().cloned().collect(),
         });
     }
     if args.json {

@@ -42,7 +42,7 @@ pub(super) struct TuningArgs {
     /// Time for everything: 90s, 10m, 2h (search.timeout of the file)
     #[arg(long)]
     timeout: Option<String>,
-    /// Go on although the file, the data or the program has changed
+    /// Go on although the file, the data, the program or the class of the machine has changed
     #[arg(long)]
     pub(super) force: bool,
 }

@@ -10,6 +10,7 @@ use luthier_runner::{model_name, read_history, repeat, verify};
 use luthier_train::{MEASURED_TIMES, device};
 use serde::Serialize;
 
+use super::outcome::mixed;
 use super::output::{print, print_json};
 use super::place::{study, with_progress};
 use super::{Failure, StudyArgs};
@@ -39,6 +40,9 @@ struct Report {
     trained: Option<TrialId>,
     agrees: bool,
     differences: Vec<String>,
+    /// The classes of machines that worked on it, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mixed: Vec<String>,
 }
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
@@ -65,6 +69,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
         requests: found.requests,
         trained: None,
         agrees: true,
+        mixed: mixed(&history),
         differences: altered.into_iter().chain(found.differences).collect(),
     };
     if let Some(best) = chosen(&history).filter(|_| !args.no_training) {
@@ -100,6 +105,9 @@ fn words(report: &Report) -> String {
     }
     if let Some(trial) = report.trained {
         text += &format!(", and trial {trial}, the winner, was trained again");
+    }
+    if !report.mixed.is_empty() {
+        text += &format!(" (it was computed on machines of several classes: {})", report.mixed.join(", "));
     }
     if report.agrees {
         return text + "; all agree\n";

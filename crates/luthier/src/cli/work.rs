@@ -1,5 +1,6 @@
 //! Work on the study of a file: what `tune` and `worker` have in common.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use luthier::{Loaded, PROGRAM, StudyFile, difference, this_process};
@@ -21,8 +22,8 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Opens the study, and creates it where there is none. One that another file, other data or another program has
-    /// worked on is refused, but for `force`.
+    /// Opens the study, and creates it where there is none. One that another file, other data, another program or
+    /// another class of machines has worked on is refused, but for `force`.
     pub(super) fn open(
         file: StudyFile,
         loaded: Loaded,
@@ -37,7 +38,7 @@ impl Work {
         let loaded = program::keeping_output(loaded, &storage, study.id);
         let ledger = Ledger::open(storage, study)?;
         if !force {
-            refuse_changes(ledger.history(), &file, &data)?;
+            refuse_changes(ledger.history(), &file, &data, loaded.class().as_deref())?;
         }
         if let Loaded::Training(training) = &loaded {
             tell_notices(&training.experiment, &file.space().corners()[0])?;
@@ -70,6 +71,7 @@ impl Work {
             worker: Some(this_process()),
             file: Some(self.file.text()),
             data: Some(self.data.clone()),
+            class: self.loaded.class(),
         }
     }
 
@@ -116,6 +118,11 @@ fn session<'a>(
     Session { search, space, objective, limits, interrupt, observer, record }
 }
 
+/// Classes of machines, for people.
+pub(super) fn names_of(classes: &BTreeSet<String>) -> String {
+    classes.iter().map(String::as_str).collect::<Vec<_>>().join(" and ")
+}
+
 fn open_study(
     storage: &dyn Storage,
     file: &StudyFile,
@@ -148,8 +155,13 @@ fn open_study(
     }
 }
 
-/// A study whose file, data or program has changed is not continued in silence.
-fn refuse_changes(history: &History, file: &StudyFile, data: &str) -> Result<(), Failure> {
+/// A study whose file, data or program has changed is not continued in silence, nor on machines that compute other bits.
+fn refuse_changes(
+    history: &History,
+    file: &StudyFile,
+    data: &str,
+    class: Option<&str>,
+) -> Result<(), Failure> {
     let Some(last) = history.session() else { return Ok(()) };
     let mut changes = Vec::new();
     if let Some(stored) = &last.file {
@@ -163,6 +175,14 @@ fn refuse_changes(history: &History, file: &StudyFile, data: &str) -> Result<(),
     }
     if last.program != PROGRAM {
         changes.push(format!("the program: it was {}, it is {PROGRAM}", last.program));
+    }
+    if let Some(class) =
+        class.filter(|class| !history.classes().is_empty() && !history.classes().contains(*class))
+    {
+        changes.push(format!(
+            "the class of the machine: it was {}, it is {class}; the last bits of figures differ between classes",
+            names_of(history.classes())
+        ));
     }
     if changes.is_empty() {
         return Ok(());

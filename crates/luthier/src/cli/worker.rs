@@ -32,7 +32,7 @@ pub(crate) struct WorkerArgs {
     device: String,
     #[command(flatten)]
     devices: DevicesArgs,
-    /// Work although the file, the data or the program is not that of the other workers
+    /// Work although the file, the data, the program or the class of the machine is not that of the other workers
     #[arg(long)]
     force: bool,
 }

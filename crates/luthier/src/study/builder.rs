@@ -176,6 +176,7 @@ impl StudyBuilder {
             worker: Some(crate::this_process()),
             file: None,
             data: None,
+            class: None,
         };
         ledger.begin(&record, Trials::Unlimited)?;
         end_abandoned(&mut ledger)?;

@@ -75,6 +75,15 @@ impl Loaded {
         }
     }
 
+    /// The class of machines whose trials have the same bits as those of this one; nothing for a program, which computes
+    /// as it likes.
+    pub fn class(&self) -> Option<String> {
+        match self {
+            Self::Training(training) => Some(training.experiment.class()),
+            Self::Command(_) => None,
+        }
+    }
+
     /// What changes with the contents of the data, or of the program's own files.
     ///
     /// # Errors

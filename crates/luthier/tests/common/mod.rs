@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "every test file uses a part of this")]
 
+pub(crate) mod place;
 pub(crate) mod processes;
 
 use std::io::{BufRead, BufReader, Write};

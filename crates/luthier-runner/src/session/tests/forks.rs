@@ -268,7 +268,7 @@ fn ask(storage: &Arc<dyn Storage>, params: &Params, from: Lineage) -> History {
         limits: Limits { trials: Trials::AsBefore, parallel: 1, ..Limits::default() },
         interrupt: Interrupt::default(),
         observer: &Quiet,
-        record: SessionRecord { program: "test".into(), worker: None, file: None, data: None },
+        record: SessionRecord { program: "test".into(), worker: None, file: None, data: None, class: None },
     };
     session.run_only(ledger, trial).unwrap().1.history().clone()
 }

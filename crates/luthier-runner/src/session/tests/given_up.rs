@@ -18,7 +18,13 @@ fn checkpoints_of_trials_that_are_given_up_are_removed() {
                 limits: limits(60, workers),
                 interrupt: Interrupt::default(),
                 observer: &Quiet,
-                record: SessionRecord { program: "test".into(), worker: None, file: None, data: None },
+                record: SessionRecord {
+                    program: "test".into(),
+                    worker: None,
+                    file: None,
+                    data: None,
+                    class: None,
+                },
             };
             let (stop, ledger) = session.run(ledger).unwrap();
             assert_eq!(stop, Stop::Finished);

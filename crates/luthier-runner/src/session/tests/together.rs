@@ -63,7 +63,8 @@ fn what_a_session_leaves_that_is_no_more_goes_on_elsewhere_and_its_words_no_long
     let storage = storage();
     // It begins a trial, reports, and falls silent.
     let mut silent = open_with(&storage, Some(2));
-    let record = SessionRecord { program: "silent".into(), worker: None, file: None, data: None };
+    let record =
+        SessionRecord { program: "silent".into(), worker: None, file: None, data: None, class: None };
     let session = silent.begin(&record, Trials::All(40)).unwrap();
     let report = |step| Event::Reported {
         trial: luthier_core::TrialId(0),
@@ -108,7 +109,8 @@ fn what_a_session_leaves_that_is_no_more_goes_on_elsewhere_and_its_words_no_long
 fn a_trial_that_ends_every_process_that_takes_it_is_given_up() {
     let storage = storage();
     let search = search("none");
-    let record = SessionRecord { program: "fragile".into(), worker: None, file: None, data: None };
+    let record =
+        SessionRecord { program: "fragile".into(), worker: None, file: None, data: None, class: None };
     for round in 0..=5 {
         let mut ledger = open_with(&storage, Some(1));
         ledger.begin(&record, Trials::All(3)).unwrap();

@@ -129,6 +129,7 @@ fn play(seed: u64, asha: &Asha, limit: u64, slots: usize, mut look: impl FnMut(&
         worker: None,
         file: None,
         data: None,
+        class: None,
         trials: Some(limit),
         at: None,
     };
