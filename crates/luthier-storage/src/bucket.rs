@@ -37,7 +37,7 @@ const CREDENTIALS: [&str; 4] = [
 pub(crate) struct Bucket {
     store: AmazonS3,
     runtime: Runtime,
-    bucket: String,
+    name: String,
     /// `PREFIX/FOLDER`, without slashes at its ends.
     folder: String,
 }
@@ -50,6 +50,14 @@ impl Bucket {
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
             return Err(unusable(place, "expected s3://BUCKET or s3://BUCKET/PREFIX, found no bucket"));
+        }
+        let keys =
+            ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| std::env::var_os(name).is_some());
+        if keys[0] != keys[1] {
+            let found = if keys[0] { "no AWS_SECRET_ACCESS_KEY" } else { "no AWS_ACCESS_KEY_ID" };
+            let what =
+                format!("expected AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to be set, found {found}");
+            return Err(unusable(place, &what));
         }
         let (retry_timeout, max_retries) = if has_credentials() { PATIENCE } else { WITHOUT_CREDENTIALS };
         let retry = RetryConfig { max_retries, retry_timeout, ..RetryConfig::default() };
@@ -64,7 +72,7 @@ impl Bucket {
             .build()
             .map_err(|error| failed(place, "cannot use the bucket", error))?;
         let folder = format!("{}/{folder}", prefix.trim_matches('/')).trim_matches('/').to_owned();
-        Ok(Self { store, runtime, bucket: bucket.to_owned(), folder })
+        Ok(Self { store, runtime, name: bucket.to_owned(), folder })
     }
 
     /// Whether it can be used.
@@ -130,13 +138,11 @@ impl Bucket {
 
     /// What a person can do about an error, where that is known.
     fn refused(&self, what: &str, error: Error) -> StorageError {
-        let place = format!("s3://{}/{}", self.bucket, self.folder);
+        let place = format!("s3://{}/{}", self.name, self.folder);
         let words = words(&error);
         if words.contains("NoSuchBucket") {
-            let found = format!(
-                "expected a bucket named `{}`, found none; make it, or name another one",
-                self.bucket
-            );
+            let found =
+                format!("expected a bucket named `{}`, found none; make it, or name another one", self.name);
             return unusable(&place, &found);
         }
         if !has_credentials() {
@@ -149,7 +155,7 @@ impl Bucket {
             let found = format!(
                 "{what}: the store refused the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; they have to \
                  let read, write, list and delete objects in the bucket `{}`",
-                self.bucket
+                self.name
             );
             return unusable(&place, &found);
         }

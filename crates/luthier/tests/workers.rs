@@ -219,6 +219,9 @@ fn a_place_for_checkpoints_that_cannot_be_used_is_said_with_what_to_do() {
     let mut command = sandbox.command(&["tune", "study.toml", "--storage", &at("s3://luthier/x")]);
     let output = command.env_remove("AWS_ACCESS_KEY_ID").output().unwrap();
     let said = common::text(&output.stderr);
+    assert!(!output.status.success() && said.contains("to be set, found no AWS_ACCESS_KEY_ID"), "{said}");
+    let output = command.env_remove("AWS_SECRET_ACCESS_KEY").output().unwrap();
+    let said = common::text(&output.stderr);
     assert!(
         !output.status.success() && said.contains("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
         "{said}"
