@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use luthier_core::{
-    Evaluation, FailCause, History, Moment, ObjectiveError, Origin, Params, SearchError, Stop, StorageError, Trial,
-    TrialId,
+    Evaluation, FailCause, History, Moment, ObjectiveError, Origin, Params, SearchError, Stop, StorageError,
+    Trial, TrialId,
 };
 
 use super::worker::{Job, panic_message, take};

@@ -5,8 +5,8 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use luthier_core::{
-    Direction, Evaluation, Event, FailCause, History, Moment, Next, Outcome, 
-    Purpose, SearchError, Stop, Storage, Streams, StudyId, Trial, TrialId,
+    Direction, Evaluation, Event, FailCause, History, Moment, Next, Outcome, Purpose, SearchError, Stop,
+    Storage, Streams, StudyId, Trial, TrialId,
 };
 
 use super::aftermath::begun;

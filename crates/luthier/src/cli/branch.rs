@@ -9,8 +9,8 @@ use indexmap::IndexMap;
 use luthier::{Loaded, StudyFile};
 use luthier_core::config::Kind;
 use luthier_core::{
-    Ending, History, Lineage, ObjectiveError, Origin, Outcome, Params, Request, Storage, Study,
-    Trial, TrialId,
+    Ending, History, Lineage, ObjectiveError, Origin, Outcome, Params, Request, Storage, Study, Trial,
+    TrialId,
 };
 use luthier_runner::{
     Interrupt, Ledger, LedgerError, Limits, Remade, Trials, checkpoint_at, checkpoint_name, origin_name,
