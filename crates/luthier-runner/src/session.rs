@@ -2,6 +2,7 @@
 
 mod aftermath;
 mod ordered;
+mod origins;
 mod worker;
 
 pub(crate) use worker::wins;

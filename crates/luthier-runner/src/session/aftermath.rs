@@ -8,7 +8,6 @@ use luthier_core::{Event, History, SessionId, Stop, StorageError, Trial, TrialId
 
 use super::worker::LOOK_EVERY;
 use super::{Aftermath, RunError, Shared};
-use crate::origin::origin_of_name;
 use crate::{Ledger, checkpoint_name, model_name};
 
 impl Shared<'_> {
@@ -136,24 +135,6 @@ impl Shared<'_> {
         // The storage need not be asked where only this session could have put it.
         if self.kept().remove(name) || trial.holder != session {
             self.place.0.remove_artifact(self.place.1, name)?;
-        }
-        Ok(())
-    }
-
-    /// Removes checkpoints that no trial will begin with any more.
-    pub(super) fn clear_origins(&self, ledger: &Ledger) -> Result<(), StorageError> {
-        let (storage, study) = self.place();
-        let history = ledger.history();
-        for name in storage.artifacts(study)? {
-            let Some(origin) = origin_of_name(&name) else { continue };
-            // One that has been laid down goes on from its own.
-            let begins = |trial: &Trial| {
-                trial.laid_down <= origin.step
-                    && trial.from.as_ref().is_some_and(|from| from.origin == origin)
-            };
-            if !history.open().any(begins) && !self.search.may_fork(&history.view(), origin) {
-                storage.remove_artifact(study, &name)?;
-            }
         }
         Ok(())
     }
