@@ -228,6 +228,11 @@ impl<'a> Unfinished<'a> {
         &self.trial.losses
     }
 
+    /// The step at which it pauses, or has paused; `None` where it runs to its end.
+    pub fn until(&self) -> Option<u64> {
+        self.trial.until
+    }
+
     /// A value of the objective as a loss.
     pub fn loss_of(&self, value: f64) -> f64 {
         self.trial.direction.loss(value)

@@ -95,8 +95,12 @@ fn at_rung(view: &View<'_>, rung: u64, next: u64) -> Vec<Entry> {
         gone: beyond(trial.losses(), rung),
     });
     let unfinished = view.unfinished().filter(|trial| reached(trial.losses())).map(|trial| {
-        let waits = trial.is_paused() && !beyond(trial.losses(), next.saturating_sub(1));
-        Entry { loss: best_until(trial.losses(), rung), trial: trial.id(), waits, gone: !waits }
+        let is_here = !beyond(trial.losses(), next.saturating_sub(1));
+        // One that has come as far as it was to, and is about to pause, has not gone on.
+        let runs_on = |until: u64| !beyond(trial.losses(), until.saturating_sub(1));
+        let gone = !is_here || !trial.is_paused() && trial.until().is_none_or(runs_on);
+        let waits = is_here && trial.is_paused();
+        Entry { loss: best_until(trial.losses(), rung), trial: trial.id(), waits, gone }
     });
     let mut entries: Vec<Entry> = finished.chain(unfinished).collect();
     entries.sort_by(|a, b| a.loss.total_cmp(&b.loss).then(a.trial.cmp(&b.trial)));
