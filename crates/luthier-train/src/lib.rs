@@ -59,5 +59,6 @@ pub use stopping::EarlyStopping;
 pub use trainable::{Model, seeded};
 pub use trained_model::{Answer, ModelError, Prediction, TrainedModel};
 pub use training::{
-    Advance, Blueprint, Checkpoint, CheckpointError, Hook, MEASURED_TIMES, Position, Report, Run, Setup,
+    Advance, Blueprint, Checkpoint, CheckpointError, Hook, MEASURED_TIMES, MemoryEstimate, Position, Report,
+    Run, Setup,
 };

@@ -18,11 +18,8 @@ use crate::{Ledger, checkpoint_name, model_name};
 /// How long a worker without work waits before it asks for news of others: at first, at most where there is some each
 /// time, and at most.
 const SHORTEST_WAIT: Duration = Duration::from_millis(5);
-const BUSY_WAIT: Duration = Duration::from_millis(20);
+const BUSY_WAIT: Duration = Duration::from_millis(40);
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
-
-/// After so long it queues for a turn at any news: those who have just begun to wait ask more often, and would come first.
-const QUEUES_AFTER: Duration = Duration::from_millis(150);
 
 /// How often trials are looked for whose session is no more.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -134,9 +131,8 @@ impl Shared<'_> {
                 ledger.catch_up()?;
             }
             let is_new = ledger.history().revision() > seen;
-            let waited = started.elapsed();
-            let is_due = is_new && (waited > QUEUES_AFTER || Self::may_have_work(&ledger));
-            if is_due || self.stop().is_some() || waited > LOOK_EVERY {
+            let is_due = is_new && Self::may_have_work(&ledger);
+            if is_due || self.stop().is_some() || started.elapsed() > LOOK_EVERY {
                 return Ok(());
             }
             seen = ledger.history().revision();
