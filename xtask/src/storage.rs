@@ -133,6 +133,7 @@ fn ours(url: &str, slots: Option<u32>, processes: usize, seconds: f64) -> Result
         name: "bench".to_owned(),
         objective: "value".to_owned(),
         direction: Direction::Minimize,
+        criteria: luthier::core::Criteria::default(),
         seed: 0,
         slots,
         steps: Some(10),

@@ -112,14 +112,12 @@ fn what_was_reached_before_counts_only_where_it_can_be_compared() {
 
 #[test]
 fn the_schedules_of_a_fork_are_stretched_over_its_own_epochs() {
-    let scheduled = |more: &str| {
-        let schedule = "[train]\nschedule = { learning_rate = \"cosine\" }\n";
-        changed("[train]", &format!("{schedule}{more}"))
-    };
-    let mut run = start(scheduled(""));
+    let usual = "{ kind = \"cosine\", warmup = 0.1 }";
+    let scheduled = || changed(usual, "\"cosine\"");
+    let mut run = start(scheduled());
     train(&mut run, 3);
     let checkpoint = run.checkpoint();
-    let mut longer = scheduled("");
+    let mut longer = scheduled();
     longer.config.train.epochs = 12;
     let rate = |report: &luthier_train::Report| report.metrics.get("learning_rate").expect("a rate");
     let fork = finish(&mut Run::branch(longer.clone(), &checkpoint).expect("a fork"));
@@ -135,7 +133,7 @@ fn the_schedules_of_a_fork_are_stretched_over_its_own_epochs() {
     let sinking = finish(&mut Run::extend(longer, &checkpoint).expect("a longer run"));
     assert_eq!(sinking.iter().map(rate).collect::<Vec<_>>(), fork.iter().map(rate).collect::<Vec<_>>());
     // From the beginning it is the same run.
-    let mut whole = scheduled("");
+    let mut whole = scheduled();
     (whole.config.train.epochs, whole.config.train.horizon) = (12, Some(6));
     assert_eq!(finish(&mut start(whole))[3..], held);
 }

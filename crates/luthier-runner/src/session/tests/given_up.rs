@@ -34,7 +34,7 @@ fn checkpoints_of_trials_that_are_given_up_are_removed() {
             let names = storage.artifacts(ledger.study().id).unwrap();
             // The winner's last checkpoint is kept for whoever wants to extend it.
             let best = ledger.history().best().unwrap().id;
-            assert_eq!(names, [checkpoint_name(best), model_name(best)], "of {waiting} paused trials");
+            assert_eq!(names, [crate::checkpoint_name(best), model_name(best)], "of {waiting} paused trials");
         }
     }
 }
