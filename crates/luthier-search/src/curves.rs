@@ -1,13 +1,13 @@
 //! Learning curves: what a trial that was cut short would have come to.
 //!
-//! Symbols: m(s) is a trial's best finite loss up to step s; s_1 < s_2 < … are the steps at which trials have been cut
+//! Symbols: m(s) is a trial's best finite loss up to step s; `s_1` < `s_2` < … are the steps at which trials have been cut
 //! (stopped or paused), and behind them stands the last step of all. From each of these steps to the next, m changes
-//! as it did in the trials that went on: m(s_{k+1}) = a_k + b_k m(s_k) + e, with e of variance v_k, by ridge regression
-//! that draws b_k to 1 with the weight of [`PRIOR`] trials. A chain of these lines leads from where a trial stands
+//! as it did in the trials that went on: m(s_{k+1}) = `a_k` + `b_k` `m(s_k)` + e, with e of variance `v_k`, by ridge regression
+//! that draws `b_k` to 1 with the weight of [`PRIOR`] trials. A chain of these lines leads from where a trial stands
 //! to the last step.
 //!
-//! Which trials go on is decided by m(s_k), on which the regression is conditioned, so that choosing the best of them
-//! does not bend the lines. Losses above the third quartile at s_1 count as that quartile, because some diverge and would
+//! Which trials go on is decided by `m(s_k)`, on which the regression is conditioned, so that choosing the best of them
+//! does not bend the lines. Losses above the third quartile at `s_1` count as that quartile, because some diverge and would
 //! outweigh all others. Power laws and their mixtures (Domhan, Springenberg and Hutter 2015; Viering and Loog 2022,
 //! "The shape of learning curves") need more of each curve than the few steps that most trials here get.
 //!
@@ -62,7 +62,7 @@ fn last(losses: &Losses) -> u64 {
 impl Curves {
     pub(crate) fn new(view: &View<'_>) -> Self {
         let stopped = view.finished().filter(|trial| matches!(trial.outcome(), Outcome::Stopped { .. }));
-        let paused = view.unfinished().filter(|trial| trial.is_paused());
+        let paused = view.unfinished().filter(luthier_core::Unfinished::is_paused);
         let cut = stopped.map(|trial| trial.losses()).chain(paused.map(|trial| trial.losses()));
         let mut steps: Vec<u64> = cut.map(last).filter(|step| *step > 0).collect();
         steps.sort_unstable();

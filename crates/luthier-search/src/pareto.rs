@@ -67,16 +67,17 @@ pub fn ranks(points: &[Losses]) -> Vec<usize> {
 pub fn crowding(points: &[Losses]) -> Vec<f64> {
     let n = points.len();
     let mut distances = vec![0.0; n];
-    for k in 0..points.first().map_or(0, Vec::len) {
+    let objectives = points.first().map_or(0, Vec::len);
+    for losses in (0..objectives).map(|k| points.iter().map(|point| point[k]).collect::<Vec<f64>>()) {
         let mut order: Vec<usize> = (0..n).collect();
-        order.sort_by(|a, b| points[*a][k].total_cmp(&points[*b][k]).then(a.cmp(b)));
+        order.sort_by(|a, b| losses[*a].total_cmp(&losses[*b]).then(a.cmp(b)));
         let (first, last) = (order[0], order[n - 1]);
-        let range = points[last][k] - points[first][k];
+        let range = losses[last] - losses[first];
         distances[first] = f64::INFINITY;
         distances[last] = f64::INFINITY;
         if range > 0.0 && range.is_finite() {
             for i in 1..n.saturating_sub(1) {
-                distances[order[i]] += (points[order[i + 1]][k] - points[order[i - 1]][k]) / range;
+                distances[order[i]] += (losses[order[i + 1]] - losses[order[i - 1]]) / range;
             }
         }
     }

@@ -78,14 +78,21 @@ pub const SAMPLERS: &[Entry<dyn Sampler>] = &[
     },
 ];
 
+/// A population based search: its name, what it does in one line, and how it is made.
+type Population = (&'static str, &'static str, fn() -> Pbt);
+
 /// Every population based search. It is named in the place of a sampler, and takes no pruner: it decides itself who goes on.
-pub const POPULATIONS: &[(&str, &str, fn() -> Pbt)] = &[
+pub const POPULATIONS: &[Population] = &[
     (
         "pbt",
         "trains a population; the last go on from the first ones' checkpoints, with values perturbed (population based training)",
-        Pbt::pbt,
+        Pbt::perturbed,
     ),
-    ("pb2", "the same with values that a Gaussian process chooses (population based bandits)", Pbt::pb2),
+    (
+        "pb2",
+        "the same with values that a Gaussian process chooses (population based bandits)",
+        Pbt::by_bandit,
+    ),
 ];
 
 /// The sampler of this name (one of [`SAMPLERS`]) with its default settings.

@@ -12,7 +12,7 @@ mod problems;
 
 use luthier_core::{Sampler, SamplerAndPruner};
 use luthier_search::pruner::NoPruner;
-use luthier_search::sampler::{Random, Tpe};
+use luthier_search::sampler::Random;
 use problems::regret;
 
 /// On a single problem the mean best loss may be this much of Optuna's: two standard errors of either mean are
@@ -38,7 +38,7 @@ fn tpe_is_better_than_random_and_no_worse_than_optuna() {
                     let search = SamplerAndPruner::new(sampler, Box::new(NoPruner));
                     (0..seeds).map(|seed| regret(problem, &search, seed, trials)).sum::<f64>() / seeds as f64
                 };
-                (mean(Box::new(Tpe::default())), mean(Box::new(Random)))
+                (mean(luthier_search::sampler("tpe").unwrap()), mean(Box::new(Random)))
             })
         };
         let threads: Vec<_> = problems.iter().map(run).collect();

@@ -86,7 +86,9 @@ fn standardise(numbers: &mut [f64]) -> (f64, f64) {
     let mean = numbers.iter().sum::<f64>() / count;
     let variance = numbers.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
     let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
-    numbers.iter_mut().for_each(|x| *x = (*x - mean) / deviation);
+    for x in numbers {
+        *x = (*x - mean) / deviation;
+    }
     (mean, deviation)
 }
 

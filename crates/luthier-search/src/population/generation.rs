@@ -145,7 +145,7 @@ impl<'v> Generation<'v> {
                 }
             } else if let Some(fork) = forks.next() {
                 self.members[place] = fork;
-            } else if !self.winners.is_empty() && !(closed && gone) {
+            } else if !(self.winners.is_empty() || closed && gone) {
                 first.get_or_insert(State::Ended { place, replaced: true });
             }
         }

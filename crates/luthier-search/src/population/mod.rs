@@ -55,7 +55,7 @@ pub enum Explore {
 /// let history = History::new(Direction::Minimize).with_steps(Some(40));
 /// let mut rng = Streams::new(0).at(Purpose::Sampler, 0);
 /// // A tenth of 40 steps is a generation.
-/// let Next::New { from: None, until: Some(4), .. } = Pbt::pbt().next(&history.view(), &space, &mut rng)? else {
+/// let Next::New { from: None, until: Some(4), .. } = Pbt::perturbed().next(&history.view(), &space, &mut rng)? else {
 ///     panic!("a first member")
 /// };
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -76,7 +76,7 @@ pub struct Pbt {
 
 impl Pbt {
     /// As in the paper of 2017: values are perturbed.
-    pub fn pbt() -> Self {
+    pub fn perturbed() -> Self {
         Self {
             population: 10,
             interval: None,
@@ -87,8 +87,8 @@ impl Pbt {
     }
 
     /// PB2: values are chosen by a bandit.
-    pub fn pb2() -> Self {
-        Self { explore: Explore::Bandit, ..Self::pbt() }
+    pub fn by_bandit() -> Self {
+        Self { explore: Explore::Bandit, ..Self::perturbed() }
     }
 
     /// Whether a parameter stays as it is while training.

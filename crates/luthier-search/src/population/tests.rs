@@ -112,7 +112,7 @@ fn sinks(_: TrialId, params: &Params, _: u64, before: f64) -> f64 {
 }
 
 fn four(explore: Explore) -> Pbt {
-    Pbt { population: 4, interval: Some(5), inherited: vec!["width".into()], explore, ..Pbt::pbt() }
+    Pbt { population: 4, interval: Some(5), inherited: vec!["width".into()], explore, ..Pbt::perturbed() }
 }
 
 #[test]

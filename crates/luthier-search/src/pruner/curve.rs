@@ -59,7 +59,7 @@ impl Curve {
         let unfinished = view.unfinished().map(|trial| best_until(trial.losses(), u64::MAX));
         let best = finished.chain(unfinished).fold(f64::INFINITY, f64::min);
         let mut chosen: Option<(f64, TrialId, u64)> = None;
-        for trial in view.unfinished().filter(|trial| trial.is_paused()) {
+        for trial in view.unfinished().filter(luthier_core::Unfinished::is_paused) {
             let Some(forecast) = curves.forecast(trial.losses()) else { continue };
             let at = trial.losses().last().map_or(0, |last| last.0);
             let next = ((at as f64 * self.growth).round() as u64).max(at.saturating_add(1));

@@ -2,8 +2,8 @@
 //!
 //! Jamieson and Talwalkar 2016, "Non-stochastic best arm identification and hyperparameter optimization"; Li et al. 2018,
 //! "Hyperband: a novel bandit-based approach to hyperparameter optimization". Symbols: r the steps of the first rung, η the
-//! factor, R the steps of a whole trial, rungs r_0 = r < r_1 < … < r_m at r η^k. A bracket of kind s begins ⌈η^(m-s)
-//! (m+1) / (m-s+1)⌉ trials, each with r_s steps. Once all of them have paused (or ended), the best one in η goes on to
+//! factor, R the steps of a whole trial, rungs `r_0` = r < `r_1` < … < `r_m` at r η^k. A bracket of kind s begins ⌈η^(m-s)
+//! (m+1) / (m-s+1)⌉ trials, each with `r_s` steps. Once all of them have paused (or ended), the best one in η goes on to
 //! the next rung, and so on; behind the last rung they run to their end. Hyperband takes the kinds s = 0, 1, …, m by
 //! turns, from many short trials to few whole ones, so that a task on which early steps mislead is not lost; successive
 //! halving is the kind 0 again and again.

@@ -1,9 +1,9 @@
 //! Wilcoxon's signed-rank test against the best trial, where each step is another instance of the same task: a fold, a seed, a
 //! data set.
 //!
-//! Wilcoxon 1945, "Individual comparisons by ranking methods"; as a pruner in Optuna. Symbols: d_s is the loss of the
-//! trial at step s minus that of the best trial at the same step, for the n steps that both have; W the sum of the ranks of |d_s|
-//! over d_s > 0, equal ones sharing the mean of their ranks, and half of the ranks of d_s = 0 ("zsplit" in SciPy). The
+//! Wilcoxon 1945, "Individual comparisons by ranking methods"; as a pruner in Optuna. Symbols: `d_s` is the loss of the
+//! trial at step s minus that of the best trial at the same step, for the n steps that both have; W the sum of the ranks of |`d_s`|
+//! over `d_s` > 0, equal ones sharing the mean of their ranks, and half of the ranks of `d_s` = 0 ("zsplit" in SciPy). The
 //! trial is stopped if its mean loss is worse and the chance of so large a W, were the two equally good, is below p. Up to
 //! n = 50 without ties and zeros the chance is exact; else normal, with the variance corrected for ties.
 //!

@@ -51,7 +51,7 @@ pub(crate) struct ForkArgs {
     /// The epoch (of a program, the step) after which it is; its last one if left out
     #[arg(long, value_name = "N")]
     epoch: Option<u64>,
-    /// What is otherwise from there on: a parameter of the study, or another value of its file, such as train.weight_decay=0
+    /// What is otherwise from there on: a parameter of the study, or another value of its file, such as `train.weight_decay=0`
     #[arg(long = "set", value_name = "PATH=VALUE")]
     sets: Vec<String>,
     /// The epochs that the new trial has in all; those of the study file if left out

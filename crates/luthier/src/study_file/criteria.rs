@@ -165,7 +165,7 @@ fn constraints(
             match space.clone().with_constraints([constraint.clone()]) {
                 Ok(_) => on_parameters.push(constraint),
                 Err(error) => {
-                    wrong("a constraint that can be judged by the parameters", error.to_string(), None)
+                    wrong("a constraint that can be judged by the parameters", error.to_string(), None);
                 }
             }
             continue;

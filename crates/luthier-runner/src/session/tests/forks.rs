@@ -254,7 +254,7 @@ fn who_cannot_fork_is_refused() {
 }
 
 /// Asks for a trial and runs it.
-fn ask(storage: &Arc<dyn Storage>, params: &Params, from: Lineage) -> History {
+fn ask(storage: &Arc<dyn Storage>, params: &Params, from: &Lineage) -> History {
     let mut ledger = open_with(storage, Some(3));
     let trial = ledger
         .turn(|ledger| -> Result<TrialId, RunError> {
@@ -282,7 +282,7 @@ fn a_person_may_lengthen_and_branch_trials_and_the_search_does_not_see_it() {
     let origin = Origin { trial: whole.id, step: 10 };
     let request = Request { extends: true, values };
     let from = Lineage { origin, request: Some(request.clone()) };
-    let longer = ask(&storage, &whole.params, from);
+    let longer = ask(&storage, &whole.params, &from);
     let longer = longer.trials().last().unwrap();
     assert_eq!((longer.seed, longer.state()), (whole.seed, "complete"));
     let mut sum = whole.reports[9].value;
@@ -295,7 +295,7 @@ fn a_person_may_lengthen_and_branch_trials_and_the_search_does_not_see_it() {
     let params: Params = [("x".to_owned(), Value::Float(-1.0))].into_iter().collect();
     let request = Request { extends: false, ..request };
     let from = Lineage { origin: Origin { step: 4, ..origin }, request: Some(request) };
-    let history = ask(&storage, &params, from);
+    let history = ask(&storage, &params, &from);
     let branch = history.trials().last().unwrap();
     assert_eq!((branch.reports.len(), branch.state(), branch.id), (10, "complete", TrialId(9)));
     assert_ne!(branch.seed, whole.seed);

@@ -22,8 +22,9 @@ struct Rates {
 impl Rates {
     fn new(d: usize, lambda: usize) -> Self {
         let n = d as f64;
-        let raw: Vec<f64> =
-            (1..=lambda).map(|i| libm::log((lambda as f64 + 1.0) / 2.0) - libm::log(i as f64)).collect();
+        let raw: Vec<f64> = (1..=lambda)
+            .map(|i| libm::log(f64::midpoint(lambda as f64, 1.0)) - libm::log(i as f64))
+            .collect();
         let (best, rest) = raw.split_at(lambda / 2);
         let effective = |weights: &[f64]| {
             let (sum, squares) = weights.iter().fold((0.0, 0.0), |(s, q), w| (s + w, q + w * w));

@@ -41,9 +41,6 @@ fn rotate(a: &mut [Vec<f64>], vectors: &mut [Vec<f64>], p: usize, q: usize) {
         row[p] = c * x - s * y;
         row[q] = s * x + c * y;
     }
-    for k in 0..a.len() {
-        let (x, y) = (a[p][k], a[q][k]);
-        a[p][k] = c * x - s * y;
-        a[q][k] = s * x + c * y;
-    }
+    let turned = a[p].iter().zip(&a[q]).map(|(x, y)| (c * x - s * y, s * x + c * y));
+    (a[p], a[q]) = turned.unzip();
 }

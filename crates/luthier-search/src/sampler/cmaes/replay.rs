@@ -66,7 +66,7 @@ impl<'a> Replay<'a> {
         let usual = 4 + (3.0 * libm::log(d as f64)).floor() as usize;
         let lambda = settings.population.unwrap_or(usual).max(4);
         let (trials, params) = ended(view, coordinates, rng);
-        let imported = view.finished().take_while(|trial| trial.is_imported()).count();
+        let imported = view.finished().take_while(luthier_core::FinishedTrial::is_imported).count();
         let source: Vec<&Ended> = trials.iter().take(imported).flatten().collect();
         let distribution = warm(&source, lambda)
             .unwrap_or_else(|| Distribution::new(vec![0.5; d], settings.sigma, None, lambda));

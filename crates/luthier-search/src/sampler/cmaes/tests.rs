@@ -118,11 +118,13 @@ fn rosenbrock(x: &[f64]) -> f64 {
     y.windows(2).map(|y| 100.0 * (y[1] - y[0] * y[0]).powi(2) + (1.0 - y[0]).powi(2)).sum()
 }
 
+type Function = fn(&[f64]) -> f64;
+
 #[test]
 fn it_comes_as_near_as_cmaes() {
     let quality = fixture()["quality"].clone();
     let (evaluations, seeds) = (quality["evaluations"].as_u64().unwrap(), quality["seeds"].as_u64().unwrap());
-    let functions: [(&str, fn(&[f64]) -> f64); 3] =
+    let functions: [(&str, Function); 3] =
         [("sphere", sphere), ("ellipsoid", ellipsoid), ("rosenbrock", rosenbrock)];
     for (name, function) in functions {
         let peer = &quality["functions"][name];
