@@ -1,3 +1,5 @@
+//! Trials by roles: equal shares, and what is compared.
+
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
 use luthier_core::{

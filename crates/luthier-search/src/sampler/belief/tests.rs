@@ -1,3 +1,5 @@
+//! What samplers make of good and of wrong beliefs.
+
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
 use luthier_core::testing::record;
