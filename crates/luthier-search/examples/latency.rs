@@ -37,7 +37,7 @@ fn loss(space: &Space, params: &Params) -> f64 {
 }
 
 /// Adds trials until there are so many. Half of them are near the best, as a search makes them.
-fn grow(history: &mut History, space: &Space, streams: &Streams, length: u64) {
+fn grow(history: &mut History, space: &Space, streams: Streams, length: u64) {
     let record = |history: &mut History, event| {
         let revision = history.revision() + 1;
         history.apply(&Recorded { revision, at_ms: 0, event }).unwrap();
@@ -58,7 +58,7 @@ fn grow(history: &mut History, space: &Space, streams: &Streams, length: u64) {
 }
 
 /// The median and the 95th percentile of 21 proposals, in milliseconds.
-fn times(sampler: &dyn Sampler, history: &History, space: &Space, streams: &Streams) -> (f64, f64) {
+fn times(sampler: &dyn Sampler, history: &History, space: &Space, streams: Streams) -> (f64, f64) {
     let length = history.trials().len() as u64;
     let mut times: Vec<f64> = (0..21)
         .map(|i| {
@@ -85,7 +85,7 @@ fn main() {
     let (small, large) = (space(8), space(198));
     let before = memory();
     let mut history = History::new(Direction::Minimize);
-    grow(&mut history, &small, &streams, 10_000);
+    grow(&mut history, &small, streams, 10_000);
     let bytes = memory().saturating_sub(before) / 10_000;
     drop(history);
     for entry in luthier_search::SAMPLERS {
@@ -94,7 +94,7 @@ fn main() {
         }
         let sampler = entry.create();
         let show = |space: &Space, length: u64, history: &History| {
-            let (median, high) = times(&*sampler, history, space, &streams);
+            let (median, high) = times(&*sampler, history, space, streams);
             let parameters = if space.len() > 10 { ", 200 parameters" } else { "" };
             println!(
                 "{:8} {length:6} trials{parameters}: median {median:8.3} ms, 95th percentile {high:8.3} ms",
@@ -103,11 +103,11 @@ fn main() {
         };
         let mut history = History::new(Direction::Minimize);
         for length in LENGTHS {
-            grow(&mut history, &small, &streams, length);
+            grow(&mut history, &small, streams, length);
             show(&small, length, &history);
         }
         let mut history = History::new(Direction::Minimize);
-        grow(&mut history, &large, &streams, 1_000);
+        grow(&mut history, &large, streams, 1_000);
         show(&large, 1_000, &history);
     }
     println!("memory of a finished trial with ten parameters: {bytes} bytes");
