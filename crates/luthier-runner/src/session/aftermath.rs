@@ -139,6 +139,20 @@ impl Shared<'_> {
         Ok(())
     }
 
+    /// Of a trial that has ended something may be left.
+    pub(super) fn clear_up(&self, ledger: &Ledger, id: TrialId) -> Result<(), RunError> {
+        let Some(trial) = ledger.history().trial(id) else { return Ok(()) };
+        // That of the best trial's end is kept; of the others it goes when their end counts.
+        if trial.end().is_some_and(|outcome| outcome.value().is_none()) {
+            self.discard(trial, &checkpoint_name(id), ledger.session())?;
+        }
+        // One that ended while a worker went on with it. Of a complete one a reader of the events may want the model.
+        if trial.outcome.as_ref().is_some_and(|outcome| outcome.value().is_none()) {
+            self.discard(trial, &model_name(id), ledger.session())?;
+        }
+        Ok(())
+    }
+
     /// Removes what a crash may have left: checkpoints of ended trials and of those that are given up, models of
     /// trials that did not win.
     pub(super) fn tidy(&self) -> Result<(), RunError> {

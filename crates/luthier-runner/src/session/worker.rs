@@ -13,7 +13,7 @@ use super::aftermath::begun;
 use super::origins::waits_for;
 use super::{FAILURES_IN_A_ROW, RunError, Shared};
 use crate::handle::Handle;
-use crate::{Ledger, checkpoint_name, model_name};
+use crate::{Ledger, model_name};
 
 /// How long a worker without work waits before it asks for news of others: at first, at most where there is some each
 /// time, and at most.
@@ -150,20 +150,6 @@ impl Shared<'_> {
         if let Some(place) = in_hand.iter().position(|other| *other == id) {
             in_hand.swap_remove(place);
         }
-    }
-
-    /// Of a trial that has ended something may be left.
-    fn clear_up(&self, ledger: &Ledger, id: TrialId) -> Result<(), RunError> {
-        let Some(trial) = ledger.history().trial(id) else { return Ok(()) };
-        // That of the best trial's end is kept; of the others it goes when their end counts.
-        if trial.end().is_some_and(|outcome| outcome.value().is_none()) {
-            self.discard(trial, &checkpoint_name(id), ledger.session())?;
-        }
-        // One that ended while a worker went on with it. Of a complete one a reader of the events may want the model.
-        if trial.outcome.as_ref().is_some_and(|outcome| outcome.value().is_none()) {
-            self.discard(trial, &model_name(id), ledger.session())?;
-        }
-        Ok(())
     }
 
     /// Of these trials, the first that nobody is at work on: in nobody's hands, or in those of a session that is no

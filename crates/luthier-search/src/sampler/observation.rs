@@ -108,7 +108,12 @@ pub(super) fn behind(losses: &[Option<f64>], violations: &[f64]) -> Vec<Option<f
 
 /// Whether there are so many observations that something can be learnt: of trials that have ended or are paused.
 pub(super) fn enough(view: &View<'_>, trials: usize) -> bool {
-    observations(view).filter(|observation| !observation.running).take(trials).count() >= trials
+    // Counted without the forecasts, which take a look at every curve.
+    let paused = view
+        .unfinished()
+        .filter(|trial| trial.is_paused() && trial.losses().iter().any(|report| report.1.is_finite()));
+    let ended = view.finished().take(trials).count();
+    ended + paused.take(trials - ended).count() >= trials
 }
 
 fn expected(curves: &Curves, losses: &[(u64, f64)]) -> Option<f64> {
