@@ -60,6 +60,17 @@ def epochs_of(luthier, folder):
     return sum(len(trial["reports"]) for trial in study["trials"]), len(study["trials"])
 
 
+def until_spent(tune, luthier, folder, budget):
+    """Gives a study more and more trials until they have taken so many epochs: what `tune` said last, epochs and trials."""
+    asked, epochs = MEMBERS, 0
+    while epochs < budget:
+        tuned = tune("--trials", str(asked))
+        epochs, trials = epochs_of(luthier, folder)
+        # Of what is left two thirds, so that it does not go far beyond.
+        asked += max(1, int((budget - epochs) / 1.5 * trials / max(epochs, 1)))
+    return tuned, epochs, trials
+
+
 def run(luthier, data, name, seed, parallel):
     """One study: (validation accuracy, test accuracy, epochs, trials, seconds)."""
     with tempfile.TemporaryDirectory() as folder:
@@ -78,12 +89,7 @@ def run(luthier, data, name, seed, parallel):
             tuned = tune()
             epochs, trials = epochs_of(luthier, folder)
         else:
-            asked, epochs = 2 * MEMBERS, 0
-            while epochs < BUDGET:
-                tuned = tune("--trials", str(asked))
-                epochs, trials = epochs_of(luthier, folder)
-                # Of what is left two thirds, so that it does not go far beyond.
-                asked += max(1, int((BUDGET - epochs) / 1.5 * trials / max(epochs, 1)))
+            tuned, epochs, trials = until_spent(tune, luthier, folder, BUDGET)
         best = tuned["best"]
         # The winner of a study that was made longer may have been measured before: what `best` has is of the last one.
         shown = subprocess.run([luthier, "best", "study.toml", "--json"], cwd=folder, check=True, capture_output=True)

@@ -65,6 +65,15 @@ pub enum StopReason {
         /// How many have reached the rung, this one included.
         of: u64,
     },
+    /// Of several objectives, or where results have to keep constraints: too many are on better fronts.
+    BehindFronts {
+        /// The step.
+        step: u64,
+        /// How many complete trials are on better fronts at that step.
+        before: u64,
+        /// Of how many.
+        of: u64,
+    },
     /// Its value is worse than a limit, or not finite.
     BeyondThreshold {
         /// The step.
@@ -101,6 +110,9 @@ impl fmt::Display for StopReason {
             }
             Self::BehindRung { step, rank, kept, of } => {
                 write!(f, "behind the rung at step {step}: number {rank} of {of}, of which {kept} go on")
+            }
+            Self::BehindFronts { step, before, of } => {
+                write!(f, "behind the fronts of {before} of {of} trials at step {step}")
             }
             Self::BeyondThreshold { step, .. } => write!(f, "worse than the limit at step {step}"),
             Self::WorseThanBest { step, best, p } => {

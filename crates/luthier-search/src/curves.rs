@@ -13,7 +13,9 @@
 //!
 //! Complexity: O(n k l) for n trials of at most l reports and k <= [`STEPS`] steps.
 
-use luthier_core::{Outcome, View};
+use std::borrow::Cow;
+
+use luthier_core::{Tried, View};
 
 /// At most so many steps at which trials were cut are told apart.
 const STEPS: usize = 12;
@@ -59,12 +61,22 @@ fn last(losses: &Losses) -> u64 {
     losses.last().map_or(0, |last| last.0)
 }
 
+/// The trials that have ended by number, then the others: the order of all sums.
+pub(crate) fn by_end<'a>(view: &View<'a>) -> impl Iterator<Item = Tried<'a>> + use<'a> {
+    view.tried().filter(Tried::has_ended).chain(view.tried().filter(|trial| !trial.has_ended()))
+}
+
 impl Curves {
+    /// What curves of the first objective have in common.
     pub(crate) fn new(view: &View<'_>) -> Self {
-        let stopped = view.finished().filter(|trial| matches!(trial.outcome(), Outcome::Stopped { .. }));
-        let paused = view.unfinished().filter(luthier_core::Unfinished::is_paused);
-        let cut = stopped.map(|trial| trial.losses()).chain(paused.map(|trial| trial.losses()));
-        let mut steps: Vec<u64> = cut.map(last).filter(|step| *step > 0).collect();
+        Self::of(view, 0)
+    }
+
+    /// What curves of an objective have in common.
+    pub(crate) fn of(view: &View<'_>, objective: usize) -> Self {
+        let is_cut = |trial: &Tried<'_>| trial.is_stopped() || trial.is_paused();
+        let cut = view.tried().filter(is_cut).map(|trial| last(trial.losses()));
+        let mut steps: Vec<u64> = cut.filter(|step| *step > 0).collect();
         steps.sort_unstable();
         steps.dedup();
         let n = steps.len();
@@ -72,11 +84,8 @@ impl Curves {
             steps = (0..STEPS).map(|i| steps[i * (n - 1) / (STEPS - 1)]).collect();
         }
         let Some(first) = steps.first() else { return Self::default() };
-        let curves: Vec<&Losses> = view
-            .finished()
-            .map(|trial| trial.losses())
-            .chain(view.unfinished().map(|trial| trial.losses()))
-            .collect();
+        let curves: Vec<Cow<'_, Losses>> =
+            by_end(view).map(|trial| trial.losses_of(objective, view.criteria())).collect();
         let mut early: Vec<f64> = curves.iter().filter_map(|losses| best_until(losses, *first)).collect();
         early.sort_unstable_by(f64::total_cmp);
         let Some(cap) = early.get(early.len() * 3 / 4).copied() else { return Self::default() };
@@ -151,7 +160,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
     use luthier_core::testing::record;
-    use luthier_core::{Direction, Ending, Event, History, Metrics, Params, Report, Stop, TrialId};
+    use luthier_core::{Direction, Ending, Event, History, Metrics, Outcome, Params, Report, Stop, TrialId};
 
     use super::*;
 

@@ -87,11 +87,14 @@ pub enum StudyError {
         /// What is wrong.
         reason: String,
     },
-    /// A pruner where there are several objectives.
-    #[error(
-        "trials of several objectives run to their end, so there is no use for the pruner `{0}`; take `none`"
-    )]
-    NotPruned(String),
+    /// A pruner that looks at one value, where there are several objectives.
+    #[error("several objectives: expected {expected}, found `{found}`")]
+    OneObjective {
+        /// The pruner.
+        found: String,
+        /// Which pruners can be had.
+        expected: &'static str,
+    },
     /// The stored study has other objectives or constraints.
     #[error(
         "the stored study `{name}` has other objectives or constraints than this one; give it another name"

@@ -69,8 +69,8 @@ luthier_core::settings! {
         /// the epoch that counts, such as "weights <= 100000". Configurations that break the former are not tried, trials
         /// that miss the latter cannot win.
         constraints: Vec<String> = Vec::new();
-        /// What stops trials that cannot win: the name of a kind, or a table with settings. "none" where there are
-        /// several objectives, and with the samplers "pbt" and "pb2".
+        /// What stops trials that cannot win: the name of a kind, or a table with settings. "none" with the samplers "pbt"
+        /// and "pb2". Where time is the limit and not the number of trials, "asha" gives far more for it.
         pruner: PrunerConfig = PrunerConfig::Median(Median::default());
         /// The population of the samplers "pbt" and "pb2".
         population: PopulationSettings = defaults();
@@ -232,10 +232,7 @@ impl StudyFile {
         Task::complete(task, &root, &template, &mut problems);
         let (criteria, space) =
             criteria::read(&root, template.space(), Task::is_command(&root), &mut problems);
-        let mut sections = problems.or(first)?;
-        if !criteria.objectives.is_empty() {
-            sections.search.pruner = PrunerConfig::None;
-        }
+        let sections = problems.or(first)?;
         Ok(Self {
             path: path.to_path_buf(),
             study: sections.study,

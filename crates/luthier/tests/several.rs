@@ -84,6 +84,42 @@ fn a_front_is_found_shown_and_verified_whatever_the_number_of_workers() {
     assert!(csv.lines().next().unwrap().contains("values.cost"), "{csv}");
 }
 
+/// The same, step by step, with a checkpoint after each.
+const STEPS: &str = r#"
+step=$(cat "$LUTHIER_CHECKPOINT/step" 2>/dev/null || echo 0)
+while [ "$step" -lt "${LUTHIER_UNTIL:-9}" ]; do
+  step=$((step + 1))
+  awk -v x="$1" -v y="$2" -v s="$step" 'BEGIN {
+    printf "{\"step\": %d, \"loss\": %.9f, \"cost\": %.9f}\n", s, (x - 1)^2 + y + 1 / s, x^2 + y }'
+  echo "$step" > "$LUTHIER_CHECKPOINT/step"
+done
+"#;
+
+#[test]
+fn trials_of_several_objectives_are_cut_short_whatever_the_number_of_workers() {
+    for pruner in ["asha", "median"] {
+        let sandbox = Sandbox::new();
+        sandbox.write("program.sh", STEPS);
+        let search = format!("trials = 30\nslots = 3\npruner = {pruner:?}");
+        let text = study(TWO, &search).replace("[params]", "steps = 9\nresumes = true\n\n[params]");
+        sandbox.write("study.toml", text);
+        let mut all = Vec::new();
+        for parallel in ["1", "3"] {
+            let storage = format!("{parallel}.db");
+            sandbox.ok(&["tune", "study.toml", "--storage", &storage, "--parallel", parallel]);
+            all.push(sandbox.trials("two", &storage));
+        }
+        let states = |trials: &[Value]| -> Vec<(Value, Value)> {
+            trials.iter().map(|trial| (trial["state"].clone(), trial["params"].clone())).collect()
+        };
+        assert_eq!(states(&all[0]), states(&all[1]), "{pruner}");
+        let complete = all[0].iter().filter(|trial| trial["state"] == "complete").count();
+        assert!((1..29).contains(&complete), "{pruner}: {complete} complete");
+        let verified = sandbox.ok(&["verify", "study.toml", "--storage", "3.db"]);
+        assert!(verified.contains("all agree"), "{verified}");
+    }
+}
+
 #[test]
 fn constraints_on_parameters_and_results_are_kept() {
     let constraints = "constraints = [\"params.x + params.y <= 1.5\", \"size <= 8\"]\ntrials = 30";
@@ -120,7 +156,7 @@ fn what_makes_no_sense_is_refused() {
         "one for each of the 2 objectives",
     );
     refused(&format!("{TWO}\ntarget = 1.0"), "", "several objectives have no one value to reach");
-    refused(TWO, "pruner = \"median\"", "trials of several objectives run to their end");
+    refused(TWO, "pruner = \"wilcoxon\"", "a pruner that compares several objectives");
     refused(one, "constraints = [\"params.x <\"]", "found the end");
     refused(one, "constraints = [\"params.z < 1\"]", "did you mean `params.");
     refused(one, "constraints = [\"size < 1\"]", "a limit on metrics");

@@ -1,7 +1,9 @@
 //! What an algorithm sees of a history.
 
 use super::Trial;
-use crate::{Criteria, Distribution, Origin, Outcome, Params, Stop, TrialId};
+use std::borrow::Cow;
+
+use crate::{Criteria, Distribution, Origin, Outcome, Params, Report, Stop, TrialId};
 
 /// What an algorithm sees of a study: trials by number, with losses to be minimised.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +51,11 @@ impl<'a> View<'a> {
     /// The number of constraints on results.
     pub fn constraints(&self) -> usize {
         self.criteria.constraints.len()
+    }
+
+    /// What counts beside the first objective.
+    pub fn criteria(&self) -> &'a Criteria {
+        self.criteria
     }
 
     /// Whether no new trial may begin: only paused ones may go on.
@@ -138,6 +145,45 @@ impl<'a> Tried<'a> {
     /// The losses of its own reports: `(step, loss)`, steps rising. They may be NaN.
     pub fn losses(&self) -> &'a [(u64, f64)] {
         &self.trial.losses
+    }
+
+    /// The losses of an objective by its own reports, as [`Tried::losses`] has those of the first one, which is number 0;
+    /// NaN where a report does not tell.
+    pub fn losses_of(&self, objective: usize, criteria: &Criteria) -> Cow<'a, [(u64, f64)]> {
+        let Some(goal) = objective.checked_sub(1).and_then(|further| criteria.objectives.get(further)) else {
+            return Cow::Borrowed(self.losses());
+        };
+        let loss = |report: &Report| {
+            (report.step, goal.direction.loss(report.metrics.get(&goal.name).unwrap_or(f64::NAN)))
+        };
+        self.trial.reports.iter().map(loss).collect()
+    }
+
+    /// The report with the least finite loss of the first objective up to `step`; of equal ones the first.
+    pub fn best_report(&self, step: u64) -> Option<&'a Report> {
+        let until = self.trial.reports.iter().zip(&self.trial.losses);
+        let finite = until.take_while(|(_, loss)| loss.0 <= step).filter(|(_, loss)| loss.1.is_finite());
+        finite.reduce(|best, next| if next.1.1 < best.1.1 { next } else { best }).map(|(report, _)| report)
+    }
+
+    /// The losses of all objectives, of a complete trial with a finite value of each.
+    pub fn loss_vector(&self) -> Option<Vec<f64>> {
+        self.trial.loss_vector()
+    }
+
+    /// The step at which it pauses, or has paused; `None` where it runs to its end.
+    pub fn until(&self) -> Option<u64> {
+        self.trial.until
+    }
+
+    /// Whether it is complete with a value.
+    pub fn is_complete(&self) -> bool {
+        matches!(self.trial.outcome, Some(Outcome::Complete { .. }))
+    }
+
+    /// Whether the search stopped it for good.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.trial.outcome, Some(Outcome::Stopped { .. }))
     }
 
     /// Whether it has ended, in whatever way.

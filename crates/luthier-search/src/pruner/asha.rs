@@ -23,14 +23,17 @@
 //! some time only if r < ⌊(n + u) / η⌋, and if fewer than that have gone on. As long as no trial has come to its end
 //! with a value, none is given up, since any may be the one that is to have one.
 //!
+//! With several objectives, or where results have to keep constraints, trials are sorted front by front
+//! ([`standing`](super::standing)), and none is given up.
+//!
 //! Both take O(n) for n trials, sorted once for each rung that is looked at.
 
 use std::cmp::Ordering;
 
-use luthier_core::{Admission, Budget, Decision, Pruner, Rng, StopReason, TrialId, Unfinished, View};
+use luthier_core::{Admission, Budget, Decision, Pruner, Rng, StopReason, TrialId, Tried, Unfinished, View};
 
-use super::best_until;
 use super::rungs::{Rungs, last_step};
+use super::standing::{best_first, by_one_loss};
 
 /// What happens to a trial at a rung.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +60,6 @@ pub struct Asha {
 
 /// A trial at a rung.
 struct Entry {
-    loss: f64,
     trial: TrialId,
     /// Whether it waits at this very rung.
     waits: bool,
@@ -86,25 +88,20 @@ impl Asha {
 
 /// The trials that have reached the rung at this step, best first.
 fn at_rung(view: &View<'_>, rung: u64, next: u64) -> Vec<Entry> {
-    let reached = |losses: &[(u64, f64)]| losses.last().is_some_and(|last| last.0 >= rung);
-    let beyond = |losses: &[(u64, f64)], step: u64| losses.last().is_some_and(|last| last.0 > step);
-    let finished = view.finished().filter(|trial| reached(trial.losses())).map(|trial| Entry {
-        loss: best_until(trial.losses(), rung),
-        trial: trial.id(),
-        waits: false,
-        gone: beyond(trial.losses(), rung),
-    });
-    let unfinished = view.unfinished().filter(|trial| reached(trial.losses())).map(|trial| {
-        let is_here = !beyond(trial.losses(), next.saturating_sub(1));
+    let last = |trial: &Tried<'_>| trial.losses().last().map_or(0, |last| last.0);
+    let here = view.tried().filter(|trial| last(trial) >= rung).collect();
+    let entry = |trial: Tried<'_>| {
+        let (step, id) = (last(&trial), trial.id());
+        if trial.has_ended() {
+            return Entry { trial: id, waits: false, gone: step > rung };
+        }
+        let is_here = step < next;
         // One that has come as far as it was to, and is about to pause, has not gone on.
-        let runs_on = |until: u64| !beyond(trial.losses(), until.saturating_sub(1));
-        let gone = !is_here || !trial.is_paused() && trial.until().is_none_or(runs_on);
-        let waits = is_here && trial.is_paused();
-        Entry { loss: best_until(trial.losses(), rung), trial: trial.id(), waits, gone }
-    });
-    let mut entries: Vec<Entry> = finished.chain(unfinished).collect();
-    entries.sort_by(|a, b| a.loss.total_cmp(&b.loss).then(a.trial.cmp(&b.trial)));
-    entries
+        let runs_on = trial.until().is_none_or(|until| step < until);
+        let gone = !is_here || !trial.is_paused() && runs_on;
+        Entry { trial: id, waits: is_here && trial.is_paused(), gone }
+    };
+    best_first(view, here, rung).into_iter().map(entry).collect()
 }
 
 impl Pruner for Asha {
@@ -159,6 +156,10 @@ impl Pruner for Asha {
 
     fn given_up(&self, view: &View<'_>) -> Vec<TrialId> {
         let mut given_up = Vec::new();
+        // Among fronts a rank may also fall: a new trial takes several of those before from their front.
+        if !by_one_loss(view) {
+            return given_up;
+        }
         let Some(left) = view.left().filter(|_| view.finished().any(|trial| trial.loss().is_some())) else {
             return given_up;
         };

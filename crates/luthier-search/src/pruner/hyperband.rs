@@ -11,12 +11,13 @@
 //! Where a bracket waits for its own trials, the next one begins, so that nobody is idle. When no trial may begin any
 //! more, a bracket that is not full is taken as it is. Without R, trials of 81 r steps are assumed.
 //!
-//! Which trial belongs to which bracket follows from its number. Complexity: O(n log n) for n trials.
+//! Which trial belongs to which bracket follows from its number. Who is the best where there are several objectives:
+//! [`standing`](super::standing). Complexity: O(n log n) for n trials, O(m n²) with m objectives.
 
-use luthier_core::{Admission, Budget, Decision, Pruner, Rng, TrialId, Unfinished, View};
+use luthier_core::{Admission, Budget, Decision, Pruner, Rng, TrialId, Tried, Unfinished, View};
 
-use super::best_until;
 use super::rungs::Rungs;
+use super::standing::best_first;
 
 /// Successive halving in brackets of one kind or of all.
 ///
@@ -41,19 +42,9 @@ struct Bracket {
     size: usize,
 }
 
-/// Where a trial stands.
-#[derive(Clone, Copy)]
-struct Standing<'a> {
-    id: TrialId,
-    losses: &'a [(u64, f64)],
-    paused: bool,
-    ended: bool,
-}
-
-impl Standing<'_> {
-    fn last(&self) -> u64 {
-        self.losses.last().map_or(0, |last| last.0)
-    }
+/// The last step of a trial.
+fn last(trial: &Tried<'_>) -> u64 {
+    trial.losses().last().map_or(0, |last| last.0)
 }
 
 impl Hyperband {
@@ -95,34 +86,31 @@ impl Bracket {
     /// The trial of this bracket that may go on, and how far.
     fn next(
         &self,
-        trials: &[Standing<'_>],
+        view: &View<'_>,
+        trials: &[Tried<'_>],
         rungs: &[u64],
         factor: u64,
-        whole: bool,
     ) -> Option<(TrialId, Budget)> {
-        if trials.len() < self.size && !whole {
+        if trials.len() < self.size && !view.is_closed() {
             return None;
         }
-        let mut here: Vec<Standing<'_>> = trials.to_vec();
+        let mut here = trials.to_vec();
         for (k, rung) in rungs.iter().enumerate().skip(self.kind) {
-            let arrived = |trial: &Standing<'_>| {
-                trial.ended || trial.last() >= *rung && (trial.paused || trial.last() > *rung)
+            let arrived = |trial: &Tried<'_>| {
+                trial.has_ended() || last(trial) >= *rung && (trial.is_paused() || last(trial) > *rung)
             };
             if !here.iter().all(arrived) {
                 return None;
             }
-            here.sort_by(|a, b| {
-                best_until(a.losses, *rung).total_cmp(&best_until(b.losses, *rung)).then(a.id.cmp(&b.id))
-            });
+            here = best_first(view, here, *rung);
             // One at least, or nobody would come to an end.
             here.truncate((here.len() as u64 / factor).max(1) as usize);
-            let waits = |trial: &&Standing<'_>| {
-                trial.paused
-                    && trial.last() >= *rung
-                    && rungs.get(k + 1).is_none_or(|next| trial.last() < *next)
+            let next = rungs.get(k + 1);
+            let waits = |trial: &&Tried<'_>| {
+                trial.is_paused() && last(trial) >= *rung && next.is_none_or(|next| last(trial) < *next)
             };
             if let Some(trial) = here.iter().find(waits) {
-                return Some((trial.id, rungs.get(k + 1).map_or(Budget::Full, |next| Budget::Until(*next))));
+                return Some((trial.id(), next.map_or(Budget::Full, |next| Budget::Until(*next))));
             }
         }
         None
@@ -136,28 +124,14 @@ impl Pruner for Hyperband {
 
     fn admit(&self, view: &View<'_>) -> Admission {
         let rungs = self.steps(view);
-        let finished = view.finished().map(|trial| Standing {
-            id: trial.id(),
-            losses: trial.losses(),
-            paused: false,
-            ended: true,
-        });
-        let unfinished = view.unfinished().map(|trial| Standing {
-            id: trial.id(),
-            losses: trial.losses(),
-            paused: trial.is_paused(),
-            ended: false,
-        });
-        let mut trials: Vec<Standing<'_>> = finished.chain(unfinished).collect();
-        trials.sort_by_key(|trial| trial.id);
+        let trials: Vec<Tried<'_>> = view.tried().collect();
         let (mut number, mut first) = (0, 0);
         loop {
             let bracket = self.bracket(number, first, rungs.len());
             let end = bracket.first.saturating_add(bracket.size);
             let own = &trials[bracket.first.min(trials.len())..end.min(trials.len())];
             if !own.is_empty()
-                && let Some((trial, budget)) =
-                    bracket.next(own, &rungs, self.rungs.factor.max(2), view.is_closed())
+                && let Some((trial, budget)) = bracket.next(view, own, &rungs, self.rungs.factor.max(2))
             {
                 return Admission::Resume(trial, budget);
             }

@@ -9,6 +9,7 @@ mod percentile;
 #[cfg(test)]
 mod played;
 mod rungs;
+mod standing;
 mod threshold;
 mod wilcoxon;
 
@@ -74,6 +75,21 @@ impl PrunerConfig {
         let mut problems = Problems::new("pruner");
         let read = Self::decode(&Node::parse_value(text), "", &mut problems);
         problems.or(read)
+    }
+
+    /// Makes sure that it can be used where there are several objectives: it compares fronts, and not one value each.
+    ///
+    /// # Errors
+    ///
+    /// Which pruners can.
+    pub fn for_several_objectives(&self) -> Result<(), &'static str> {
+        match self {
+            Self::None | Self::Median(_) | Self::Percentile(_) => Ok(()),
+            Self::Asha(_) | Self::AshaStop(_) | Self::Halving(_) | Self::Hyperband(_) => Ok(()),
+            Self::Curve(_) | Self::Threshold(_) | Self::Patient(_) | Self::Wilcoxon(_) => Err(
+                "a pruner that compares several objectives: none, median, percentile, asha, asha_stop, halving or hyperband",
+            ),
+        }
     }
 
     /// The pruner.

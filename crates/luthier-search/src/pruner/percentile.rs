@@ -10,11 +10,15 @@
 //! which early stopping ended before s stays in the comparison with its best, and that a curve which
 //! rises after its best step lowers the bar for nobody. As with both peers, only complete trials are
 //! compared with: those that were stopped would make the bar at late steps depend on how many got there.
+//!
+//! With several objectives, or where results have to keep constraints, trial t is stopped if so many percent of the
+//! complete trials are on better fronts at step s ([`standing`](super::standing)).
 
 use luthier_core::config::Bound;
-use luthier_core::{Decision, Pruner, Rng, StopReason, Unfinished, View};
+use luthier_core::{Decision, Pruner, Rng, StopReason, TrialId, Tried, Unfinished, View};
 
 use super::best_until;
+use super::standing::{by_one_loss, fronts, is_measured};
 
 const PERCENTILE: Bound<f64> =
     Bound { expected: "a number from 0 to 100", holds: |x| (0.0..=100.0).contains(x) };
@@ -103,6 +107,29 @@ impl Percentile {
     }
 }
 
+impl Percentile {
+    /// The decision on a trial where there is more than one loss.
+    fn by_fronts(&self, view: &View<'_>, trial: TrialId, step: u64) -> Decision {
+        let reached = |other: &Tried<'_>| other.losses().first().is_some_and(|first| first.0 <= step);
+        let compared = |other: &Tried<'_>| {
+            (other.is_complete() && reached(other) || other.id() == trial) && is_measured(view, other, step)
+        };
+        let trials: Vec<Tried<'_>> = view.tried().filter(compared).collect();
+        let (fronts, _) = fronts(view, &trials, step);
+        // Who does not tell all objectives on the way is not judged.
+        let Some(own) = trials.iter().position(|other| other.id() == trial).map(|place| fronts[place]) else {
+            return Decision::Continue;
+        };
+        let before = fronts.iter().filter(|front| **front < own).count() as u64;
+        let of = trials.len() as u64 - 1;
+        if before > 0 && 100.0 * before as f64 >= self.percentile * of as f64 {
+            Decision::Stop(StopReason::BehindFronts { step, before, of })
+        } else {
+            Decision::Continue
+        }
+    }
+}
+
 impl Pruner for Percentile {
     fn decide(&self, view: &View<'_>, trial: &Unfinished<'_>, _: &mut Rng) -> Decision {
         let Some(&(step, _)) = trial.losses().last() else { return Decision::Continue };
@@ -121,6 +148,9 @@ impl Pruner for Percentile {
         let mut others: Vec<f64> = reached.map(|losses| best_until(losses, step)).collect();
         if others.is_empty() || others.len() < self.min_trials {
             return Decision::Continue;
+        }
+        if !by_one_loss(view) {
+            return self.by_fronts(view, trial.id(), step);
         }
         let loss = best_until(trial.losses(), step);
         let threshold = percentile(&mut others, self.percentile);

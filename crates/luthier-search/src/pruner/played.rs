@@ -33,7 +33,12 @@ impl Played {
     }
 
     pub(super) fn report(&mut self, trial: TrialId, step: u64, value: f64) {
-        self.add(Event::Reported { trial, report: Report { step, value, metrics: Metrics::default() } });
+        self.report_with(trial, step, value, &[]);
+    }
+
+    pub(super) fn report_with(&mut self, trial: TrialId, step: u64, value: f64, metrics: &[(&str, f64)]) {
+        let metrics: Metrics = metrics.iter().copied().collect();
+        self.add(Event::Reported { trial, report: Report { step, value, metrics } });
     }
 
     pub(super) fn pause(&mut self, trial: TrialId) {

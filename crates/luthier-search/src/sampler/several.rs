@@ -3,14 +3,17 @@
 //! Trials come in an order of preference: those that keep the constraints by the rank of their front, then those that
 //! miss them by how much (Deb et al. 2002, section VI: "constrained domination"), then those without losses.
 //!
+//! A trial that was stopped or is paused has the losses that are expected of it, each by the curves of its objective.
+//!
 //! One loss that stands for all is the augmented Chebyshev norm of the losses, scaled to the range of the front, with
 //! weights drawn evenly from the simplex: `max_k w_k f_k + 0.05 sum_k w_k f_k` (Knowles 2006, "`ParEGO`: a hybrid
 //! algorithm with on-line landscape approximation for expensive multiobjective optimization problems", section III).
 //! Its smallest value for some weights is any point of the front, convex or not.
 
-use luthier_core::{Params, Rng, View};
+use luthier_core::{Params, Rng, Tried, View};
 
 use super::observation::{Observation, behind, observations, violations};
+use crate::curves::{Curves, by_end};
 use crate::pareto::{self, Losses};
 
 /// A trial with all its losses.
@@ -34,9 +37,18 @@ const AUGMENTED: f64 = 0.05;
 
 impl<'a> Several<'a> {
     pub(super) fn new(view: &View<'a>) -> Self {
-        let finished = view.finished().map(|trial| trial.loss_vector());
-        // What was stopped or is paused has no value of every objective that could be compared.
-        let losses = finished.chain(std::iter::repeat(None));
+        let curves: Vec<Curves> = (0..view.objectives()).map(|k| Curves::of(view, k)).collect();
+        let forecast = |trial: &Tried<'_>| -> Option<Losses> {
+            let each = curves.iter().enumerate().map(|(k, curves)| {
+                let forecast = curves.forecast(&trial.losses_of(k, view.criteria()))?;
+                Some(forecast.loss).filter(|loss| loss.is_finite())
+            });
+            each.collect()
+        };
+        let losses = by_end(view).map(|trial| match trial.loss_vector() {
+            None if trial.is_stopped() || trial.is_paused() => forecast(&trial),
+            complete => complete,
+        });
         let violations = if view.constraints() > 0 { violations(view) } else { Vec::new() };
         let violations = violations.into_iter().chain(std::iter::repeat(0.0));
         let seen = observations(view).zip(losses).zip(violations).map(|((one, losses), violation)| Seen {

@@ -8,7 +8,7 @@ pub(super) enum Message {
     Start(Box<Start>),
     Ask,
     Enqueue(Params),
-    Report { id: u64, step: u64, value: f64, metrics: Metrics },
+    Report(Reported),
     Tell(Tell),
 }
 
@@ -103,14 +103,17 @@ pub(super) enum State {
     Failed,
 }
 
+/// `{"report": …}`
 #[derive(Deserialize)]
-struct Reported {
-    id: u64,
-    step: u64,
-    #[serde(deserialize_with = "number")]
-    value: Option<f64>,
+pub(super) struct Reported {
+    pub(super) id: u64,
+    pub(super) step: u64,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) value: Option<f64>,
+    /// Of several objectives, in the place of `value`.
+    pub(super) values: Option<Vec<Number>>,
     #[serde(default)]
-    metrics: Metrics,
+    pub(super) metrics: Metrics,
 }
 
 /// A number that may be NaN or infinite.
@@ -152,9 +155,7 @@ impl Message {
             "start" => serde_json::from_value(value).map(|start| Self::Start(Box::new(start))),
             "ask" => Ok(Self::Ask),
             "enqueue" => serde_json::from_value(value).map(Self::Enqueue),
-            "report" => serde_json::from_value(value).map(|Reported { id, step, value, metrics }| {
-                Self::Report { id, step, value: value.unwrap_or(f64::NAN), metrics }
-            }),
+            "report" => serde_json::from_value(value).map(Self::Report),
             _ => serde_json::from_value(value).map(Self::Tell),
         };
         read.map_err(|error| unreadable(format!("{key}: {error}"), key != "tell"))

@@ -29,7 +29,7 @@ use luthier_search::{ByRole, PrunerConfig, Queue};
 use serde::Serialize;
 use thiserror::Error;
 
-use message::{Message, Population, Start, State, Tell};
+use message::{Message, Number, Population, Reported, Start, State, Tell};
 
 /// A line that could not be followed, and to which no reply is due.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -141,9 +141,7 @@ impl AskTell {
             }
             Message::Ask => self.study()?.ask(),
             Message::Enqueue(given) => json(&self.study()?.enqueue(&given)?),
-            Message::Report { id, step, value, metrics } => {
-                json(&self.study()?.report(id, Report { step, value, metrics })?)
-            }
+            Message::Report(report) => json(&self.study()?.report(report)?),
             Message::Tell(_) => Err("a tell has no reply".to_owned()),
         }
     }
@@ -187,13 +185,11 @@ impl Asked {
             return Ok(Self { history, space, search, seed: start.seed, steps, reasons });
         }
         // Where trials report, stopping early matters more than anything else.
-        let default = || if steps.is_some() && !several { "asha".to_owned() } else { "none".to_owned() };
+        let default = || if steps.is_some() { "asha".to_owned() } else { "none".to_owned() };
         let name = start.pruner.as_ref().map_or_else(default, problem::inline);
         let pruner = PrunerConfig::parse(&name).map_err(|problems| problems.to_string())?;
-        if several && pruner != PrunerConfig::None {
-            return Err(format!(
-                "pruner {name:?}: trials of several objectives run to their end; leave it out"
-            ));
+        if several && let Err(expected) = pruner.for_several_objectives() {
+            return Err(format!("pruner: expected {expected}, found {name:?}"));
         }
         let sampler = start.sampler.as_deref().unwrap_or("auto");
         let sampler = luthier_search::sampler(sampler).ok_or_else(|| {
@@ -254,9 +250,14 @@ impl Asked {
         until.filter(|until| *until < steps)
     }
 
-    fn report(&mut self, id: u64, report: Report) -> Result<Answer, String> {
-        let (trial, step) = (TrialId(id), report.step);
-        self.record(Event::Reported { trial, report })?;
+    fn report(&mut self, reported: Reported) -> Result<Answer, String> {
+        let Reported { id, step, value, values, mut metrics } = reported;
+        let value = match &values {
+            None => value.unwrap_or(f64::NAN),
+            Some(values) => self.first_of(values, &mut metrics)?,
+        };
+        let trial = TrialId(id);
+        self.record(Event::Reported { trial, report: Report { step, value, metrics } })?;
         let view = self.history.view();
         let Some(running) = view.get_unfinished(trial) else {
             return Ok(Answer { stop: false, reason: None });
@@ -303,23 +304,29 @@ impl Asked {
         self.record(Event::TrialFinished { trial, outcome, seconds: 0.0 })
     }
 
+    /// The value of the first objective; those of the others are added to `metrics`.
+    fn first_of(&self, values: &[Number], metrics: &mut Metrics) -> Result<f64, String> {
+        let expected = 1 + self.history.criteria().objectives.len();
+        if values.len() != expected {
+            return Err(format!(
+                "values: expected {expected}, one for each objective, found {}",
+                values.len()
+            ));
+        }
+        for (number, value) in values.iter().enumerate().skip(1) {
+            metrics.insert(problem::objective(number), value.0);
+        }
+        Ok(values[0].0)
+    }
+
     /// The value of the first objective, if it and all others are finite, with all that was measured beside it.
     fn told(&self, tell: &Tell) -> Result<(Option<f64>, Metrics), String> {
         let criteria = self.history.criteria();
         let mut metrics = tell.metrics.clone();
         let mut value = tell.value.filter(|value| value.is_finite());
         if let Some(values) = &tell.values {
-            let expected = 1 + criteria.objectives.len();
-            if values.len() != expected {
-                return Err(format!(
-                    "values: expected {expected}, one for each objective, found {}",
-                    values.len()
-                ));
-            }
-            value = Some(values[0].0).filter(|_| values.iter().all(|value| value.0.is_finite()));
-            for (number, value) in values.iter().enumerate().skip(1) {
-                metrics.insert(problem::objective(number), value.0);
-            }
+            let first = self.first_of(values, &mut metrics)?;
+            value = Some(first).filter(|_| values.iter().all(|value| value.0.is_finite()));
         }
         if tell.state == State::Complete && value.is_some() {
             let trial = self.history.trial(TrialId(tell.id));

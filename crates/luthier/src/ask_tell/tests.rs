@@ -262,6 +262,37 @@ fn several_objectives_and_constraints_are_learnt() {
 }
 
 #[test]
+fn trials_of_several_objectives_are_cut_short() {
+    let params = json!([{"name": "x", "type": "float", "low": 0, "high": 1},
+        {"name": "bad", "type": "float", "low": 0, "high": 1}]);
+    let problem = json!({"directions": ["minimize", "minimize"], "params": params, "max_fidelity": 9});
+    let mut conversation = Conversation(AskTell::default());
+    assert_eq!(conversation.say(&json!({"start": {"problem": problem, "seed": 1}})), json!({"ready": true}));
+    let (mut steps, mut whole) = (std::collections::BTreeMap::new(), Vec::new());
+    for _ in 0..120 {
+        let trial = conversation.say(&json!({"ask": {}}));
+        let id = trial["id"].as_u64().expect("a number");
+        let [x, bad] = ["x", "bad"].map(|name| trial["params"][name].as_f64().expect("a number"));
+        let until = trial.get("until").map_or(9, |until| until.as_u64().expect("a number"));
+        let values = |step: u64| [x * x + bad + 1.0 / step as f64, (1.0 - x) * (1.0 - x) + bad];
+        for step in steps.get(&id).map_or(1, |last| last + 1)..=until {
+            let report = json!({"report": {"id": id, "step": step, "values": values(step)}});
+            assert_eq!(conversation.say(&report), json!({"stop": false}));
+        }
+        steps.insert(id, until);
+        let state = if until == 9 { "complete" } else { "paused" };
+        conversation.tell(&json!({"id": id, "values": values(until), "state": state}));
+        whole.extend((until == 9).then_some((x, bad)));
+    }
+    // Those that came to their end are from all of the front, x from 0 to 1 without what is bad for both.
+    assert!(whole.len() >= 5 && steps.len() > 4 * whole.len(), "{} of {}", whole.len(), steps.len());
+    let mean = whole.iter().map(|(_, bad)| bad).sum::<f64>() / whole.len() as f64;
+    let (low, high) =
+        whole.iter().fold((1.0_f64, 0.0_f64), |(low, high), (x, _)| (low.min(*x), high.max(*x)));
+    assert!(mean < 0.2 && low < 0.35 && high > 0.65, "{mean} {low} {high}");
+}
+
+#[test]
 fn what_several_objectives_need_is_asked_for() {
     let mut session = AskTell::default();
     let mut start = |more: &str| {

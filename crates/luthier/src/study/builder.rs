@@ -20,7 +20,7 @@ pub struct StudyBuilder {
     further: Vec<Goal>,
     constraints: Vec<String>,
     sampler: String,
-    pruner: Option<String>,
+    pruner: String,
     seed: u64,
     parallel: usize,
 }
@@ -33,7 +33,7 @@ impl StudyBuilder {
             further: Vec::new(),
             constraints: Vec::new(),
             sampler: "auto".to_owned(),
-            pruner: None,
+            pruner: "median".to_owned(),
             seed: 0,
             parallel: 1,
         }
@@ -70,10 +70,11 @@ impl StudyBuilder {
     }
 
     /// What stops trials that cannot win, as in a study file: the name of a [`PrunerConfig`], such as `median`
-    /// (unless set; with several objectives `none`), or a table with settings, such as `{ kind = "asha", factor = 4 }`.
+    /// (unless set), or a table with settings, such as `{ kind = "asha", factor = 4 }`. With several objectives it compares
+    /// what [`Trial::measure`](super::Trial::measure) was told before each report.
     #[must_use]
     pub fn pruner(mut self, pruner: &str) -> Self {
-        self.pruner = Some(pruner.to_owned());
+        pruner.clone_into(&mut self.pruner);
         self
     }
 
@@ -135,11 +136,11 @@ impl StudyBuilder {
             known: luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
         })?;
         let criteria = self.criteria()?;
-        let several = !criteria.objectives.is_empty();
-        let name = self.pruner.as_deref().unwrap_or(if several { "none" } else { "median" });
-        let pruner = PrunerConfig::parse(name).map_err(StudyError::Pruner)?;
-        if several && pruner != PrunerConfig::None {
-            return Err(StudyError::NotPruned(name.to_owned()));
+        let pruner = PrunerConfig::parse(&self.pruner).map_err(StudyError::Pruner)?;
+        if !criteria.objectives.is_empty()
+            && let Err(expected) = pruner.for_several_objectives()
+        {
+            return Err(StudyError::OneObjective { found: self.pruner, expected });
         }
         let definition = StudyDefinition {
             name: self.name.clone(),

@@ -101,7 +101,7 @@ impl Trial<'_> {
     }
 
     /// Says what else was measured: a further objective, or what a constraint is on. The last value of a metric counts,
-    /// and is stored with the trial's end.
+    /// and is stored with each report and with the trial's end.
     pub fn measure(&mut self, metric: &str, value: f64) {
         self.measured.insert(metric, value);
     }
@@ -113,7 +113,7 @@ impl Trial<'_> {
     /// If it cannot be stored, or steps do not rise.
     pub fn report(&mut self, step: u64, value: f64) -> Result<Decision, StudyError> {
         let mut ledger = self.study.ledger();
-        let report = Report { step, value, metrics: Metrics::default() };
+        let report = Report { step, value, metrics: self.measured.clone() };
         tell(&mut ledger, self.id, &Event::Reported { trial: self.id, report })?;
         let view = ledger.history().view();
         let Some(trial) = view.get_unfinished(self.id) else { return Ok(Decision::Continue) };

@@ -2,6 +2,7 @@
 
 use luthier_core::config::{Decode, Kind, Node, Problem, Problems, Schema, nearest};
 use luthier_core::{Constraint, Criteria, Direction, Goal, Space};
+use luthier_search::PrunerConfig;
 use luthier_train::{Metric, MetricName};
 
 /// One text, or a list of several.
@@ -207,15 +208,12 @@ fn refuse_what_needs_one(root: &Node, problems: &mut Problems) {
             node.describe(),
         );
     }
+    // What cannot be read is reported where the section is.
     if let Some(node) = setting(root, "search", "pruner")
-        && node.as_str() != Some("none")
+        && let Some(pruner) = PrunerConfig::decode(node, "", &mut Problems::new(""))
+        && let Err(expected) = pruner.for_several_objectives()
     {
-        problems.add(
-            node.line,
-            "search.pruner",
-            "\"none\", or nothing: trials of several objectives run to their end",
-            node.describe(),
-        );
+        problems.add(node.line, "search.pruner", expected, node.describe());
     }
 }
 

@@ -3,10 +3,11 @@
 
 use luthier_core::testing::record;
 use luthier_core::{
-    Decision, Direction, Ending, Event, History, Metrics, Outcome, Params, Purpose, Report, StopReason,
-    Streams, TrialId,
+    Criteria, Decision, Direction, Ending, Event, Goal, History, Metrics, Outcome, Params, Purpose, Report,
+    StopReason, Streams, TrialId,
 };
 
+use super::super::played::Played;
 use super::*;
 
 /// A history of complete trials with these values by step, and a running one after them.
@@ -114,4 +115,36 @@ fn percentiles_are_those_of_numpy() {
         assert!((found - expected).abs() < 1e-12, "{case}: {found}");
     }
     assert_eq!(percentile(&mut [1.0, f64::INFINITY, f64::INFINITY], 75.0), f64::INFINITY);
+}
+
+#[test]
+fn with_several_objectives_who_is_behind_most_fronts_stops() {
+    let objectives = vec![Goal { name: "cost".to_owned(), direction: Direction::Minimize }];
+    let criteria = Criteria { objectives, constraints: Vec::new() };
+    let history = History::new(Direction::Minimize).with_criteria(criteria);
+    let mut played = Played(history);
+    let told = |played: &mut Played, trial, loss: f64, cost: f64| {
+        for step in 1..=3 {
+            played.report_with(trial, step, loss, &[("cost", cost)]);
+        }
+    };
+    // Two are on the front, and two behind it.
+    for (loss, cost) in [(1.0, 4.0), (4.0, 1.0), (4.5, 4.5), (5.0, 5.0)] {
+        let trial = played.start(None);
+        told(&mut played, trial, loss, cost);
+        played.complete(trial, loss);
+    }
+    let median = Percentile { startup_trials: 4, ..Percentile::median() };
+    let mut decide = |loss, cost| {
+        let trial = played.start(None);
+        told(&mut played, trial, loss, cost);
+        played.decide(&median, trial)
+    };
+    assert_eq!(decide(9.0, 0.5), Decision::Continue, "on the front by its cost");
+    assert_eq!(decide(2.0, 4.2), Decision::Stop(StopReason::BehindFronts { step: 3, before: 2, of: 4 }));
+    let silent = played.start(None);
+    for step in 1..=3 {
+        played.report(silent, step, 9.0);
+    }
+    assert_eq!(played.decide(&median, silent), Decision::Continue, "its cost is not known yet");
 }
