@@ -57,10 +57,9 @@ pub struct Trial {
     pub seconds: Option<f64>,
     /// What its model reached on the test set, if that was measured.
     pub tested: Option<Metrics>,
-    /// Whether it ran elsewhere and was imported. Then there is no model and no checkpoint of it.
-    pub imported: bool,
-    /// What the other program keeps of it, where it was imported.
-    pub attributes: Attributes,
+    /// What the other program keeps of it, where it ran elsewhere and was imported. Then there is no model and no
+    /// checkpoint of it.
+    pub imported: Option<Box<Attributes>>,
     /// The losses of the objectives behind the first one, once it has ended; NaN where one was not measured.
     pub further: Vec<f64>,
     /// By how much it misses each constraint on results, once it has ended.

@@ -52,7 +52,7 @@ pub fn checkpoint_at(
     let trial = history
         .trial(origin.trial)
         .ok_or_else(|| ObjectiveError::from(format!("there is no trial {}", origin.trial)))?;
-    if trial.imported {
+    if trial.imported.is_some() {
         return Ok(Remade::Not(format!("trial {} was imported, and cannot be run again", trial.id)));
     }
     let inherited = match &trial.from {

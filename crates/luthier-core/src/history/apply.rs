@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::{Ahead, History, HistoryError, SessionRecord, Spent, Trial};
-use crate::{Attributes, Due, Event, Lineage, Moment, Recorded, Stop, TrialId};
+use crate::{Due, Event, Lineage, Moment, Recorded, Stop, TrialId};
 
 impl History {
     /// Adds the next event.
@@ -49,8 +49,7 @@ impl History {
                     started_us: Some(recorded.at_ms.saturating_mul(1_000)),
                     seconds: None,
                     tested: None,
-                    imported: false,
-                    attributes: Attributes::default(),
+                    imported: None,
                     further: Vec::new(),
                     violations: Vec::new(),
                     direction: self.direction,
@@ -70,9 +69,8 @@ impl History {
             }
             Event::TrialImported { trial, started_us, attributes } => {
                 let trial = self.unfinished(*trial)?;
-                trial.imported = true;
+                trial.imported = Some(Box::new(attributes.clone()));
                 trial.started_us = *started_us;
-                trial.attributes = attributes.clone();
             }
             Event::StudyImported { attributes, .. } => self.attributes = attributes.clone(),
             Event::ParamSuggested { trial, name, distribution, value } => {

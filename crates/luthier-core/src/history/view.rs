@@ -217,7 +217,7 @@ impl<'a> FinishedTrial<'a> {
 
     /// Whether it ran elsewhere and was imported.
     pub fn is_imported(&self) -> bool {
-        self.trial.imported
+        self.trial.imported.is_some()
     }
 
     /// How it ended.

@@ -60,6 +60,11 @@ impl History {
     pub(super) fn conclude(&mut self, id: TrialId) {
         self.open.remove(&id);
         self.ended.push(id);
+        if let Some(trial) = self.trials.get_mut(id.0 as usize) {
+            // There will be no more.
+            trial.reports.shrink_to_fit();
+            trial.losses.shrink_to_fit();
+        }
         if !self.criteria.is_empty()
             && let Some(trial) = self.trials.get_mut(id.0 as usize)
         {

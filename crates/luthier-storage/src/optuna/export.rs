@@ -74,7 +74,7 @@ fn freeze<'a>(history: &History, trial: &'a Trial, ranges: &mut Ranges<'a>) -> F
         Some(Outcome::Stopped { .. }) => State::Pruned,
         Some(Outcome::Infeasible { .. } | Outcome::Failed { .. }) => State::Fail,
     };
-    let mut attributes = trial.attributes.clone();
+    let mut attributes = trial.imported.as_deref().cloned().unwrap_or_default();
     let user = &mut attributes.user;
     set(user, own::SEED, &trial.seed);
     if let Some(from) = &trial.from {

@@ -57,7 +57,8 @@ fn compare(file: &str) {
             let expected = number(&reports[&report.step.to_string()]);
             assert!(report.value == expected || report.value.is_nan() && expected.is_nan(), "{what}");
         }
-        for (kind, attributes) in [("user", &trial.attributes.user), ("system", &trial.attributes.system)] {
+        let attributes = trial.imported.as_ref().unwrap();
+        for (kind, attributes) in [("user", &attributes.user), ("system", &attributes.system)] {
             let expected = expected[kind].as_object().unwrap();
             assert_eq!(attributes.len(), expected.len(), "{what}");
             assert!(attributes.iter().all(|(key, text)| attribute(text) == expected[key]), "{what}");

@@ -126,7 +126,7 @@ fn essence(trial: &Trial) -> String {
         trial.started_us,
         trial.seconds,
         trial.tested,
-        trial.attributes
+        trial.imported.clone().unwrap_or_default()
     )
 }
 

@@ -123,7 +123,7 @@ pub(crate) fn run(args: &BestArgs) -> Result<(), Failure> {
             written.push(path.display().to_string());
         }
     } else if args.output.is_some() || args.model.is_some() {
-        if best.imported {
+        if best.imported.is_some() {
             return Err(Failure::failed(format!(
                 "trial {} was imported: there is no model of it, and no file but the one of its study",
                 best.id

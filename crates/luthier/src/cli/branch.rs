@@ -116,7 +116,7 @@ impl Branching {
                 "study `{name}` has no file: it was made by a program, and goes on only by it"
             ))
         })?;
-        if parent.imported {
+        if parent.imported.is_some() {
             return Err(Failure::failed(format!("trial {trial} was imported: there is no checkpoint of it")));
         }
         // Data is looked for from where the file is, if that is what was named.

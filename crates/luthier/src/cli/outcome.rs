@@ -225,7 +225,7 @@ fn test_winner(ledger: &mut Ledger, loaded: &Loaded, threads: usize) -> Result<(
         return Ok(());
     }
     let trial = best.id;
-    if best.imported {
+    if best.imported.is_some() {
         tell(&format!("note: trial {trial}, the best one, was imported: there is no model of it to test"));
         return Ok(());
     }

@@ -83,9 +83,9 @@ fn row<'a>(history: &History, trial: &'a Trial) -> Row<'a> {
         test: trial.tested.as_ref(),
         reports: &trial.reports,
         attributes: trial
-            .attributes
-            .user
+            .imported
             .iter()
+            .flat_map(|attributes| &attributes.user)
             .map(|(name, text)| (name.as_str(), attribute(text)))
             .collect(),
     }
