@@ -18,6 +18,10 @@ pub(super) struct Start {
     pub(super) problem: Problem,
     #[serde(default)]
     pub(super) seed: u64,
+    /// The trials that are to be had in all. They do not end the search.
+    pub(super) trials: Option<u64>,
+    /// The same in steps.
+    pub(super) epochs: Option<u64>,
     pub(super) sampler: Option<String>,
     /// A name, or an object with `kind` and settings.
     pub(super) pruner: Option<serde_json::Value>,

@@ -184,9 +184,14 @@ impl Asked {
             let search = Queue::new(Box::new(search), []);
             return Ok(Self { history, space, search, seed: start.seed, steps, reasons });
         }
-        // Where trials report, stopping early matters more than anything else.
-        let default = || if steps.is_some() { "asha".to_owned() } else { "none".to_owned() };
-        let name = start.pruner.as_ref().map_or_else(default, problem::inline);
+        // For a number of steps, stopping early matters more than anything else; for a number of trials, it is that many
+        // chances to be had.
+        let default = match (steps, start.trials, start.epochs) {
+            (None, ..) => "none",
+            (Some(_), Some(_), None) => "median",
+            (Some(_), ..) => "asha",
+        };
+        let name = start.pruner.as_ref().map_or_else(|| default.to_owned(), problem::inline);
         let pruner = PrunerConfig::parse(&name).map_err(|problems| problems.to_string())?;
         if several && let Err(expected) = pruner.for_several_objectives() {
             return Err(format!("pruner: expected {expected}, found {name:?}"));

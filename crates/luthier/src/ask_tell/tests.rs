@@ -21,7 +21,7 @@ struct Conversation(AskTell);
 
 impl Conversation {
     fn start(max_fidelity: Option<u64>, more: Value) -> Self {
-        let mut start = json!({"problem": problem(max_fidelity), "seed": 3, "trials": 100, "more": null});
+        let mut start = json!({"problem": problem(max_fidelity), "seed": 3, "more": null});
         let (Value::Object(all), Value::Object(more)) = (&mut start, more) else { panic!("objects") };
         all.extend(more);
         let mut conversation = Self(AskTell::default());
@@ -83,6 +83,18 @@ fn trials_pause_and_the_best_go_on() {
         conversation.tell(&json!({"id": id, "value": value, "state": state}));
     }
     assert!(complete >= 2 && steps.len() > 30, "{complete} of {}", steps.len());
+}
+
+#[test]
+fn the_pruner_that_is_not_named_goes_by_what_is_limited() {
+    // A number of steps goes to many short trials; of a number of trials none is to be lost.
+    for (more, until) in
+        [(json!({}), 1), (json!({"trials": 30, "epochs": 90}), 1), (json!({"trials": 30}), 9)]
+    {
+        let mut conversation = Conversation::start(Some(9), more);
+        let trial = conversation.say(&json!({"ask": {}}));
+        assert_eq!(trial.get("until").map_or(9, |until| until.as_u64().expect("a number")), until);
+    }
 }
 
 #[test]
