@@ -4,20 +4,21 @@
 //! enter in the study's direction and are losses (smaller is better) from there on.
 
 mod apply;
+mod error;
 mod view;
 mod winners;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use indexmap::IndexMap;
-use thiserror::Error;
 
 use crate::clock::{Clock, Said};
 use crate::{
-    Attributes, Criteria, Direction, Distribution, Due, Lineage, Metrics, Moment, Origin, Outcome, Params,
-    Recorded, Report, Revision, SessionId, Stop, StudyDefinition, TrialId,
+    Attributes, Criteria, Direction, Distribution, Due, Lineage, Metrics, Moment, Outcome, Params, Recorded,
+    Report, Revision, SessionId, Stop, StudyDefinition, TrialId,
 };
 
+pub use error::HistoryError;
 pub use view::{FinishedTrial, Tried, Unfinished, View};
 
 /// A trial, with all that is known of it.
@@ -139,62 +140,6 @@ impl Trial {
     }
 }
 
-/// Why an event cannot follow those before it.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum HistoryError {
-    /// Trials are numbered from 0 without gaps.
-    #[error("trial {found} was started where {expected} was due")]
-    Number {
-        /// The number that was due.
-        expected: TrialId,
-        /// The one that came.
-        found: TrialId,
-    },
-    /// The event is about a trial that was never started.
-    #[error("trial {0} does not exist")]
-    NoSuchTrial(TrialId),
-    /// A finished trial never changes.
-    #[error("trial {0} has ended and cannot change")]
-    Ended(TrialId),
-    /// Steps rise within a trial.
-    #[error("trial {trial} reported step {found} after step {last}")]
-    Step {
-        /// The trial.
-        trial: TrialId,
-        /// The last step before.
-        last: u64,
-        /// The step that came.
-        found: u64,
-    },
-    /// A trial begins with a checkpoint of a step that the other trial has not reached.
-    #[error("trial {trial} begins with trial {} at step {}, which that one has not reached", .origin.trial, .origin.step)]
-    Origin {
-        /// The trial.
-        trial: TrialId,
-        /// What it is to begin with.
-        origin: Origin,
-    },
-    /// Something was decided at a moment at which it was not due.
-    #[error("trial {trial} was decided on at time {} in slot {}, where something else was due", .at.time, .at.slot)]
-    Moment {
-        /// The trial.
-        trial: TrialId,
-        /// The moment.
-        at: Moment,
-    },
-    /// In a study with a logical clock, whatever begins has a slot.
-    #[error("trial {0} has no slot, and the study has a logical clock")]
-    NoMoment(TrialId),
-    /// A revision is missing or came twice.
-    #[error("revision {found} came where {expected} was due")]
-    Revision {
-        /// The revision that was due.
-        expected: Revision,
-        /// The one that came.
-        found: Revision,
-    },
-}
-
 /// The trials of a study up to a revision.
 #[derive(Debug, Clone)]
 pub struct History {
@@ -211,6 +156,8 @@ pub struct History {
     winners: Vec<TrialId>,
     failures: usize,
     session: Option<SessionRecord>,
+    /// The trials that each session has taken in hand that has begun and not said that it ended.
+    sessions: BTreeMap<SessionId, u64>,
     classes: BTreeSet<String>,
     limit: Option<u64>,
     attributes: Attributes,
@@ -248,6 +195,7 @@ impl History {
             winners: Vec::new(),
             failures: 0,
             session: None,
+            sessions: BTreeMap::new(),
             classes: BTreeSet::new(),
             limit: None,
             attributes: Attributes::default(),
@@ -332,6 +280,12 @@ impl History {
     /// The last session of work, if there was one.
     pub fn session(&self) -> Option<&SessionRecord> {
         self.session.as_ref()
+    }
+
+    /// Sessions that have begun and not said that they ended, each with the trials that it has taken in hand. Who comes
+    /// later begins with as many as the busiest has.
+    pub fn sessions(&self) -> &BTreeMap<SessionId, u64> {
+        &self.sessions
     }
 
     /// The classes of machines that have worked on the study. Of several, its figures may differ in their last bits.

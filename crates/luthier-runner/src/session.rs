@@ -3,6 +3,7 @@
 mod aftermath;
 mod ordered;
 mod origins;
+mod waiting;
 mod worker;
 
 pub(crate) use worker::wins;

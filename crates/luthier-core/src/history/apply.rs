@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::{Ahead, History, HistoryError, SessionRecord, Spent, Trial};
-use crate::{Due, Event, Lineage, Moment, Recorded, Stop, TrialId};
+use crate::{Due, Event, Lineage, Moment, Recorded, SessionId, Stop, TrialId};
 
 impl History {
     /// Adds the next event.
@@ -65,6 +65,9 @@ impl History {
                 trial.taken += 1;
                 if trial.paused != Some(Stop::Search) {
                     trial.paused = None;
+                }
+                if let Some(taken) = self.sessions.get_mut(session) {
+                    *taken += 1;
                 }
             }
             Event::TrialImported { trial, started_us, attributes } => {
@@ -147,6 +150,8 @@ impl History {
                     }
                 }
                 (self.limit, self.failures) = (*trials, 0);
+                let most = self.sessions.values().copied().max().unwrap_or(0);
+                self.sessions.insert(SessionId(recorded.revision), most);
                 self.session = Some(SessionRecord {
                     program: program.clone(),
                     worker: worker.clone(),
@@ -156,7 +161,8 @@ impl History {
                 });
                 self.classes.extend(class.clone());
             }
-            Event::SessionEnded { at, .. } => {
+            Event::SessionEnded { at, session, .. } => {
+                self.sessions.remove(session);
                 if let Some(at) = at {
                     self.pass(*at, true);
                 }

@@ -8,8 +8,9 @@ use super::{RunError, Shared};
 use crate::Ledger;
 
 impl Shared<'_> {
-    /// What a worker does next: the trial whose next report is waited for first.
-    pub(super) fn next_ordered(&self, ledger: &mut Ledger) -> Result<Job, RunError> {
+    /// What a worker does next: the trial whose next report is waited for first, unless it is `polite` and others have
+    /// waited longer for it.
+    pub(super) fn next_ordered(&self, ledger: &mut Ledger, polite: bool) -> Result<Job, RunError> {
         self.advance(ledger)?;
         if let Some(job) = self.next_only(ledger)? {
             return Ok(job);
@@ -20,22 +21,14 @@ impl Shared<'_> {
         let history = ledger.history();
         let runnable = history.runnable();
         if let Some(id) = self.free(ledger, runnable.iter().filter_map(|id| history.trial(*id)))? {
-            return take(ledger, id);
+            let is_first = !polite || !Self::others_first(ledger, |_| true);
+            return if is_first { take(ledger, id) } else { Ok(Job::StepBack) };
         }
         if history.due() != Due::Nothing {
             return Ok(Job::Wait);
         }
         let full = history.limit().is_some_and(|trials| history.configurations() >= trials);
         Ok(self.finished(if full { Stop::Finished } else { Stop::Exhausted }))
-    }
-
-    /// Whether what others have stored may be of use to a worker without work: a trial that is in nobody's hands, or the end
-    /// of a session, and so of the study perhaps. Who stores what a trial has said decides by it in the same turn; many
-    /// wait for the same moment, and a turn of each of them after each event would cost more than all the rest.
-    pub(super) fn may_have_work(ledger: &Ledger) -> bool {
-        let history = ledger.history();
-        let is_free = |id: &TrialId| history.trial(*id).is_some_and(|trial| trial.holder.is_none());
-        !history.is_ordered() || ledger.hears_of_an_end() || history.runnable().iter().any(is_free)
     }
 
     /// Lets all count that is known, in its order, and decides what is to be decided. Where the work is to end by what

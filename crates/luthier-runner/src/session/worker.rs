@@ -15,12 +15,6 @@ use super::{FAILURES_IN_A_ROW, RunError, Shared};
 use crate::handle::Handle;
 use crate::{Ledger, model_name};
 
-/// How long a worker without work waits before it asks for news of others: at first, at most where there is some each
-/// time, and at most.
-const SHORTEST_WAIT: Duration = Duration::from_millis(5);
-const BUSY_WAIT: Duration = Duration::from_millis(40);
-const LONGEST_WAIT: Duration = Duration::from_millis(100);
-
 /// How often trials are looked for whose session is no more.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -32,6 +26,8 @@ const MOST_LOST: u64 = 5;
 pub(super) enum Job {
     Run(TrialId),
     Wait,
+    /// There is a trial, but others have waited for it longer.
+    StepBack,
     End,
 }
 
@@ -88,7 +84,7 @@ impl Shared<'_> {
     }
 
     fn work_until_end(&self) -> Result<(), RunError> {
-        let mut done = None;
+        let (mut done, mut polite) = (None, true);
         loop {
             let mut ledger = self.lock();
             // What came of the last trial and what is next are stored as one.
@@ -97,7 +93,11 @@ impl Shared<'_> {
                     self.settle(ledger, done)?;
                     self.let_go(done.trial);
                 }
-                if ledger.history().is_ordered() { self.next_ordered(ledger) } else { self.next(ledger) }
+                if ledger.history().is_ordered() {
+                    self.next_ordered(ledger, polite)
+                } else {
+                    self.next(ledger)
+                }
             })?;
             if let Some(Done { trial, .. }) = done.take() {
                 self.clear_up(&ledger, trial)?;
@@ -105,6 +105,10 @@ impl Shared<'_> {
             match job {
                 Job::End => return Ok(()),
                 Job::Wait => self.wait_for_news(ledger)?,
+                Job::StepBack => {
+                    self.step_back(ledger)?;
+                    polite = false;
+                }
                 Job::Run(id) => {
                     let Some(trial) = ledger.history().trial(id).cloned() else { continue };
                     if trial.taken > 1 {
@@ -113,30 +117,10 @@ impl Shared<'_> {
                     self.in_hand().push(id);
                     self.observer.event(&begun(&trial));
                     drop(ledger);
+                    polite = true;
                     done = Some(self.run(&trial)?);
                 }
             }
-        }
-    }
-
-    /// Waits until there may be something to do: somebody here or elsewhere has stored something, the work is to end,
-    /// or it is time to look for sessions that are no more.
-    fn wait_for_news(&self, mut ledger: MutexGuard<'_, Ledger>) -> Result<(), RunError> {
-        let (mut seen, started) = (ledger.history().revision(), Instant::now());
-        let mut pause = SHORTEST_WAIT;
-        loop {
-            let woken = self.changed.wait_timeout(ledger, pause);
-            ledger = woken.unwrap_or_else(PoisonError::into_inner).0;
-            if ledger.history().revision() == seen {
-                ledger.catch_up()?;
-            }
-            let is_new = ledger.history().revision() > seen;
-            let is_due = is_new && Self::may_have_work(&ledger);
-            if is_due || self.stop().is_some() || started.elapsed() > LOOK_EVERY {
-                return Ok(());
-            }
-            seen = ledger.history().revision();
-            pause = (pause * 2).min(if is_new { BUSY_WAIT } else { LONGEST_WAIT });
         }
     }
 

@@ -139,6 +139,36 @@ fn a_trial_that_ends_every_process_that_takes_it_is_given_up() {
     assert!(history.trials()[1..].iter().all(|trial| trial.state() == "complete"));
 }
 
+#[test]
+fn who_has_had_fewer_trials_goes_first() {
+    let storage = storage();
+    let record = SessionRecord { program: "p".into(), worker: None, file: None, data: None, class: None };
+    let mut ledgers = [open_with(&storage, Some(2)), open(&storage)];
+    for ledger in &mut ledgers {
+        ledger.begin(&record, Trials::All(2)).unwrap();
+    }
+    let [first, second] = &mut ledgers;
+    first
+        .turn(|ledger| -> Result<(), RunError> {
+            for slot in 0..2 {
+                let params = [("x".to_owned(), Value::Float(0.5))].into_iter().collect();
+                ledger.start(params, None, None, Some(luthier_core::Moment { time: 0, slot }))?;
+            }
+            ledger.take(luthier_core::TrialId(0))?;
+            let outcome = Outcome::Complete { value: 1.0, step: None, ending: luthier_core::Ending::Full };
+            let trial = luthier_core::TrialId(0);
+            ledger.add(Event::TrialFinished { trial, outcome, seconds: 0.0 })?;
+            Ok(())
+        })
+        .unwrap();
+    second.catch_up().unwrap();
+    assert!(Shared::others_first(first, |_| true) && !Shared::others_first(second, |_| true));
+    assert!(!Shared::others_first(first, |_| false), "who is no more is not waited for");
+    second.turn(|ledger| -> Result<(), RunError> { Ok(ledger.take(luthier_core::TrialId(1))?) }).unwrap();
+    first.catch_up().unwrap();
+    assert!(!Shared::others_first(first, |_| true), "who has one in hand does not wait");
+}
+
 fn ordered_with(slots: Option<u32>, search: &dyn Search) -> History {
     let objective = Counting { before_step: idle };
     run_on(open_with(&storage(), slots), search, &objective, limits(40, 1), &Interrupt::default()).unwrap().1
