@@ -15,25 +15,25 @@ use crate::pareto::{self, Losses};
 
 /// A trial with all its losses.
 #[derive(Debug, Clone)]
-pub(super) struct Seen<'a> {
-    pub(super) params: &'a Params,
+pub(crate) struct Seen<'a> {
+    pub(crate) params: &'a Params,
     /// Finite losses of all objectives, where there are any.
-    pub(super) losses: Option<Losses>,
+    pub(crate) losses: Option<Losses>,
     /// By how much it misses the constraints together; 0 if it keeps them.
-    pub(super) violation: f64,
-    pub(super) running: bool,
+    pub(crate) violation: f64,
+    pub(crate) running: bool,
 }
 
 /// All trials: finished ones by number, then unfinished ones.
-pub(super) struct Several<'a> {
-    pub(super) seen: Vec<Seen<'a>>,
+pub(crate) struct Several<'a> {
+    pub(crate) seen: Vec<Seen<'a>>,
 }
 
 /// The share of the plain sum beside the largest loss.
 const AUGMENTED: f64 = 0.05;
 
 impl<'a> Several<'a> {
-    pub(super) fn new(view: &View<'a>) -> Self {
+    pub(crate) fn new(view: &View<'a>) -> Self {
         let finished = view.finished().map(|trial| trial.loss_vector());
         // What was stopped or is paused has no value of every objective that could be compared.
         let losses = finished.chain(std::iter::repeat(None));
@@ -50,7 +50,7 @@ impl<'a> Several<'a> {
 
     /// The places of trials with losses in groups that go before each other: the fronts of those that keep the
     /// constraints, then those that miss them one by one.
-    pub(super) fn fronts(&self) -> Vec<Vec<usize>> {
+    pub(crate) fn fronts(&self) -> Vec<Vec<usize>> {
         let with = |keeps: bool| {
             let all = self.seen.iter().enumerate();
             all.filter(move |(_, seen)| seen.losses.is_some() && (seen.violation <= 0.0) == keeps)
