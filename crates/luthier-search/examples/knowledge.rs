@@ -21,9 +21,9 @@ mod problems;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use luthier_core::testing::Played;
 use luthier_core::{
-    Direction, Distribution, Ending, Event, History, Outcome, Parameter, Params, Prior, Purpose, Recorded,
-    SamplerAndPruner, Search, Space, Streams, TrialId,
+    Distribution, History, Parameter, Params, Prior, Purpose, SamplerAndPruner, Search, Space, Streams,
 };
 use luthier_search::{Queue, warm_start};
 use problems::{Problem, problems, regrets};
@@ -38,20 +38,15 @@ fn search(sampler: &str) -> Box<dyn Search> {
 
 fn history(problem: &Problem, sampler: &str, trials: u64, sign: f64) -> History {
     let sampler = luthier_search::sampler(sampler).unwrap();
-    let mut history = History::new(Direction::Minimize);
+    let mut played = Played::new();
     for n in 0..trials {
         let mut rng = Streams::new(1000).at(Purpose::Sampler, n);
-        let params = sampler.propose(&history.view(), &problem.space, &mut rng).unwrap();
+        let params = sampler.propose(&played.0.view(), &problem.space, &mut rng).unwrap();
         let value = sign * (problem.loss)(&params);
-        let trial = TrialId(n);
-        let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
-        for event in [started, Event::TrialFinished { trial, outcome, seconds: 0.0 }] {
-            let revision = history.revision() + 1;
-            history.apply(&Recorded { revision, at_ms: 0, event }).unwrap();
-        }
+        let trial = played.begin(params, None);
+        played.complete(trial, value);
     }
-    history
+    played.0
 }
 
 /// The space with a prior on each parameter that the best configuration has, moved by a tenth of its range, or by half of
@@ -131,7 +126,7 @@ fn cases(index: usize) -> Vec<Case> {
 
 /// The history of another problem as if its parameters were those of this space, in order, by their places on their ranges.
 fn renamed(history: &History, space: &Space) -> History {
-    let mut found = History::new(Direction::Minimize);
+    let mut played = Played::new();
     for trial in history.trials() {
         let mut units = trial.params.values().map(|value| {
             let x = value.as_f64().unwrap_or(0.5);
@@ -139,15 +134,10 @@ fn renamed(history: &History, space: &Space) -> History {
         });
         let params =
             space.build(|parameter, _| parameter.distribution.from_unit(units.next().unwrap_or(0.5)));
-        let started =
-            Event::TrialStarted { trial: trial.id, params, seed: 0, until: None, at: None, from: None };
-        let outcome = trial.outcome.clone().unwrap();
-        for event in [started, Event::TrialFinished { trial: trial.id, outcome, seconds: 0.0 }] {
-            let revision = found.revision() + 1;
-            found.apply(&Recorded { revision, at_ms: 0, event }).unwrap();
-        }
+        let begun = played.begin(params, None);
+        played.finish(begun, trial.outcome.clone().unwrap());
     }
-    found
+    played.0
 }
 
 /// The regrets of a line: by problem, by seed, after each number of trials.

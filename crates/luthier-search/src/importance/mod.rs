@@ -16,19 +16,17 @@
 //! first fronts. There are no such figures by fANOVA, because a front has no variance.
 //!
 //! ```
-//! use luthier_core::testing::record;
-//! use luthier_core::{Direction, Distribution, Ending, Event, History, Outcome, Parameter, Purpose, Space, Streams, TrialId};
+//! use luthier_core::testing::Played;
+//! use luthier_core::{Direction, Distribution, Parameter, Purpose, Space, Streams};
 //! use luthier_search::importance::{Method, importance};
 //!
 //! let space = Space::new(["x", "y"].map(|name| Parameter::new(name, Distribution::float(0.0, 1.0))))?;
-//! let events = (0..100).flat_map(|n| {
-//!     let (trial, params) = (TrialId(n), space.sample(&mut Streams::new(0).at(Purpose::Data, n)));
+//! let trials = (0..100).map(|n| {
+//!     let params = space.sample(&mut Streams::new(0).at(Purpose::Data, n));
 //!     let value = 3.0 * params["x"].as_f64().unwrap() + params["y"].as_f64().unwrap();
-//!     let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-//!     [Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None },
-//!      Event::TrialFinished { trial, outcome, seconds: 0.0 }]
+//!     (params, value)
 //! });
-//! let history = History::replay(Direction::Minimize, &record(events))?;
+//! let history = Played::completed(Direction::Minimize, trials);
 //! let found = importance(Method::Fanova, 0, &history.view(), &space, 0)?;
 //! // The variances of 3x and y are as 9 to 1.
 //! assert_eq!(found.parameters[0].name, "x");

@@ -1,10 +1,10 @@
 //! Against Optuna, and against functions whose shares are known.
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-use luthier_core::testing::record;
+use luthier_core::testing::Played;
 use luthier_core::{
     Condition, Criteria, Direction, Ending, Event, FailCause, Goal, History, Metrics, Outcome, Purpose,
-    Recorded, Report, Streams, TrialId, Value,
+    Report, Streams, Value,
 };
 use serde_json::Value as Json;
 
@@ -57,18 +57,8 @@ fn trials<'a>(case: &'a Json, space: &'a Space) -> impl Iterator<Item = (Params,
 fn study(case: &Json) -> (Space, History) {
     let space = space(case);
     let trials = trials(case, &space).map(|(params, trial)| (params, trial["value"].as_f64().unwrap()));
-    let history = history(serde_json::from_value(case["direction"].clone()).unwrap(), trials);
+    let history = Played::completed(serde_json::from_value(case["direction"].clone()).unwrap(), trials);
     (space, history)
-}
-
-fn history(direction: Direction, trials: impl Iterator<Item = (Params, f64)>) -> History {
-    let events = trials.zip(0..).flat_map(|((params, value), n)| {
-        let trial = TrialId(n);
-        let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
-        [started, Event::TrialFinished { trial, outcome, seconds: 0.0 }]
-    });
-    History::replay(direction, &record(events)).unwrap()
 }
 
 fn of(method: Method, case: &Json) -> Importances {
@@ -103,23 +93,16 @@ fn ped_anova_is_that_of_optuna() {
 /// The history of the case with two losses. The second objective is maximised, so that directions count.
 fn two(case: &Json, space: &Space) -> History {
     let goal = Goal { name: "second".into(), direction: Direction::Maximize };
-    let mut history = History::new(Direction::Minimize)
-        .with_criteria(Criteria { objectives: vec![goal], constraints: Vec::new() });
-    for (n, (params, trial)) in trials(case, space).enumerate() {
-        let id = TrialId(n as u64);
-        let [value, second] = [0, 1].map(|k| trial["values"][k].as_f64().unwrap());
+    let criteria = Criteria { objectives: vec![goal], constraints: Vec::new() };
+    let mut played = Played(History::new(Direction::Minimize).with_criteria(criteria));
+    for (params, values) in trials(case, space) {
+        let [value, second] = [0, 1].map(|k| values["values"][k].as_f64().unwrap());
+        let trial = played.begin(params, None);
         let metrics = Metrics::from_iter([("second", -second)]);
-        let outcome = Outcome::Complete { value, step: Some(1), ending: Ending::Full };
-        for event in [
-            Event::TrialStarted { trial: id, params, seed: 0, until: None, at: None, from: None },
-            Event::Reported { trial: id, report: Report { step: 1, value, metrics } },
-            Event::TrialFinished { trial: id, outcome, seconds: 0.0 },
-        ] {
-            let revision = history.revision() + 1;
-            history.apply(&Recorded { revision, at_ms: 0, event }).unwrap();
-        }
+        played.add(Event::Reported { trial, report: Report { step: 1, value, metrics } });
+        played.finish(trial, Outcome::Complete { value, step: Some(1), ending: Ending::Full });
     }
-    history
+    played.0
 }
 
 #[test]
@@ -206,7 +189,7 @@ fn a_tree_is_taken_apart_exactly() {
         let value = if low { if params["kind"] == "b".into() { 2.0 } else { 1.0 } } else { 0.0 };
         (params, value)
     });
-    let history = history(Direction::Minimize, trials);
+    let history = Played::completed(Direction::Minimize, trials);
     let found = importance(Method::Fanova, 0, &history.view(), &space, 0).unwrap();
     // Mean 2/3, mean of squares 1; by x 4/3 or 0: 4/9; by kind 1/2, 1, 1/2: 1/18; the rest 1/18.
     let share = |name: &str| found.parameters.iter().find(|p| p.name == name).unwrap().share.unwrap();
@@ -230,7 +213,7 @@ fn a_conditional_parameter_is_judged_where_it_exists() {
         let value = params.get("momentum").map_or(0.0, |momentum| 2.0 + 3.0 * momentum.as_f64().unwrap());
         (params, value)
     });
-    let history = history(Direction::Minimize, trials);
+    let history = Played::completed(Direction::Minimize, trials);
     for method in [Method::Fanova, Method::PedAnova] {
         let found = importance(method, 0, &history.view(), &space, 0).unwrap();
         let get = |name: &str| found.parameters.iter().find(|p| p.name == name).unwrap().clone();
@@ -255,7 +238,7 @@ fn what_cannot_be_judged_is_said() {
     let space = Space::new([Parameter::new("x", Distribution::float(0.0, 1.0))]).unwrap();
     let trials = |n: u64, value: fn(u64) -> f64| {
         let trial = move |n| (Params::from([("x".to_owned(), Value::Float(n as f64 / 10.0))]), value(n));
-        history(Direction::Minimize, (0..n).map(trial))
+        Played::completed(Direction::Minimize, (0..n).map(trial))
     };
     let message = |history: &History, space: &Space| {
         importance(Method::Fanova, 0, &history.view(), space, 0).unwrap_err().to_string()
@@ -267,17 +250,12 @@ fn what_cannot_be_judged_is_said() {
     assert!(message(&trials(9, |_| f64::NAN), &space).contains("there are 0;"));
     assert!(message(&trials(9, |_| 2.5), &space).starts_with("all 9 complete trials have the same value"));
     assert!(message(&trials(9, |n| n as f64), &Space::default()).contains("nothing was searched"));
-    let failed = record((0..9).flat_map(|n| {
-        let (trial, params) = (TrialId(n), Params::new());
-        let outcome = Outcome::Failed { cause: FailCause::NotFinite };
-        [
-            Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None },
-            Event::TrialFinished { trial, outcome, seconds: 0.0 },
-        ]
-    }));
-    assert!(
-        message(&History::replay(Direction::Minimize, &failed).unwrap(), &space).contains("there are 0;")
-    );
+    let mut failed = Played::new();
+    for _ in 0..9 {
+        let trial = failed.start(None);
+        failed.finish(trial, Outcome::Failed { cause: FailCause::NotFinite });
+    }
+    assert!(message(&failed.0, &space).contains("there are 0;"));
     // The largest numbers there are have squares, too.
     let huge = trials(9, |n| if n < 5 { f64::MAX } else { f64::MIN });
     let found = importance(Method::Fanova, 0, &huge.view(), &space, 0).unwrap();
@@ -286,17 +264,13 @@ fn what_cannot_be_judged_is_said() {
 
 #[test]
 fn a_space_that_was_found_is_that_of_the_last_questions() {
-    let events = (0..2).flat_map(|n| {
-        let trial = TrialId(n);
-        let distribution = Distribution::float(0.0, 1.0 + n as f64);
-        let outcome = Outcome::Complete { value: 1.0, step: None, ending: Ending::Full };
-        [
-            Event::TrialStarted { trial, params: Params::new(), seed: 0, until: None, at: None, from: None },
-            Event::ParamSuggested { trial, name: "x".into(), distribution, value: Value::Float(0.5) },
-            Event::TrialFinished { trial, outcome, seconds: 0.0 },
-        ]
-    });
-    let history = History::replay(Direction::Minimize, &record(events)).unwrap();
-    let space = suggested_space(&history.view());
+    let mut played = Played::new();
+    for n in 0..2 {
+        let trial = played.start(None);
+        let distribution = Distribution::float(0.0, 1.0 + f64::from(n));
+        played.add(Event::ParamSuggested { trial, name: "x".into(), distribution, value: Value::Float(0.5) });
+        played.complete(trial, 1.0);
+    }
+    let space = suggested_space(&played.0.view());
     assert_eq!(space.get("x").unwrap().distribution, Distribution::float(0.0, 2.0));
 }

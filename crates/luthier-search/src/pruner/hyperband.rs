@@ -177,8 +177,8 @@ impl Pruner for Hyperband {
 
 #[cfg(test)]
 mod tests {
-    use super::super::played::Played;
     use super::*;
+    use luthier_core::testing::Played;
 
     /// Plays until a trial is admitted that `stop` says yes to; each trial's loss is its number, from the worst.
     fn play(pruner: &Hyperband, played: &mut Played, trials: usize) {

@@ -6,8 +6,6 @@ mod hyperband;
 mod none;
 mod patient;
 mod percentile;
-#[cfg(test)]
-mod played;
 mod rungs;
 mod threshold;
 mod wilcoxon;

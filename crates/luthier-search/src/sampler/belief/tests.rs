@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-use luthier_core::testing::record;
-use luthier_core::{
-    Direction, Ending, Event, History, Outcome, Parameter, Prior, Purpose, Sampler, Streams, TrialId, Value,
-};
+use luthier_core::testing::Played;
+use luthier_core::{Direction, History, Parameter, Prior, Purpose, Sampler, Streams, Value};
 
 use super::super::{Auto, Gp, Random, Tpe};
 use super::*;
@@ -22,16 +20,13 @@ fn space(rate: f64) -> Space {
 }
 
 fn history(space: &Space, trials: u64) -> History {
-    let events = (0..trials).flat_map(|n| {
-        let trial = TrialId(n);
+    let trials = (0..trials).map(|n| {
         let params = space.sample(&mut Streams::new(2).at(Purpose::Data, n));
         let away = libm::log10(params["rate"].as_f64().unwrap()) + 2.0;
         let value = away * away + if params["kind"] == "a".into() { 0.0 } else { 0.3 };
-        let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
-        [started, Event::TrialFinished { trial, outcome, seconds: 0.0 }]
+        (params, value)
     });
-    History::replay(Direction::Minimize, &record(events)).unwrap()
+    Played::completed(Direction::Minimize, trials)
 }
 
 #[test]
