@@ -13,9 +13,11 @@ import pathlib
 import statistics
 import warnings
 
+import numpy as np
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
+from optuna.study._multi_objective import _fast_non_domination_rank
 
 PATH = pathlib.Path(__file__).parents[2] / "crates/luthier-search/tests/fixtures/importance.json"
 
@@ -59,6 +61,12 @@ def conditional(trial):
     return loss + 0.2 * trial.suggest_int("layers", 1, 3)
 
 
+def two(trial):
+    x, y, z = (trial.suggest_float(name, 0, 1) for name in "xyz")
+    kind = trial.suggest_categorical("kind", ["a", "b"])
+    return (x - 0.2) ** 2 + 0.5 * y + 0.1 * (kind == "b"), (x - 0.9) ** 2 + 2 * y * z
+
+
 # Sobol's indices: of a sum by the squares of its factors; of Ishigami's function (a = 7, b = 0.1) known.
 LINEAR = {"x": 16 / 21, "y": 4 / 21, "z": 1 / 21}
 FIRST, SECOND = 0.5 * (1 + 0.1 * math.pi**4 / 5) ** 2, 49 / 8
@@ -95,6 +103,21 @@ def case(name, problem, trials, direction="minimize", sampler=None, shares=None)
     return found
 
 
+def several(name, problem, trials):
+    """Of each objective, and of the front by the rank of nondominated sorting. Both objectives are minimised."""
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=optuna.samplers.RandomSampler(seed=3))
+    study.optimize(problem, n_trials=trials)
+    ranks = _fast_non_domination_rank(np.array([trial.values for trial in study.trials]))
+    targets = [lambda trial, k=k: trial.values[k] for k in range(2)] + [lambda trial: float(ranks[trial.number])]
+    evaluator = PedAnovaImportanceEvaluator()
+    return {
+        "name": name,
+        "parameters": [parameter(name, dist) for name, dist in study.trials[0].distributions.items()],
+        "trials": [{"params": trial.params, "values": trial.values} for trial in study.trials],
+        "ped_anova": [evaluator.evaluate(study, target=target) for target in targets],
+    }
+
+
 def main():
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
@@ -106,7 +129,8 @@ def main():
         case("conditional", conditional, 150),
         case("conditional, few", conditional, 9),
     ]
-    text = json.dumps({"optuna": optuna.__version__, "cases": cases}, separators=(",", ":"))
+    found = {"optuna": optuna.__version__, "cases": cases, "several": several("two objectives", two, 150)}
+    text = json.dumps(found, separators=(",", ":"))
     PATH.write_text(text.replace('{"params"', '\n{"params"').replace('{"name":"', '\n{"name":"') + "\n")
 
 

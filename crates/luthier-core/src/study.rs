@@ -132,6 +132,14 @@ pub struct StudyDefinition {
     pub program: String,
 }
 
+impl StudyDefinition {
+    /// The names of all objectives, the first one first.
+    pub fn objectives(&self) -> impl Iterator<Item = &str> {
+        let further = self.criteria.objectives.iter().map(|goal| goal.name.as_str());
+        std::iter::once(self.objective.as_str()).chain(further)
+    }
+}
+
 /// A study as its storage knows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Study {

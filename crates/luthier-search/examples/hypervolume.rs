@@ -12,9 +12,10 @@
 use std::f64::consts::{FRAC_PI_2, PI};
 use std::time::Instant;
 
+use luthier_core::testing::Played;
 use luthier_core::{
     Criteria, Direction, Distribution, Ending, Event, Goal, History, Metrics, Outcome, Parameter, Params,
-    Purpose, Recorded, Report, Sampler, Space, Streams, TrialId,
+    Purpose, Report, Sampler, Space, Streams,
 };
 
 struct Problem {
@@ -70,26 +71,19 @@ fn run(problem: &Problem, sampler: &dyn Sampler, seed: u64, trials: u64) -> (Vec
     let goal = |k: usize| Goal { name: format!("f{k}"), direction: Direction::Minimize };
     let criteria =
         Criteria { objectives: (1..problem.objectives).map(goal).collect(), ..Criteria::default() };
-    let mut history = History::new(Direction::Minimize).with_criteria(criteria);
+    let mut played = Played(History::new(Direction::Minimize).with_criteria(criteria));
     let (mut points, mut seconds) = (Vec::new(), 0.0);
     for n in 0..trials {
-        let trial = TrialId(n);
         let began = Instant::now();
         let mut rng = Streams::new(seed).at(Purpose::Sampler, n);
-        let params: Params = sampler.propose(&history.view(), &space, &mut rng).unwrap();
+        let params: Params = sampler.propose(&played.0.view(), &space, &mut rng).unwrap();
         seconds += began.elapsed().as_secs_f64();
         let x: Vec<f64> = names.iter().map(|name| params[name].as_f64().unwrap()).collect();
         let losses = (problem.losses)(&x, problem.objectives);
         let metrics: Metrics = losses.iter().enumerate().map(|(k, loss)| (format!("f{k}"), *loss)).collect();
-        let outcome = Outcome::Complete { value: losses[0], step: Some(1), ending: Ending::Full };
-        for event in [
-            Event::TrialStarted { trial, params, seed: n, until: None, at: None, from: None },
-            Event::Reported { trial, report: Report { step: 1, value: losses[0], metrics } },
-            Event::TrialFinished { trial, outcome, seconds: 0.0 },
-        ] {
-            let revision = history.revision() + 1;
-            history.apply(&Recorded { revision, at_ms: 0, event }).unwrap();
-        }
+        let trial = played.begin(params, None);
+        played.add(Event::Reported { trial, report: Report { step: 1, value: losses[0], metrics } });
+        played.finish(trial, Outcome::Complete { value: losses[0], step: Some(1), ending: Ending::Full });
         points.push(losses);
     }
     (points, seconds)

@@ -1,14 +1,16 @@
 //! What it is worth to know something beforehand, and what it costs where it is wrong: priors and warm starts.
 //!
 //! ```text
-//! cargo run --release -p luthier-search --example knowledge [SEEDS]
+//! cargo run --release -p luthier-search --example knowledge [SEEDS] [WORD]
 //! ```
 //!
-//! A figure is the mean over the problems of tests/problems of a regret, relative to that of `auto` with nothing known after
-//! as many trials (geometric mean over problems of means over seeds).
+//! A figure is the regret after so many trials on the problems of tests/problems, relative to that of the same sampler with
+//! nothing known: the geometric mean over problems and seeds, with its standard error. Regrets below a thousandth of the mean after ten trials with
+//! nothing known count as that. A word behind the number of seeds keeps the lines that have it.
 //!
-//! - Priors: the best configuration of a long search, each value moved by a tenth of its range, with a deviation of a tenth
-//!   (good); moved by half a range (wrong). Options: the best one, or another, with the usual weight.
+//! - Priors on every parameter: around the best configuration of a long search, each value moved by a tenth of its range,
+//!   with a deviation of a tenth (right); moved by half a range (wrong). Options: the best one, or another one, with the usual
+//!   weight.
 //! - Warm starts: from 30 random trials of the same problem (the same); of the next problem with the same names (other);
 //!   of the same problem with the sign of its losses changed (opposite).
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "an example talks to the person who started it")]
@@ -16,14 +18,17 @@
 #[path = "../tests/problems/mod.rs"]
 mod problems;
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use luthier_core::testing::Played;
 use luthier_core::{
-    Direction, Distribution, Ending, Event, History, Outcome, Parameter, Params, Prior, Purpose, Recorded,
-    SamplerAndPruner, Search, Space, Streams, TrialId, Value,
+    Distribution, History, Parameter, Params, Prior, Purpose, SamplerAndPruner, Search, Space, Streams,
 };
 use luthier_search::{Queue, warm_start};
-use problems::{Problem, problems, regret};
+use problems::{Problem, problems, regrets};
 
-const TRIALS: [u64; 4] = [5, 10, 20, 40];
+const TRIALS: [u64; 4] = [10, 20, 40, 100];
 
 fn search(sampler: &str) -> Box<dyn Search> {
     let (sampler, pruner) =
@@ -33,35 +38,32 @@ fn search(sampler: &str) -> Box<dyn Search> {
 
 fn history(problem: &Problem, sampler: &str, trials: u64, sign: f64) -> History {
     let sampler = luthier_search::sampler(sampler).unwrap();
-    let mut history = History::new(Direction::Minimize);
+    let mut played = Played::new();
     for n in 0..trials {
         let mut rng = Streams::new(1000).at(Purpose::Sampler, n);
-        let params = sampler.propose(&history.view(), &problem.space, &mut rng).unwrap();
+        let params = sampler.propose(&played.0.view(), &problem.space, &mut rng).unwrap();
         let value = sign * (problem.loss)(&params);
-        let trial = TrialId(n);
-        let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
-        for event in [started, Event::TrialFinished { trial, outcome, seconds: 0.0 }] {
-            let revision = history.revision() + 1;
-            history.apply(&Recorded { revision, at_ms: 0, event }).unwrap();
-        }
+        let trial = played.begin(params, None);
+        played.complete(trial, value);
     }
-    history
+    played.0
 }
 
-/// The space with a prior on each parameter that the best configuration has, moved by so much of its range.
-fn believed(space: &Space, best: &Params, moved: f64) -> Space {
+/// The space with a prior on each parameter that the best configuration has, moved by a tenth of its range, or by half of
+/// it where it is to be wrong.
+fn believed(space: &Space, best: &Params, wrong: impl Fn(usize) -> bool) -> Space {
     let prior = |(i, parameter): (usize, &Parameter)| -> Option<Prior> {
         let range = &parameter.distribution;
         let value = best.get(&parameter.name)?;
+        let wrong = wrong(i);
         if let Distribution::Choice { options } = range {
             let at = options.iter().position(|option| option == value)?;
-            let other = (at + usize::from(moved >= 0.5)) % options.len();
+            let other = (at + usize::from(wrong)) % options.len();
             return Some(Prior::around(options[other].clone()));
         }
         let unit = range.to_unit(value)?;
-        let by = if i % 2 == 0 { moved } else { -moved };
-        let unit = if moved >= 0.5 { (unit + by).rem_euclid(1.0) } else { (unit + by).clamp(0.0, 1.0) };
+        let near = unit + if i % 2 == 0 { 0.1 } else { -0.1 };
+        let unit = if wrong { (unit + 0.5).rem_euclid(1.0) } else { near.clamp(0.0, 1.0) };
         let spread = match range {
             Distribution::Float { low, high, log: true, .. } => libm::pow(high / low, 0.1),
             Distribution::Int { low, high, log: true, .. } => libm::pow(*high as f64 / *low as f64, 0.1),
@@ -79,84 +81,117 @@ fn believed(space: &Space, best: &Params, moved: f64) -> Space {
     Space::new(with).unwrap()
 }
 
-fn mean(problem: &Problem, seeds: u64, trials: u64, make: &dyn Fn() -> Box<dyn Search>) -> f64 {
-    let search = make();
-    (0..seeds).map(|seed| regret(problem, &*search, seed, trials)).sum::<f64>() / seeds as f64
+/// What a problem says of each line of the table: the study, and the search that it is made with.
+struct Case {
+    sampler: &'static str,
+    line: String,
+    problem: Problem,
+    make: Box<dyn Fn() -> Box<dyn Search> + Send + Sync>,
 }
 
-/// What a problem says of each line of the table, after each number of trials.
-fn lines(index: usize, seeds: u64) -> Vec<(String, [f64; 4])> {
-    let problem = &problems()[index];
-    let best = history(problem, "auto", 200, 1.0);
-    let best = &best.best().unwrap().params;
+/// The lines that one problem has, the first of which the others are compared to.
+fn cases(index: usize) -> Vec<Case> {
     let with = |space: Space| Problem { space, ..problems().swap_remove(index) };
-    let (good, wrong) =
-        (with(believed(&problem.space, best, 0.1)), with(believed(&problem.space, best, 0.5)));
-    let base = TRIALS.map(|trials| mean(problem, seeds, trials, &|| search("auto")));
-    let relative = |problem: &Problem, make: &dyn Fn() -> Box<dyn Search>| {
-        let mut i = 0;
-        TRIALS.map(|trials| {
-            i += 1;
-            mean(problem, seeds, trials, make) / base[i - 1]
-        })
-    };
+    let space = problems().swap_remove(index).space;
+    let plain = with(space.clone());
+    let best = history(&plain, "auto", 200, 1.0);
+    let best = &best.best().unwrap().params;
     let mut found = Vec::new();
     for sampler in ["auto", "tpe", "gp"] {
-        for (name, problem) in [("none", problem), ("good", &good), ("wrong", &wrong)] {
-            let line = format!("`{sampler}`, prior: {name}");
-            found.push((line, relative(problem, &|| search(sampler))));
+        let priors = [
+            ("none", space.clone()),
+            ("right", believed(&space, best, |_| false)),
+            ("half of them wrong", believed(&space, best, |i| i % 2 == 0)),
+            ("all wrong", believed(&space, best, |_| true)),
+        ];
+        for (name, space) in priors {
+            let line = format!("`{sampler}`, priors: {name}");
+            found.push(Case { sampler, line, problem: with(space), make: Box::new(move || search(sampler)) });
         }
     }
     let all = problems();
     let other = &all[(index + 1) % all.len()];
-    let values = |params: &Params| -> Vec<Value> { params.values().cloned().collect() };
     for (name, earlier) in [
-        ("the same", history(problem, "random", 30, 1.0)),
-        ("other", renamed(&history(other, "random", 30, 1.0), &problem.space, &values)),
-        ("opposite", history(problem, "random", 30, -1.0)),
+        ("the same", history(&plain, "random", 30, 1.0)),
+        ("other", renamed(&history(other, "random", 30, 1.0), &space)),
+        ("opposite", history(&plain, "random", 30, -1.0)),
     ] {
-        let starts = warm_start([earlier.view()], &problem.space);
-        let make = || -> Box<dyn Search> { Box::new(Queue::new(search("auto"), starts.clone())) };
-        found.push((format!("`auto`, warm start: {name}"), relative(problem, &make)));
+        let starts = warm_start([earlier.view()], &space);
+        let make = move || -> Box<dyn Search> { Box::new(Queue::new(search("auto"), starts.clone())) };
+        let line = format!("`auto`, warm start: {name}");
+        found.push(Case { sampler: "auto", line, problem: with(space.clone()), make: Box::new(make) });
     }
     found
 }
 
 /// The history of another problem as if its parameters were those of this space, in order, by their places on their ranges.
-fn renamed(history: &History, space: &Space, values: &dyn Fn(&Params) -> Vec<Value>) -> History {
-    let mut found = History::new(Direction::Minimize);
+fn renamed(history: &History, space: &Space) -> History {
+    let mut played = Played::new();
     for trial in history.trials() {
-        let mut units = values(&trial.params).into_iter().map(|value| {
+        let mut units = trial.params.values().map(|value| {
             let x = value.as_f64().unwrap_or(0.5);
             (x * 7.31).rem_euclid(1.0)
         });
         let params =
             space.build(|parameter, _| parameter.distribution.from_unit(units.next().unwrap_or(0.5)));
-        let started =
-            Event::TrialStarted { trial: trial.id, params, seed: 0, until: None, at: None, from: None };
-        let outcome = trial.outcome.clone().unwrap();
-        for event in [started, Event::TrialFinished { trial: trial.id, outcome, seconds: 0.0 }] {
-            let revision = found.revision() + 1;
-            found.apply(&Recorded { revision, at_ms: 0, event }).unwrap();
-        }
+        let begun = played.begin(params, None);
+        played.finish(begun, trial.outcome.clone().unwrap());
     }
-    found
+    played.0
+}
+
+/// The regrets of a line: by problem, by seed, after each number of trials.
+type Regrets = Vec<Vec<[f64; TRIALS.len()]>>;
+
+/// A line in comparison to another one: the geometric mean over problems and seeds, and its standard error. Regrets of less
+/// than a thousandth of what the other one has after the first number of trials make no difference.
+fn relative(regrets: &Regrets, base: &Regrets, t: usize) -> (f64, f64) {
+    let (mut sum, mut variance) = (0.0, 0.0);
+    for (regrets, base) in regrets.iter().zip(base) {
+        let n = base.len() as f64;
+        let floor = 1e-3 * base.iter().map(|found| found[0]).sum::<f64>() / n;
+        // Each seed by itself: the first trials that came without a belief are those of the other line.
+        let logs = regrets.iter().zip(base).map(|(a, b)| libm::log((a[t] + floor) / (b[t] + floor)));
+        let mean = logs.clone().sum::<f64>() / n;
+        sum += mean;
+        variance += logs.map(|log| (log - mean) * (log - mean)).sum::<f64>() / (n - 1.0).max(1.0) / n;
+    }
+    let (problems, mean) = (base.len() as f64, libm::exp(sum / base.len() as f64));
+    (mean, mean * variance.sqrt() / problems)
 }
 
 fn main() {
-    let seeds = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(10);
-    let found: Vec<Vec<(String, [f64; 4])>> = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..problems().len()).map(|index| scope.spawn(move || lines(index, seeds))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    let mut words = std::env::args().skip(1);
+    let seeds: usize = words.next().map_or(20, |text| text.parse().expect("a number of seeds"));
+    let only = words.next().unwrap_or_default();
+    let problems: Vec<Vec<Case>> = (0..problems().len())
+        .map(|index| cases(index).into_iter().filter(|case| case.line.contains(&only)).collect())
+        .collect();
+    let lines = &problems[0];
+    let found: Mutex<Vec<Regrets>> =
+        Mutex::new(vec![vec![vec![[0.0; TRIALS.len()]; seeds]; problems.len()]; lines.len()]);
+    let next = AtomicUsize::new(0);
+    let work = || loop {
+        let job = next.fetch_add(1, Ordering::Relaxed);
+        let (line, index, seed) = (job / seeds % lines.len(), job / seeds / lines.len(), job % seeds);
+        let Some(cases) = problems.get(index) else { return };
+        let regrets = regrets(&cases[line].problem, &*(cases[line].make)(), seed as u64, TRIALS);
+        found.lock().unwrap()[line][index][seed] = regrets;
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
     });
-    println!("| what is known | after 5 trials | 10 | 20 | 40 |\n| --- | --- | --- | --- | --- |");
-    for (i, (line, _)) in found[0].iter().enumerate() {
-        let geometric = |t: usize| {
-            let logs = found.iter().map(|lines| libm::log(lines[i].1[t].max(1e-6))).sum::<f64>();
-            format!("{:.2}", libm::exp(logs / found.len() as f64))
-        };
-        let figures: Vec<String> = (0..TRIALS.len()).map(geometric).collect();
-        println!("| {line} | {} |", figures.join(" | "));
+    let found = found.into_inner().unwrap();
+    let numbers = TRIALS.map(|trials| trials.to_string()).join(" | ");
+    println!("| what is known | after {numbers} trials |\n| --- |{}", " --- |".repeat(TRIALS.len()));
+    for (case, regrets) in lines.iter().zip(&found) {
+        let base = lines.iter().position(|other| other.sampler == case.sampler).unwrap();
+        let figures: Vec<String> = (0..TRIALS.len())
+            .map(|t| relative(regrets, &found[base], t))
+            .map(|(mean, error)| format!("{mean:.2} ± {error:.2}"))
+            .collect();
+        println!("| {} | {} |", case.line, figures.join(" | "));
     }
 }

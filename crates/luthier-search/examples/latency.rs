@@ -10,10 +10,8 @@
 
 use std::time::Instant;
 
-use luthier_core::{
-    Direction, Distribution, Ending, Event, History, Outcome, Parameter, Params, Purpose, Recorded, Sampler,
-    Space, Streams, TrialId,
-};
+use luthier_core::testing::Played;
+use luthier_core::{Distribution, History, Parameter, Params, Purpose, Sampler, Space, Streams};
 
 const LENGTHS: [u64; 5] = [20, 100, 300, 1_000, 10_000];
 
@@ -37,12 +35,8 @@ fn loss(space: &Space, params: &Params) -> f64 {
 }
 
 /// Adds trials until there are so many. Half of them are near the best, as a search makes them.
-fn grow(history: &mut History, space: &Space, streams: Streams, length: u64) {
-    let record = |history: &mut History, event| {
-        let revision = history.revision() + 1;
-        history.apply(&Recorded { revision, at_ms: 0, event }).unwrap();
-    };
-    for n in history.trials().len() as u64..length {
+fn grow(played: &mut Played, space: &Space, streams: Streams, length: u64) {
+    for n in played.0.trials().len() as u64..length {
         let mut rng = streams.at(Purpose::Data, n);
         let near = n % 2 == 0;
         let params = space.build(|parameter, _| {
@@ -50,10 +44,8 @@ fn grow(history: &mut History, space: &Space, streams: Streams, length: u64) {
             parameter.distribution.from_unit(if near { 0.4 + 0.2 * (unit - 0.5) } else { unit })
         });
         let value = loss(space, &params);
-        let trial = TrialId(n);
-        record(history, Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None });
-        let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-        record(history, Event::TrialFinished { trial, outcome, seconds: 0.0 });
+        let trial = played.begin(params, None);
+        played.complete(trial, value);
     }
 }
 
@@ -84,10 +76,10 @@ fn main() {
     let streams = Streams::new(0);
     let (small, large) = (space(8), space(198));
     let before = memory();
-    let mut history = History::new(Direction::Minimize);
-    grow(&mut history, &small, streams, 10_000);
+    let mut played = Played::new();
+    grow(&mut played, &small, streams, 10_000);
     let bytes = memory().saturating_sub(before) / 10_000;
-    drop(history);
+    drop(played);
     for entry in luthier_search::SAMPLERS {
         if !names.is_empty() && !names.iter().any(|name| name == entry.name) {
             continue;
@@ -101,14 +93,14 @@ fn main() {
                 entry.name
             );
         };
-        let mut history = History::new(Direction::Minimize);
+        let mut played = Played::new();
         for length in LENGTHS {
-            grow(&mut history, &small, streams, length);
-            show(&small, length, &history);
+            grow(&mut played, &small, streams, length);
+            show(&small, length, &played.0);
         }
-        let mut history = History::new(Direction::Minimize);
-        grow(&mut history, &large, streams, 1_000);
-        show(&large, 1_000, &history);
+        let mut played = Played::new();
+        grow(&mut played, &large, streams, 1_000);
+        show(&large, 1_000, &played.0);
     }
     println!("memory of a finished trial with ten parameters: {bytes} bytes");
 }

@@ -159,38 +159,24 @@ impl Line {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-    use luthier_core::testing::record;
-    use luthier_core::{Direction, Ending, Event, History, Metrics, Outcome, Params, Report, Stop, TrialId};
+    use luthier_core::testing::Played;
+    use luthier_core::{Direction, History, TrialId};
 
     use super::*;
 
     /// A history of these curves; those shorter than the longest are paused.
     fn history(curves: &[&[f64]]) -> History {
         let longest = curves.iter().map(|curve| curve.len()).max().unwrap();
-        let events = curves.iter().zip(0..).flat_map(|(curve, number)| {
-            let trial = TrialId(number);
-            let mut events = vec![Event::TrialStarted {
-                trial,
-                params: Params::new(),
-                seed: 0,
-                until: None,
-                at: None,
-                from: None,
-            }];
-            events.extend(curve.iter().zip(1..).map(|(value, step)| Event::Reported {
-                trial,
-                report: Report { step, value: *value, metrics: Metrics::default() },
-            }));
-            events.push(if curve.len() < longest {
-                Event::TrialPaused { trial, cause: Stop::Search }
+        let mut played = Played::new();
+        for curve in curves {
+            let trial = played.begun(None, curve);
+            if curve.len() < longest {
+                played.pause(trial);
             } else {
-                let value = *curve.last().unwrap();
-                let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-                Event::TrialFinished { trial, outcome, seconds: 0.0 }
-            });
-            events
-        });
-        History::replay(Direction::Minimize, &record(events)).unwrap()
+                played.complete(trial, *curve.last().unwrap());
+            }
+        }
+        played.0
     }
 
     fn forecasts(curves: &[&[f64]]) -> Vec<f64> {

@@ -95,20 +95,17 @@ fn distance(a: &Params, b: &Params, space: &Space) -> f64 {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-    use luthier_core::testing::record;
-    use luthier_core::{Condition, Direction, Ending, Event, History, Outcome, Parameter, TrialId, Value};
+    use luthier_core::testing::Played;
+    use luthier_core::{Condition, Direction, History, Parameter, Value};
 
     use super::*;
 
     fn history(trials: &[(&[(&str, Value)], f64)]) -> History {
-        let events = trials.iter().zip(0..).flat_map(|((params, value), n)| {
-            let trial = TrialId(n);
-            let params = params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-            let outcome = Outcome::Complete { value: *value, step: None, ending: Ending::Full };
-            let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
-            [started, Event::TrialFinished { trial, outcome, seconds: 0.0 }]
-        });
-        History::replay(Direction::Maximize, &record(events)).unwrap()
+        Played::completed(Direction::Maximize, trials.iter().map(|(values, value)| (params(values), *value)))
+    }
+
+    fn params(values: &[(&str, Value)]) -> Params {
+        values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
     }
 
     fn space() -> Space {
@@ -134,9 +131,6 @@ mod tests {
         ]);
         let space = space();
         let found = leaders(&earlier.view(), &space, 5);
-        let params = |values: &[(&str, Value)]| -> Params {
-            values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
-        };
         assert_eq!(
             found,
             [

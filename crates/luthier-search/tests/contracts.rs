@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-use luthier_core::testing::{pruner_contract, record, sampler_contract};
+use luthier_core::testing::{Played, pruner_contract, sampler_contract};
 use luthier_core::{
-    Direction, Distribution, Event, History, Next, Outcome, Parameter, Purpose, SamplerAndPruner, Search,
-    Space, Streams, TrialId,
+    Distribution, History, Next, Outcome, Parameter, Purpose, SamplerAndPruner, Search, Space, Streams,
+    TrialId,
 };
 use luthier_search::sampler::Grid;
 use luthier_search::{PrunerConfig, SAMPLERS};
@@ -34,28 +34,19 @@ fn pruners() {
 fn a_search_over_a_grid_comes_to_its_end() {
     let space = Space::new([Parameter::new("x", Distribution::int(1, 3))]).unwrap();
     let search = SamplerAndPruner::new(Box::new(Grid::default()), PrunerConfig::None.create());
-    let mut events = Vec::new();
-    let next = |events: &[Event], n| {
-        let history = History::replay(Direction::Minimize, &record(events.to_vec())).unwrap();
+    let mut played = Played::new();
+    let next = |history: &History, n| {
         search.next(&history.view(), &space, &mut Streams::new(0).at(Purpose::Sampler, n)).unwrap()
     };
     for n in 0..3 {
-        let Next::New { params, .. } = next(&events, n) else { panic!("trial {n} is missing") };
-        events.push(Event::TrialStarted {
-            trial: TrialId(n),
-            params,
-            seed: 0,
-            until: None,
-            at: None,
-            from: None,
-        });
+        let Next::New { params, .. } = next(&played.0, n) else { panic!("trial {n} is missing") };
+        played.begin(params, None);
     }
-    assert_eq!(next(&events, 3), Next::Wait);
+    assert_eq!(next(&played.0, 3), Next::Wait);
     for n in 0..3 {
-        let outcome = Outcome::Infeasible { reason: "no room".into() };
-        events.push(Event::TrialFinished { trial: TrialId(n), outcome, seconds: 0.0 });
+        played.finish(TrialId(n), Outcome::Infeasible { reason: "no room".into() });
     }
-    assert_eq!(next(&events, 3), Next::Done);
+    assert_eq!(next(&played.0, 3), Next::Done);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //! Where an algorithm has been changed on purpose, `LUTHIER_WRITE_GOLDEN=1 cargo test -p luthier-search` writes them anew.
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-use luthier_core::testing::{conditional_space, record};
-use luthier_core::{Direction, Ending, Event, History, Outcome, Params, Purpose, Space, Streams, TrialId};
+use luthier_core::testing::{Played, conditional_space};
+use luthier_core::{History, Params, Purpose, Space, Streams};
 use luthier_search::SAMPLERS;
 use serde_json::{Value, json};
 
@@ -18,16 +18,17 @@ fn history(space: &Space, trials: u64) -> History {
         };
         (unit("rate") - 0.6) * (unit("rate") - 0.6) + 0.3 * unit("units1") + 0.2 * unit("momentum")
     };
-    let events = (0..trials).flat_map(|n| {
-        let trial = TrialId(n);
+    let mut played = Played::new();
+    for n in 0..trials {
         let params = space.sample(&mut streams.at(Purpose::Data, n));
-        let outcome = Outcome::Complete { value: loss(&params), step: None, ending: Ending::Full };
-        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
+        let value = loss(&params);
+        let trial = played.begin(params, None);
         // Some run.
-        let ended = (n % 9 != 8).then_some(Event::TrialFinished { trial, outcome, seconds: 0.0 });
-        std::iter::once(started).chain(ended)
-    });
-    History::replay(Direction::Minimize, &record(events)).unwrap()
+        if n % 9 != 8 {
+            played.complete(trial, value);
+        }
+    }
+    played.0
 }
 
 #[test]

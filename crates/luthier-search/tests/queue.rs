@@ -1,10 +1,8 @@
 //! Starting points come first, and what they leave out comes from the search.
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-use luthier_core::testing::{conditional_space, record};
-use luthier_core::{
-    Direction, Event, History, Next, Params, Purpose, SamplerAndPruner, Search, Streams, TrialId, Value,
-};
+use luthier_core::testing::{Played, conditional_space};
+use luthier_core::{Next, Params, Purpose, SamplerAndPruner, Search, Streams, Value};
 use luthier_search::Queue;
 
 #[test]
@@ -16,17 +14,16 @@ fn starting_points_come_first_and_are_completed() {
     };
     let start = |name: &str, value: Value| space.start(&Params::from([(name.to_owned(), value)])).unwrap();
     let mut queue = Queue::new(plain(), [start("momentum", 0.9.into()), start("rate", 1e-3.into())]);
-    let mut events = Vec::new();
+    let mut played = Played::new();
     let mut found = Vec::new();
     for n in 0..6 {
         if n == 4 {
             assert_eq!(queue.push(n, start("layers", 2.into())), 4);
             assert_eq!(queue.push(n, start("layers", 1.into())), 5);
         }
-        let history = History::replay(Direction::Minimize, &record(events.clone())).unwrap();
         let next = |search: &dyn Search| {
             let mut rng = Streams::new(0).at(Purpose::Sampler, n);
-            match search.next(&history.view(), &space, &mut rng).unwrap() {
+            match search.next(&played.0.view(), &space, &mut rng).unwrap() {
                 Next::New { params, .. } => params,
                 other => panic!("{other:?}"),
             }
@@ -36,15 +33,7 @@ fn starting_points_come_first_and_are_completed() {
         if [2, 3].contains(&n) {
             assert_eq!(params, proposed, "trial {n} is the search's own");
         }
-        let trial = TrialId(n);
-        events.push(Event::TrialStarted {
-            trial,
-            params: params.clone(),
-            seed: 0,
-            until: None,
-            at: None,
-            from: None,
-        });
+        played.begin(params.clone(), None);
         found.push((params, proposed));
     }
     assert_eq!(found[0].0["momentum"], Value::Float(0.9));

@@ -60,6 +60,14 @@ pub enum StudyError {
         /// The trial.
         trial: TrialId,
     },
+    /// There is no objective of that name.
+    #[error("there is no objective {name:?}; expected {known}")]
+    Objective {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
     /// Nothing can be said of importance.
     #[error(transparent)]
     Importance(#[from] luthier_search::importance::ImportanceError),

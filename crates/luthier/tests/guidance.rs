@@ -118,8 +118,8 @@ fn importance_is_shown() {
     for method in ["fanova", "ped-anova"] {
         let found = sandbox.json(&["importance", "study.toml", "--method", method]);
         assert_eq!((&found["method"], &found["trials"]), (&method.into(), &40.into()));
-        assert_eq!(found["parameters"][0]["parameter"], "params.lr");
-        assert!(found["parameters"][0]["importance"].as_f64().unwrap() > 0.5, "{found}");
+        assert_eq!(found["objectives"][0]["parameters"][0]["parameter"], "params.lr");
+        assert!(found["objectives"][0]["parameters"][0]["importance"].as_f64().unwrap() > 0.5, "{found}");
     }
     let shown = sandbox.ok(&["importance", "importance"]);
     assert!(shown.starts_with("shares of the variance of loss, over 40 complete trials (fanova)"), "{shown}");

@@ -121,6 +121,37 @@ fn trials_of_several_objectives_are_cut_short_whatever_the_number_of_workers() {
 }
 
 #[test]
+fn importance_is_told_of_each_objective_and_of_the_front() {
+    let sandbox = sandbox(TWO, "trials = 40\nsampler = \"random\"");
+    sandbox.ok(&["tune", "study.toml"]);
+    let names = |found: &Value| -> Vec<Value> {
+        found["objectives"].as_array().unwrap().iter().map(|one| one["objective"].clone()).collect()
+    };
+    let both = json(&sandbox, &["importance", "two", "--json"]);
+    assert_eq!((names(&both), both.get("front")), (vec!["loss".into(), "cost".into()], None));
+    let cost = json(&sandbox, &["importance", "two", "--objective", "cost", "--json"]);
+    assert_eq!(cost["objectives"], serde_json::json!([both["objectives"][1]]));
+    // The loss is (x - 1)² + y and the cost x² + y, with variances 4/45, 64/45 and 1/12.
+    let first = |of: &Value| of["parameters"][0]["parameter"].clone();
+    assert_eq!(first(&both["objectives"][1]), "params.x");
+    let ped = json(&sandbox, &["importance", "two", "--method", "ped-anova", "--json"]);
+    // Along the front x changes and y is 0.
+    assert_eq!(first(&ped["front"]), "params.y", "{ped}");
+    let one =
+        json(&sandbox, &["importance", "two", "--method", "ped-anova", "--objective", "loss", "--json"]);
+    assert_eq!((names(&one), one.get("front")), (vec!["loss".into()], None));
+
+    let text = sandbox.ok(&["importance", "two", "--method", "ped-anova"]);
+    assert!(text.starts_with("what it took to be among the best tenth by each objective, over 40"), "{text}");
+    let heads: Vec<&str> = text.lines().nth(2).unwrap().split_whitespace().collect();
+    assert_eq!(heads, ["parameter", "loss", "cost", "front", "trials"]);
+    let text = sandbox.ok(&["importance", "two", "--objective", "cost"]);
+    assert!(text.starts_with("shares of the variance of cost, over 40"), "{text}");
+    let said = sandbox.fails(2, &["importance", "two", "--objective", "costs"]);
+    assert!(said.contains("study `two` has no objective `costs`; expected loss or cost"), "{said}");
+}
+
+#[test]
 fn constraints_on_parameters_and_results_are_kept() {
     let constraints = "constraints = [\"params.x + params.y <= 1.5\", \"size <= 8\"]\ntrials = 30";
     let sandbox = sandbox("objective = \"loss\"\ndirection = \"minimize\"", constraints);

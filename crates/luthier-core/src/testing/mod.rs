@@ -1,9 +1,11 @@
 //! Suites that every implementation of a contract passes, and small things to test with.
 #![allow(clippy::unwrap_used, reason = "a contract that is broken is meant to stop the test")]
 
+mod played;
 mod sampler;
 mod storage;
 
+pub use played::Played;
 pub use sampler::{pruner_contract, sampler_contract};
 pub use storage::storage_contract;
 

@@ -2,9 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-use luthier_core::{
-    Condition, Direction, Ending, Event, Metrics, Outcome, Recorded, Report, SamplerAndPruner, Stop, TrialId,
-};
+use luthier_core::testing::Played;
+use luthier_core::{Condition, Ending, Outcome, SamplerAndPruner};
 
 use super::*;
 
@@ -35,49 +34,37 @@ fn search(sampler: &str, pruner: &str, space: &Space) -> Box<dyn Search> {
     ByRole::wrap(Box::new(SamplerAndPruner::new(sampler, pruner)), space).unwrap()
 }
 
-fn apply(history: &mut History, event: Event) {
-    let revision = history.revision() + 1;
-    history.apply(&Recorded { revision, at_ms: 0, event }).unwrap();
-}
-
 /// The history of so many trials, one after the other, each of `steps` steps.
 fn run(search: &dyn Search, space: &Space, trials: usize, steps: u64) -> History {
-    let mut history = History::new(Direction::Minimize).with_steps(Some(steps));
+    let mut played = Played::with_steps(steps);
     for _ in 0..trials * 10 {
-        let n = history.trials().len() as u64;
-        let view = history.view().closing(n as usize >= trials);
+        let n = played.0.trials().len() as u64;
+        let view = played.0.view().closing(n as usize >= trials);
         let (trial, until) =
             match search.next(&view, space, &mut Streams::new(3).at(Purpose::Sampler, n)).unwrap() {
                 Next::New { params, until, .. } => {
                     assert!(space.contains(&params), "{params:?}");
-                    let trial = TrialId(n);
-                    apply(
-                        &mut history,
-                        Event::TrialStarted { trial, params, seed: 0, until, at: None, from: None },
-                    );
-                    (trial, until)
+                    (played.begin(params, until), until)
                 }
                 Next::Resume { trial, until } => {
-                    apply(&mut history, Event::TrialResumed { trial, until, at: None });
+                    played.resume(trial, until);
                     (trial, until)
                 }
-                Next::Wait | Next::Done => return history,
+                Next::Wait | Next::Done => return played.0,
             };
-        let known = history.trial(trial).unwrap();
+        let known = played.0.trial(trial).unwrap();
         let (value, first) = (loss(&known.params), known.reports.len() as u64 + 1);
         let end = until.unwrap_or(steps).min(steps);
         for step in first..=end {
-            let report = Report { step, value: value + 1.0 / step as f64, metrics: Metrics::default() };
-            apply(&mut history, Event::Reported { trial, report });
+            played.report(trial, step, value + 1.0 / step as f64);
         }
         if end < steps {
-            apply(&mut history, Event::TrialPaused { trial, cause: Stop::Search });
+            played.pause(trial);
         } else {
-            let outcome = Outcome::Complete { value, step: Some(steps), ending: Ending::Full };
-            apply(&mut history, Event::TrialFinished { trial, outcome, seconds: 0.0 });
+            played.finish(trial, Outcome::Complete { value, step: Some(steps), ending: Ending::Full });
         }
     }
-    history
+    played.0
 }
 
 #[test]
@@ -116,7 +103,7 @@ fn each_has_rungs_of_its_own() {
 fn without_scientific_parameters_nothing_changes() {
     let plain = Space::new([Parameter::new("x", Distribution::float(0.0, 1.0))]).unwrap();
     assert!(combinations(&plain).unwrap().is_empty());
-    assert!(compare(&History::new(Direction::Minimize).view(), &plain).is_empty());
+    assert!(compare(&Played::new().0.view(), &plain).is_empty());
 }
 
 #[test]

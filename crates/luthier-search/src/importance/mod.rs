@@ -11,21 +11,23 @@
 //! study, so that figures can be compared: fANOVA's by the share of the study's variance that lies among those trials,
 //! PED-ANOVA's by how often they are among the best. Whether the parameter exists at all is the doing of its parent.
 //!
+//! **Of several objectives** each has figures of its own, over the trials with a finite value of all of them, so that they can
+//! be compared. PED-ANOVA besides has figures for the Pareto front ([`front_importance`]): the best trials are then the
+//! first fronts. There are no such figures by fANOVA, because a front has no variance.
+//!
 //! ```
-//! use luthier_core::testing::record;
-//! use luthier_core::{Direction, Distribution, Ending, Event, History, Outcome, Parameter, Purpose, Space, Streams, TrialId};
+//! use luthier_core::testing::Played;
+//! use luthier_core::{Direction, Distribution, Parameter, Purpose, Space, Streams};
 //! use luthier_search::importance::{Method, importance};
 //!
 //! let space = Space::new(["x", "y"].map(|name| Parameter::new(name, Distribution::float(0.0, 1.0))))?;
-//! let events = (0..100).flat_map(|n| {
-//!     let (trial, params) = (TrialId(n), space.sample(&mut Streams::new(0).at(Purpose::Data, n)));
+//! let trials = (0..100).map(|n| {
+//!     let params = space.sample(&mut Streams::new(0).at(Purpose::Data, n));
 //!     let value = 3.0 * params["x"].as_f64().unwrap() + params["y"].as_f64().unwrap();
-//!     let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-//!     [Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None },
-//!      Event::TrialFinished { trial, outcome, seconds: 0.0 }]
+//!     (params, value)
 //! });
-//! let history = History::replay(Direction::Minimize, &record(events))?;
-//! let found = importance(Method::Fanova, &history.view(), &space, 0)?;
+//! let history = Played::completed(Direction::Minimize, trials);
+//! let found = importance(Method::Fanova, 0, &history.view(), &space, 0)?;
 //! // The variances of 3x and y are as 9 to 1.
 //! assert_eq!(found.parameters[0].name, "x");
 //! assert!((found.parameters[0].share.unwrap() - 0.9).abs() < 0.05);
@@ -38,6 +40,8 @@ mod ped_anova;
 
 use luthier_core::{Distribution, Parameter, Params, Space, View};
 use thiserror::Error;
+
+use crate::sampler::Several;
 
 /// Complete trials that are needed at least, of the study and of each parameter.
 pub const FEWEST: usize = 4;
@@ -100,6 +104,13 @@ pub struct Importances {
 impl Importances {
     /// Parameters of which pairs are looked at.
     pub const MOST_PAIRED: usize = 12;
+
+    fn new(data: &Data<'_>, mut parameters: Vec<Importance>, mut interactions: Vec<Interaction>) -> Self {
+        // Stable: of equal ones the space's order stays.
+        parameters.sort_by(|a, b| b.share.unwrap_or(-1.0).total_cmp(&a.share.unwrap_or(-1.0)));
+        interactions.sort_by(|a, b| b.share.total_cmp(&a.share));
+        Self { trials: data.losses.len(), parameters, interactions }
+    }
 }
 
 /// Why nothing can be said of importance.
@@ -120,32 +131,71 @@ pub enum ImportanceError {
         /// Complete trials that there are.
         trials: usize,
     },
+    /// No trial is better than another one.
+    #[error(
+        "all {trials} complete trials are on one front: none of them is better than another one in all objectives"
+    )]
+    OneFront {
+        /// Complete trials that there are.
+        trials: usize,
+    },
     /// There is nothing to judge.
     #[error("there is no parameter with more than one value: nothing was searched")]
     NoParameters,
 }
 
-/// The importance of the parameters of `space` for the losses of `view`. `seed` is that of the study: the forest of
-/// fANOVA is grown with streams of it.
+/// The importance of the parameters of `space` for an objective of `view`: 0 is the first one. `seed` is that of the study:
+/// the forest of fANOVA is grown with streams of it.
 ///
 /// # Errors
 ///
 /// [`ImportanceError`] where there are too few trials, or nothing differs.
 pub fn importance(
     method: Method,
+    objective: usize,
     view: &View<'_>,
     space: &Space,
     seed: u64,
 ) -> Result<Importances, ImportanceError> {
-    let data = Data::new(view, space)?;
-    let (mut parameters, mut interactions) = match method {
-        Method::Fanova => fanova::measure(&data, seed),
-        Method::PedAnova => (ped_anova::measure(&data), Vec::new()),
-    };
-    // Stable: of equal ones the space's order stays.
-    parameters.sort_by(|a, b| b.share.unwrap_or(-1.0).total_cmp(&a.share.unwrap_or(-1.0)));
-    interactions.sort_by(|a, b| b.share.total_cmp(&a.share));
-    Ok(Importances { trials: data.losses.len(), parameters, interactions })
+    let complete = view.finished().filter_map(|trial| {
+        let losses = trial.loss_vector()?;
+        Some((trial.params(), *losses.get(objective)?))
+    });
+    let data = Data::new(complete, space)?;
+    if data.losses.iter().all(|loss| *loss == data.losses[0]) {
+        return Err(ImportanceError::Equal { trials: data.losses.len() });
+    }
+    Ok(match method {
+        Method::Fanova => {
+            let (parameters, interactions) = fanova::measure(&data, seed);
+            Importances::new(&data, parameters, interactions)
+        }
+        Method::PedAnova => Importances::new(&data, ped_anova::measure(&data), Vec::new()),
+    })
+}
+
+/// The importance of the parameters of `space` for being near the Pareto front, by PED-ANOVA: the best trials are the first
+/// fronts, as many of them as hold a tenth of all trials together. Trials that miss a constraint on results come behind all
+/// fronts. With one objective these are the figures of [`importance`], but for such trials.
+///
+/// # Errors
+///
+/// [`ImportanceError`] where there are too few trials, or all of them are on one front.
+pub fn front_importance(view: &View<'_>, space: &Space) -> Result<Importances, ImportanceError> {
+    let several = Several::complete(view);
+    let fronts = several.fronts();
+    let mut ranks = vec![None; several.seen.len()];
+    for (rank, front) in fronts.iter().enumerate() {
+        for i in front {
+            ranks[*i] = Some(rank as f64);
+        }
+    }
+    let ranked = several.seen.iter().zip(ranks).filter_map(|(seen, rank)| Some((seen.params, rank?)));
+    let data = Data::new(ranked, space)?;
+    if fronts.len() == 1 {
+        return Err(ImportanceError::OneFront { trials: data.losses.len() });
+    }
+    Ok(Importances::new(&data, ped_anova::measure(&data), Vec::new()))
 }
 
 /// The space of a study that found it as it went: each parameter with the last range under which it was asked for. A
@@ -174,22 +224,18 @@ struct Data<'a> {
 }
 
 impl<'a> Data<'a> {
-    fn new(view: &View<'a>, space: &'a Space) -> Result<Self, ImportanceError> {
+    fn new(
+        complete: impl Iterator<Item = (&'a Params, f64)>,
+        space: &'a Space,
+    ) -> Result<Self, ImportanceError> {
         let parameters: Vec<&Parameter> =
             space.iter().filter(|parameter| parameter.distribution.cardinality() != Some(1)).collect();
-        let complete = view.finished().filter_map(|trial| {
-            let loss = trial.loss().filter(|loss| loss.is_finite())?;
-            Some((trial.params(), loss))
-        });
         let (trials, losses): (Vec<&Params>, Vec<f64>) = complete.unzip();
         if losses.len() < FEWEST {
             return Err(ImportanceError::TooFew { found: losses.len() });
         }
         if parameters.is_empty() {
             return Err(ImportanceError::NoParameters);
-        }
-        if losses.iter().all(|loss| *loss == losses[0]) {
-            return Err(ImportanceError::Equal { trials: losses.len() });
         }
         Ok(Self { parameters, trials, losses })
     }

@@ -1,17 +1,21 @@
 //! Against Optuna, and against functions whose shares are known.
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-use luthier_core::testing::record;
+use luthier_core::testing::Played;
 use luthier_core::{
-    Condition, Direction, Ending, Event, FailCause, History, Outcome, Purpose, Streams, TrialId, Value,
+    Condition, Criteria, Direction, Ending, Event, FailCause, Goal, History, Metrics, Outcome, Purpose,
+    Report, Streams, Value,
 };
 use serde_json::Value as Json;
 
 use super::*;
 
+fn fixture() -> Json {
+    serde_json::from_str(include_str!("../../tests/fixtures/importance.json")).unwrap()
+}
+
 fn cases() -> Vec<Json> {
-    let fixture: Json = serde_json::from_str(include_str!("../../tests/fixtures/importance.json")).unwrap();
-    fixture["cases"].as_array().unwrap().clone()
+    fixture()["cases"].as_array().unwrap().clone()
 }
 
 fn range(parameter: &Json) -> Distribution {
@@ -29,12 +33,14 @@ fn range(parameter: &Json) -> Distribution {
     }
 }
 
-/// The space and the history of a case.
-fn study(case: &Json) -> (Space, History) {
+fn space(case: &Json) -> Space {
     let parameters = case["parameters"].as_array().unwrap();
-    let space = parameters.iter().map(|p| Parameter::new(p["name"].as_str().unwrap(), range(p)));
-    let space = Space::new(space).unwrap();
-    let trials = case["trials"].as_array().unwrap().iter().map(|trial| {
+    Space::new(parameters.iter().map(|p| Parameter::new(p["name"].as_str().unwrap(), range(p)))).unwrap()
+}
+
+/// The trials of a case, each with what it says beside its parameters.
+fn trials<'a>(case: &'a Json, space: &'a Space) -> impl Iterator<Item = (Params, &'a Json)> {
+    case["trials"].as_array().unwrap().iter().map(|trial| {
         let params = trial["params"].as_object().unwrap().iter().map(|(name, value)| {
             let float = matches!(space.get(name).unwrap().distribution, Distribution::Float { .. });
             let value = match value.as_f64() {
@@ -43,46 +49,94 @@ fn study(case: &Json) -> (Space, History) {
             };
             (name.clone(), value)
         });
-        (params.collect(), trial["value"].as_f64().unwrap())
-    });
-    let direction = serde_json::from_value(case["direction"].clone()).unwrap();
-    let history = history(direction, trials);
-    (space, history)
+        (params.collect(), trial)
+    })
 }
 
-fn history(direction: Direction, trials: impl Iterator<Item = (Params, f64)>) -> History {
-    let events = trials.zip(0..).flat_map(|((params, value), n)| {
-        let trial = TrialId(n);
-        let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
-        [started, Event::TrialFinished { trial, outcome, seconds: 0.0 }]
-    });
-    History::replay(direction, &record(events)).unwrap()
+/// The space and the history of a case.
+fn study(case: &Json) -> (Space, History) {
+    let space = space(case);
+    let trials = trials(case, &space).map(|(params, trial)| (params, trial["value"].as_f64().unwrap()));
+    let history = Played::completed(serde_json::from_value(case["direction"].clone()).unwrap(), trials);
+    (space, history)
 }
 
 fn of(method: Method, case: &Json) -> Importances {
     let (space, history) = study(case);
-    importance(method, &history.view(), &space, 0).unwrap()
+    importance(method, 0, &history.view(), &space, 0).unwrap()
+}
+
+/// Whether PED-ANOVA's figures are Optuna's, and how many there are.
+fn compare(found: &Importances, optuna: &Json) -> usize {
+    let mut compared = 0;
+    for parameter in &found.parameters {
+        let expected = optuna[&parameter.name].as_f64().unwrap();
+        if let Some(measure) = parameter.measure {
+            assert!((measure - expected).abs() <= 1e-9, "{}: {measure} {expected}", parameter.name);
+            compared += 1;
+        } else {
+            assert!(parameter.trials < FEWEST);
+        }
+    }
+    let sum: f64 = found.parameters.iter().filter_map(|parameter| parameter.share).sum();
+    assert!((sum - 1.0).abs() < 1e-12, "{sum}");
+    compared
 }
 
 #[test]
 fn ped_anova_is_that_of_optuna() {
     for case in cases() {
-        let found = of(Method::PedAnova, &case);
-        let mut compared = 0;
-        for parameter in &found.parameters {
-            let expected = case["ped_anova"][&parameter.name].as_f64().unwrap();
-            if let Some(measure) = parameter.measure {
-                let message = format!("{}, {}: {measure} {expected}", case["name"], parameter.name);
-                assert!((measure - expected).abs() <= 1e-9, "{message}");
-                compared += 1;
-            } else {
-                assert!(parameter.trials < FEWEST);
-            }
-        }
-        assert!(compared >= 3, "{}", case["name"]);
-        let sum: f64 = found.parameters.iter().filter_map(|parameter| parameter.share).sum();
-        assert!((sum - 1.0).abs() < 1e-12, "{sum}");
+        assert!(compare(&of(Method::PedAnova, &case), &case["ped_anova"]) >= 3, "{}", case["name"]);
+    }
+}
+
+/// The history of the case with two losses. The second objective is maximised, so that directions count.
+fn two(case: &Json, space: &Space) -> History {
+    let goal = Goal { name: "second".into(), direction: Direction::Maximize };
+    let criteria = Criteria { objectives: vec![goal], constraints: Vec::new() };
+    let mut played = Played(History::new(Direction::Minimize).with_criteria(criteria));
+    for (params, values) in trials(case, space) {
+        let [value, second] = [0, 1].map(|k| values["values"][k].as_f64().unwrap());
+        let trial = played.begin(params, None);
+        let metrics = Metrics::from_iter([("second", -second)]);
+        played.add(Event::Reported { trial, report: Report { step: 1, value, metrics } });
+        played.finish(trial, Outcome::Complete { value, step: Some(1), ending: Ending::Full });
+    }
+    played.0
+}
+
+#[test]
+fn each_objective_and_the_front_have_figures_of_their_own() {
+    let fixture = fixture();
+    let case = &fixture["several"];
+    let space = space(case);
+    let history = two(case, &space);
+    let view = history.view();
+    for objective in [0, 1] {
+        let found = importance(Method::PedAnova, objective, &view, &space, 0).unwrap();
+        assert_eq!(compare(&found, &case["ped_anova"][objective]), 4);
+    }
+    // Optuna is given the rank of nondominated sorting as the value.
+    let front = front_importance(&view, &space).unwrap();
+    assert_eq!(compare(&front, &case["ped_anova"][2]), 4);
+    // The variance of the first is that of (x - 0.2)², 0.5 y and 0.1 of a coin; kind makes no difference to the second.
+    let share = |objective, name: &str| {
+        let found = importance(Method::Fanova, objective, &view, &space, 0).unwrap();
+        found.parameters.iter().find(|parameter| parameter.name == name).unwrap().share.unwrap()
+    };
+    let (x, y, kind) = (0.0352, 0.25 / 12.0, 0.0025);
+    for (name, part) in [("x", x), ("y", y), ("kind", kind)] {
+        let truth = part / (x + y + kind);
+        assert!((share(0, name) - truth).abs() < 0.1, "{name}: {} {truth}", share(0, name));
+    }
+    assert!(share(1, "kind") < 0.05);
+}
+
+#[test]
+fn of_one_objective_the_front_is_the_best_trial() {
+    for case in cases() {
+        let (space, history) = study(&case);
+        assert_eq!(front_importance(&history.view(), &space).unwrap(), of(Method::PedAnova, &case));
     }
 }
 
@@ -135,8 +189,8 @@ fn a_tree_is_taken_apart_exactly() {
         let value = if low { if params["kind"] == "b".into() { 2.0 } else { 1.0 } } else { 0.0 };
         (params, value)
     });
-    let history = history(Direction::Minimize, trials);
-    let found = importance(Method::Fanova, &history.view(), &space, 0).unwrap();
+    let history = Played::completed(Direction::Minimize, trials);
+    let found = importance(Method::Fanova, 0, &history.view(), &space, 0).unwrap();
     // Mean 2/3, mean of squares 1; by x 4/3 or 0: 4/9; by kind 1/2, 1, 1/2: 1/18; the rest 1/18.
     let share = |name: &str| found.parameters.iter().find(|p| p.name == name).unwrap().share.unwrap();
     assert!((share("x") - 0.8).abs() < 0.01, "{}", share("x"));
@@ -159,19 +213,19 @@ fn a_conditional_parameter_is_judged_where_it_exists() {
         let value = params.get("momentum").map_or(0.0, |momentum| 2.0 + 3.0 * momentum.as_f64().unwrap());
         (params, value)
     });
-    let history = history(Direction::Minimize, trials);
+    let history = Played::completed(Direction::Minimize, trials);
     for method in [Method::Fanova, Method::PedAnova] {
-        let found = importance(method, &history.view(), &space, 0).unwrap();
+        let found = importance(method, 0, &history.view(), &space, 0).unwrap();
         let get = |name: &str| found.parameters.iter().find(|p| p.name == name).unwrap().clone();
         assert_eq!(get("momentum").trials + get("idle").trials, 400);
         assert_eq!((get("rare").share, get("rare").trials), (None, 0));
         // None of the best tenth has momentum: PED-ANOVA sees what it took to be among them, and that is the optimizer.
         assert_eq!(found.parameters[0].name, "optimizer", "{found:?}");
         assert!(get("idle").share.unwrap() < 0.1, "{found:?}");
-        assert_eq!(found, importance(method, &history.view(), &space, 0).unwrap());
+        assert_eq!(found, importance(method, 0, &history.view(), &space, 0).unwrap());
     }
     // The variance is that between the optimizers, 3.5^2 / 4, and that among half of the trials, 0.5 * 9 / 12.
-    let found = importance(Method::Fanova, &history.view(), &space, 0).unwrap();
+    let found = importance(Method::Fanova, 0, &history.view(), &space, 0).unwrap();
     let get = |name: &str| found.parameters.iter().find(|p| p.name == name).unwrap().clone();
     let all = 3.5 * 3.5 / 4.0 + 0.375;
     assert!((get("optimizer").share.unwrap() - 3.5 * 3.5 / 4.0 / all).abs() < 0.05, "{found:?}");
@@ -184,10 +238,10 @@ fn what_cannot_be_judged_is_said() {
     let space = Space::new([Parameter::new("x", Distribution::float(0.0, 1.0))]).unwrap();
     let trials = |n: u64, value: fn(u64) -> f64| {
         let trial = move |n| (Params::from([("x".to_owned(), Value::Float(n as f64 / 10.0))]), value(n));
-        history(Direction::Minimize, (0..n).map(trial))
+        Played::completed(Direction::Minimize, (0..n).map(trial))
     };
     let message = |history: &History, space: &Space| {
-        importance(Method::Fanova, &history.view(), space, 0).unwrap_err().to_string()
+        importance(Method::Fanova, 0, &history.view(), space, 0).unwrap_err().to_string()
     };
     let one = message(&trials(1, |_| 1.0), &space);
     assert!(
@@ -196,36 +250,27 @@ fn what_cannot_be_judged_is_said() {
     assert!(message(&trials(9, |_| f64::NAN), &space).contains("there are 0;"));
     assert!(message(&trials(9, |_| 2.5), &space).starts_with("all 9 complete trials have the same value"));
     assert!(message(&trials(9, |n| n as f64), &Space::default()).contains("nothing was searched"));
-    let failed = record((0..9).flat_map(|n| {
-        let (trial, params) = (TrialId(n), Params::new());
-        let outcome = Outcome::Failed { cause: FailCause::NotFinite };
-        [
-            Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None },
-            Event::TrialFinished { trial, outcome, seconds: 0.0 },
-        ]
-    }));
-    assert!(
-        message(&History::replay(Direction::Minimize, &failed).unwrap(), &space).contains("there are 0;")
-    );
+    let mut failed = Played::new();
+    for _ in 0..9 {
+        let trial = failed.start(None);
+        failed.finish(trial, Outcome::Failed { cause: FailCause::NotFinite });
+    }
+    assert!(message(&failed.0, &space).contains("there are 0;"));
     // The largest numbers there are have squares, too.
     let huge = trials(9, |n| if n < 5 { f64::MAX } else { f64::MIN });
-    let found = importance(Method::Fanova, &huge.view(), &space, 0).unwrap();
+    let found = importance(Method::Fanova, 0, &huge.view(), &space, 0).unwrap();
     assert!(found.parameters[0].share.unwrap() > 0.99, "{found:?}");
 }
 
 #[test]
 fn a_space_that_was_found_is_that_of_the_last_questions() {
-    let events = (0..2).flat_map(|n| {
-        let trial = TrialId(n);
-        let distribution = Distribution::float(0.0, 1.0 + n as f64);
-        let outcome = Outcome::Complete { value: 1.0, step: None, ending: Ending::Full };
-        [
-            Event::TrialStarted { trial, params: Params::new(), seed: 0, until: None, at: None, from: None },
-            Event::ParamSuggested { trial, name: "x".into(), distribution, value: Value::Float(0.5) },
-            Event::TrialFinished { trial, outcome, seconds: 0.0 },
-        ]
-    });
-    let history = History::replay(Direction::Minimize, &record(events)).unwrap();
-    let space = suggested_space(&history.view());
+    let mut played = Played::new();
+    for n in 0..2 {
+        let trial = played.start(None);
+        let distribution = Distribution::float(0.0, 1.0 + f64::from(n));
+        played.add(Event::ParamSuggested { trial, name: "x".into(), distribution, value: Value::Float(0.5) });
+        played.complete(trial, 1.0);
+    }
+    let space = suggested_space(&played.0.view());
     assert_eq!(space.get("x").unwrap().distribution, Distribution::float(0.0, 2.0));
 }

@@ -114,8 +114,8 @@ impl Pruner for Curve {
 
 #[cfg(test)]
 mod tests {
-    use super::super::played::Played;
     use super::*;
+    use luthier_core::testing::Played;
 
     fn curve() -> Curve {
         Curve { first: 1, growth: 2.0, explore: 0.4 }

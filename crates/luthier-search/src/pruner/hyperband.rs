@@ -43,7 +43,7 @@ struct Bracket {
 }
 
 /// The last step of a trial.
-fn last(trial: &Tried<'_>) -> u64 {
+fn last(trial: Tried<'_>) -> u64 {
     trial.losses().last().map_or(0, |last| last.0)
 }
 
@@ -97,7 +97,7 @@ impl Bracket {
         let mut here = trials.to_vec();
         for (k, rung) in rungs.iter().enumerate().skip(self.kind) {
             let arrived = |trial: &Tried<'_>| {
-                trial.has_ended() || last(trial) >= *rung && (trial.is_paused() || last(trial) > *rung)
+                trial.has_ended() || last(*trial) >= *rung && (trial.is_paused() || last(*trial) > *rung)
             };
             if !here.iter().all(arrived) {
                 return None;
@@ -107,7 +107,8 @@ impl Bracket {
             here.truncate((here.len() as u64 / factor).max(1) as usize);
             let next = rungs.get(k + 1);
             let waits = |trial: &&Tried<'_>| {
-                trial.is_paused() && last(trial) >= *rung && next.is_none_or(|next| last(trial) < *next)
+                let last = last(**trial);
+                trial.is_paused() && last >= *rung && next.is_none_or(|next| last < *next)
             };
             if let Some(trial) = here.iter().find(waits) {
                 return Some((trial.id(), next.map_or(Budget::Full, |next| Budget::Until(*next))));
@@ -151,8 +152,8 @@ impl Pruner for Hyperband {
 
 #[cfg(test)]
 mod tests {
-    use super::super::played::Played;
     use super::*;
+    use luthier_core::testing::Played;
 
     /// Plays until a trial is admitted that `stop` says yes to; each trial's loss is its number, from the worst.
     fn play(pruner: &Hyperband, played: &mut Played, trials: usize) {

@@ -6,8 +6,6 @@ mod hyperband;
 mod none;
 mod patient;
 mod percentile;
-#[cfg(test)]
-mod played;
 mod rungs;
 mod standing;
 mod threshold;
@@ -84,8 +82,13 @@ impl PrunerConfig {
     /// Which pruners can.
     pub fn for_several_objectives(&self) -> Result<(), &'static str> {
         match self {
-            Self::None | Self::Median(_) | Self::Percentile(_) => Ok(()),
-            Self::Asha(_) | Self::AshaStop(_) | Self::Halving(_) | Self::Hyperband(_) => Ok(()),
+            Self::None
+            | Self::Median(_)
+            | Self::Percentile(_)
+            | Self::Asha(_)
+            | Self::AshaStop(_)
+            | Self::Halving(_)
+            | Self::Hyperband(_) => Ok(()),
             Self::Curve(_) | Self::Threshold(_) | Self::Patient(_) | Self::Wilcoxon(_) => Err(
                 "a pruner that compares several objectives: none, median, percentile, asha, asha_stop, halving or hyperband",
             ),

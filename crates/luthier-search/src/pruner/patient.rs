@@ -79,9 +79,9 @@ impl Pruner for Patient {
 
 #[cfg(test)]
 mod tests {
-    use super::super::played::Played;
     use super::super::{Inner, PrunerConfig, Threshold};
     use super::*;
+    use luthier_core::testing::Played;
 
     #[test]
     fn who_improves_is_not_asked_about() {

@@ -112,7 +112,7 @@ impl Percentile {
     fn by_fronts(&self, view: &View<'_>, trial: TrialId, step: u64) -> Decision {
         let reached = |other: &Tried<'_>| other.losses().first().is_some_and(|first| first.0 <= step);
         let compared = |other: &Tried<'_>| {
-            (other.is_complete() && reached(other) || other.id() == trial) && is_measured(view, other, step)
+            (other.is_complete() && reached(other) || other.id() == trial) && is_measured(view, *other, step)
         };
         let trials: Vec<Tried<'_>> = view.tried().filter(compared).collect();
         let (fronts, _) = fronts(view, &trials, step);

@@ -50,7 +50,7 @@ pub(super) fn best_first<'a>(view: &View<'a>, trials: Vec<Tried<'a>>, step: u64)
 }
 
 /// Whether all objectives of a trial are known at `step`.
-pub(super) fn is_measured(view: &View<'_>, trial: &Tried<'_>, step: u64) -> bool {
+pub(super) fn is_measured(view: &View<'_>, trial: Tried<'_>, step: u64) -> bool {
     let known = |metrics: &Metrics| view.criteria().losses(metrics).iter().all(|loss| !loss.is_nan());
     trial.best_report(step).is_none_or(|report| known(&report.metrics))
 }
@@ -98,9 +98,9 @@ pub(super) fn fronts(view: &View<'_>, trials: &[Tried<'_>], step: u64) -> (Vec<u
 
 #[cfg(test)]
 mod tests {
+    use luthier_core::testing::Played;
     use luthier_core::{Criteria, Direction, Goal, History, TrialId};
 
-    use super::super::played::Played;
     use super::*;
 
     fn order(played: &Played, step: u64) -> Vec<u64> {

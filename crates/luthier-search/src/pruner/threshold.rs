@@ -33,8 +33,8 @@ impl Pruner for Threshold {
 
 #[cfg(test)]
 mod tests {
-    use super::super::played::Played;
     use super::*;
+    use luthier_core::testing::Played;
 
     #[test]
     fn who_is_worse_than_the_limit_or_no_number_stops() {

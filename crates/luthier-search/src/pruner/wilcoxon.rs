@@ -117,8 +117,8 @@ fn exact(n: usize, w: usize) -> f64 {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-    use super::super::played::Played;
     use super::*;
+    use luthier_core::testing::Played;
 
     #[test]
     fn the_chance_is_that_of_scipy() {

@@ -74,10 +74,8 @@ impl Sampler for Auto {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-    use luthier_core::testing::record;
-    use luthier_core::{
-        Direction, Distribution, Ending, Event, History, Outcome, Parameter, Purpose, Streams, TrialId,
-    };
+    use luthier_core::testing::Played;
+    use luthier_core::{Direction, Distribution, History, Parameter, Purpose, Streams};
 
     use super::super::Gp;
     use super::*;
@@ -87,15 +85,12 @@ mod tests {
     }
 
     fn history(loss: impl Fn(u64, f64) -> f64) -> History {
-        let events = (0..40).flat_map(|n| {
-            let trial = TrialId(n);
+        let trials = (0..40).map(|n| {
             let params = square().sample(&mut Streams::new(2).at(Purpose::Data, n));
             let value = loss(n, params["x"].as_f64().unwrap());
-            let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-            let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
-            [started, Event::TrialFinished { trial, outcome, seconds: 0.0 }]
+            (params, value)
         });
-        History::replay(Direction::Minimize, &record(events)).unwrap()
+        Played::completed(Direction::Minimize, trials)
     }
 
     /// Whether `auto` proposes for this trial what the sampler does.

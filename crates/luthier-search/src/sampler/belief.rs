@@ -4,14 +4,16 @@
 //! have ended or are paused. A parameter with a prior has a normal density on its range's own scale, truncated to it (an
 //! option its probability), mixed with a share [`DOUBT`] of the uniform one; pi is the product over parameters.
 //!
-//! - Of the trials at the start every other one is drawn from the belief, the first of them its centre; the others are
-//!   those that would be there without it.
-//! - After that, acquisition functions are multiplied by `pi(x)^(BETA / n)`, with [`BETA`] = 10: piBO (Hvarfner et al. 2022,
-//!   "piBO: Augmenting acquisition functions with user beliefs for Bayesian optimization", arXiv:2204.11051). For TPE,
-//!   whose acquisition function is l / g, some candidates are drawn from the belief too, a share that falls likewise.
+//! Of the trials at the start every other one is the belief's: the first of them its centre, the others drawn from it. What
+//! comes between them, and after the start, is what would be there without it.
 //!
-//! A wrong belief is forgotten: its power falls with n, and because of the doubt no value is ever less than a twentieth as
-//! likely as without it.
+//! **A belief has to earn its turns**, as in `PriorBand` (Mallik et al. 2023, "`PriorBand`: practical hyperparameter
+//! optimization in the age of deep learning", arXiv:2306.12370): it has none any more once the best trial so far is less
+//! likely by the belief than by the uniform distribution, `pi(x) < 1`. Half of the trials at the start came without it, so a
+//! wrong belief is found out by the first of them that is better. Trials that the belief has brought are trials like any
+//! other, so a right one goes on to count by its results, and there is nothing of a wrong one to forget. To multiply
+//! acquisition functions by `pi(x)^(10 / n)` besides (piBO; Hvarfner et al. 2022, arXiv:2204.11051) was no better with right
+//! beliefs and worse with wrong ones: `docs/search.md` has the figures.
 
 use indexmap::IndexMap;
 use luthier_core::{Distribution, Params, Rng, Space, View};
@@ -22,16 +24,9 @@ use super::tpe::TruncatedNormal;
 /// The share of the uniform distribution in a belief.
 const DOUBT: f64 = 0.05;
 
-/// The exponent of the belief after one trial, as in the paper for some hundred trials.
-const BETA: f64 = 10.0;
-
 /// The belief about one parameter.
 enum Kernel {
-    Normal {
-        density: TruncatedNormal,
-        mu: f64,
-        sigma: f64,
-    },
+    Normal(TruncatedNormal),
     /// Options, and the density at the one that is believed in and at the others.
     Option {
         at: usize,
@@ -45,7 +40,7 @@ impl Kernel {
     /// The logarithm of the density at a place of the range, mixed with the uniform one.
     fn log_density(&self, unit: f64) -> f64 {
         let density = match self {
-            Self::Normal { density, .. } => libm::exp(density.log_density(unit)),
+            Self::Normal(density) => libm::exp(density.log_density(unit)),
             Self::Option { at, options, same, other } => {
                 if (unit * *options as f64) as usize == *at {
                     *same
@@ -62,13 +57,11 @@ impl Kernel {
 pub(super) struct Belief<'a> {
     space: &'a Space,
     kernels: IndexMap<&'a str, Kernel>,
-    /// BETA / n.
-    pub(super) weight: f64,
 }
 
 impl<'a> Belief<'a> {
-    /// The belief about a space with a history; nothing where no parameter has a prior.
-    pub(super) fn of(view: &View<'_>, space: &'a Space) -> Option<Self> {
+    /// The belief about a space; nothing where no parameter has a prior.
+    fn of(space: &'a Space) -> Option<Self> {
         let mut kernels = IndexMap::new();
         for parameter in space.iter() {
             let (Some(prior), range) = (&parameter.prior, &parameter.distribution) else { continue };
@@ -85,28 +78,26 @@ impl<'a> Belief<'a> {
                 // Not narrower than what a value stands for.
                 let cell = range.cardinality().map_or(0.0, |cells| 0.25 / cells as f64);
                 let sigma = prior.deviation(range).clamp(cell.max(1e-3), 10.0);
-                let density = TruncatedNormal::new(mu, sigma);
-                kernels.insert(parameter.name.as_str(), Kernel::Normal { density, mu, sigma });
+                kernels.insert(parameter.name.as_str(), Kernel::Normal(TruncatedNormal::new(mu, sigma)));
             }
         }
-        if kernels.is_empty() {
-            return None;
-        }
-        let ended = observations(view).filter(|seen| !seen.running).count();
-        Some(Self { space, kernels, weight: BETA / ended.max(1) as f64 })
+        (!kernels.is_empty()).then_some(Self { space, kernels })
     }
 
-    /// The share of candidates that are drawn from the belief.
-    pub(super) fn share(&self) -> f64 {
-        0.5 * self.weight / (1.0 + self.weight)
+    /// Whether the best trial so far, if there is one, is at least as likely by the belief as without it.
+    fn holds(&self, view: &View<'_>) -> bool {
+        let losses = observations(view).filter_map(|seen| Some((seen.loss?, seen.params)));
+        // Of equal ones the first.
+        let best = losses.reduce(|best, next| if next.0 < best.0 { next } else { best });
+        best.is_none_or(|(_, params)| self.log_density(params) >= 0.0)
     }
 
     /// A draw from the belief, without the doubt.
-    pub(super) fn draw(&self, rng: &mut Rng) -> Params {
+    fn draw(&self, rng: &mut Rng) -> Params {
         self.space.build(|parameter, _| {
             let unit = match self.kernels.get(parameter.name.as_str()) {
                 None => rng.uniform(),
-                Some(Kernel::Normal { density, .. }) => density.sample(rng),
+                Some(Kernel::Normal(density)) => density.sample(rng),
                 Some(Kernel::Option { at, options, same, .. }) => {
                     let n = *options as f64;
                     let (p, u) = (same / n, rng.uniform());
@@ -128,34 +119,25 @@ impl<'a> Belief<'a> {
         })
     }
 
-    /// What is added to the logarithm of an acquisition function: BETA / n times log pi.
-    pub(super) fn favour(&self, params: &Params) -> f64 {
+    /// The logarithm of pi.
+    fn log_density(&self, params: &Params) -> f64 {
         let each = self.kernels.iter().filter_map(|(name, kernel)| {
             let range = &self.space.get(name)?.distribution;
-            let unit = range.to_unit(params.get(*name)?)?;
-            Some(self.weight * kernel.log_density(unit))
+            Some(kernel.log_density(range.to_unit(params.get(*name)?)?))
         });
         each.sum()
     }
-
-    /// The part of the favour that a coordinate on a scale has, and its derivative.
-    pub(super) fn slope(&self, name: &str, unit: f64) -> (f64, f64) {
-        let Some(Kernel::Normal { density, mu, sigma }) = self.kernels.get(name) else { return (0.0, 0.0) };
-        let p = (1.0 - DOUBT) * libm::exp(density.log_density(unit));
-        // The derivative of log(p + DOUBT).
-        let slope = -p * (unit - mu) / (sigma * sigma) / (p + DOUBT);
-        (self.weight * libm::log(p + DOUBT), self.weight * slope)
-    }
 }
 
-/// The configuration of a trial at the start that is the belief's; nothing where it is not its turn, or there is none.
+/// The configuration of a trial at the start that is the belief's; nothing where it is not its turn, it has lost its turns,
+/// or there is none.
 pub(super) fn opening(view: &View<'_>, space: &Space, rng: &mut Rng) -> Option<Params> {
-    let belief = Belief::of(view, space)?;
-    match rng.position() {
-        0 => Some(belief.centre(rng)),
-        n if n.is_multiple_of(2) => Some(belief.draw(rng)),
-        _ => None,
+    let turn = rng.position();
+    if !turn.is_multiple_of(2) {
+        return None;
     }
+    let belief = Belief::of(space).filter(|belief| belief.holds(view))?;
+    Some(if turn == 0 { belief.centre(rng) } else { belief.draw(rng) })
 }
 
 #[cfg(test)]

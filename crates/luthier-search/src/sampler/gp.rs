@@ -30,7 +30,7 @@ mod warp;
 
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
-use super::belief::{self, Belief};
+use super::belief;
 use super::observation::{Observation, single};
 use super::sobol;
 use features::Features;
@@ -156,8 +156,7 @@ pub(super) fn propose(view: &View<'_>, space: &Space, rng: &mut Rng, least: Opti
         }
     }
     let leaders: Vec<&Params> = known.params.iter().copied().take(LEADERS).collect();
-    let belief = Belief::of(view, space);
-    Acquisition { features: &features, posterior: &posterior, best, belief }.maximize(&leaders, &taken, rng)
+    Acquisition { features: &features, posterior: &posterior, best }.maximize(&leaders, &taken, rng)
 }
 
 /// Pearson's correlation; 0 where one of the two does not vary.

@@ -203,32 +203,25 @@ impl Grid {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-    use luthier_core::{Direction, Event, History, Purpose, Streams, TrialId, testing};
+    use luthier_core::testing::Played;
+    use luthier_core::{Direction, History, Purpose, Streams};
 
     use super::*;
 
     fn configurations(grid: Grid, space: &Space) -> Vec<Params> {
-        let mut events = Vec::new();
+        let mut played = Played::new();
         let mut all = Vec::new();
         loop {
-            let history = History::replay(Direction::Minimize, &testing::record(events.clone())).unwrap();
-            if grid.is_exhausted(&history.view(), space) {
+            if grid.is_exhausted(&played.0.view(), space) {
                 return all;
             }
             let n = all.len() as u64;
             let mut rng = Streams::new(0).at(Purpose::Sampler, n);
-            let params = grid.propose(&history.view(), space, &mut rng).unwrap();
+            let params = grid.propose(&played.0.view(), space, &mut rng).unwrap();
             assert!(space.contains(&params), "{params:?}");
             assert!(!all.contains(&params), "twice: {params:?}");
             all.push(params.clone());
-            events.push(Event::TrialStarted {
-                trial: TrialId(n),
-                params,
-                seed: 0,
-                until: None,
-                at: None,
-                from: None,
-            });
+            played.begin(params, None);
         }
     }
 

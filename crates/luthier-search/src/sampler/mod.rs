@@ -14,6 +14,8 @@ mod sobol;
 mod tpe;
 
 pub(crate) use gp::linear;
+pub(crate) use several::Several;
+pub(crate) use tpe::log_mass;
 
 pub use auto::Auto;
 pub use cmaes::{CmaEs, Restart};
@@ -24,7 +26,6 @@ pub use nsga2::Nsga2;
 pub use random::Random;
 pub use sobol::Sobol;
 pub use tpe::Tpe;
-pub(crate) use tpe::log_mass;
 
 /// Points of a sequence as SciPy has them, without scrambling: number, dimension, coordinate.
 #[cfg(test)]

@@ -18,25 +18,26 @@ use crate::pareto::{self, Losses};
 
 /// A trial with all its losses.
 #[derive(Debug, Clone)]
-pub(super) struct Seen<'a> {
-    pub(super) params: &'a Params,
+pub(crate) struct Seen<'a> {
+    pub(crate) params: &'a Params,
     /// Finite losses of all objectives, where there are any.
-    pub(super) losses: Option<Losses>,
+    pub(crate) losses: Option<Losses>,
     /// By how much it misses the constraints together; 0 if it keeps them.
-    pub(super) violation: f64,
-    pub(super) running: bool,
+    pub(crate) violation: f64,
+    pub(crate) running: bool,
 }
 
 /// All trials: finished ones by number, then unfinished ones.
-pub(super) struct Several<'a> {
-    pub(super) seen: Vec<Seen<'a>>,
+pub(crate) struct Several<'a> {
+    pub(crate) seen: Vec<Seen<'a>>,
 }
 
 /// The share of the plain sum beside the largest loss.
 const AUGMENTED: f64 = 0.05;
 
 impl<'a> Several<'a> {
-    pub(super) fn new(view: &View<'a>) -> Self {
+    /// With what is expected of trials that were cut short.
+    pub(crate) fn new(view: &View<'a>) -> Self {
         let curves: Vec<Curves> = (0..view.objectives()).map(|k| Curves::of(view, k)).collect();
         let forecast = |trial: &Tried<'_>| -> Option<Losses> {
             let each = curves.iter().enumerate().map(|(k, curves)| {
@@ -49,6 +50,15 @@ impl<'a> Several<'a> {
             None if trial.is_stopped() || trial.is_paused() => forecast(&trial),
             complete => complete,
         });
+        Self::with(view, losses)
+    }
+
+    /// With losses of complete trials only.
+    pub(crate) fn complete(view: &View<'a>) -> Self {
+        Self::with(view, by_end(view).map(|trial| trial.loss_vector()))
+    }
+
+    fn with(view: &View<'a>, losses: impl Iterator<Item = Option<Losses>>) -> Self {
         let violations = if view.constraints() > 0 { violations(view) } else { Vec::new() };
         let violations = violations.into_iter().chain(std::iter::repeat(0.0));
         let seen = observations(view).zip(losses).zip(violations).map(|((one, losses), violation)| Seen {
@@ -62,7 +72,7 @@ impl<'a> Several<'a> {
 
     /// The places of trials with losses in groups that go before each other: the fronts of those that keep the
     /// constraints, then those that miss them one by one.
-    pub(super) fn fronts(&self) -> Vec<Vec<usize>> {
+    pub(crate) fn fronts(&self) -> Vec<Vec<usize>> {
         let with = |keeps: bool| {
             let all = self.seen.iter().enumerate();
             all.filter(move |(_, seen)| seen.losses.is_some() && (seen.violation <= 0.0) == keeps)

@@ -28,7 +28,7 @@ mod several;
 
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
-use super::belief::{self, Belief};
+use super::belief;
 use super::observation::{Observation, enough, observations, single};
 use super::several::Several;
 pub(super) use normal::TruncatedNormal;
@@ -108,23 +108,16 @@ impl Sampler for Tpe {
         let Split { good, bad } = Split::new(view, &cube, self.good_share, rng);
         let l = Parzen::new(&cube, &good, PRIOR_WEIGHT, Bandwidth::Fixed);
         let g = Parzen::new(&cube, &bad, PRIOR_WEIGHT, Bandwidth::Scott);
-        let belief = Belief::of(view, space);
         Ok(best_of(self.candidates, || {
-            let believed = belief.as_ref().filter(|belief| rng.uniform() < belief.share());
-            let draw = |rng: &mut Rng| match believed {
-                Some(belief) => belief.draw(rng),
-                None => l.sample(rng),
-            };
-            let mut params = draw(rng);
+            let mut params = l.sample(rng);
             for _ in 1..DRAWS {
                 if space.allows(&params) {
                     break;
                 }
-                params = draw(rng);
+                params = l.sample(rng);
             }
             let point = cube.point(&params);
-            let favour = belief.as_ref().map_or(0.0, |belief| belief.favour(&params));
-            let score = l.log_density(&point) - g.log_density(&point) + favour;
+            let score = l.log_density(&point) - g.log_density(&point);
             (if space.allows(&params) { score } else { f64::NEG_INFINITY }, params)
         }))
     }

@@ -7,7 +7,8 @@ use std::f64::consts::PI;
 
 use luthier_core::{Condition, Distribution, Parameter, Params, Space};
 
-pub(crate) use run::regret;
+#[allow(unused_imports, reason = "every test and example uses a part of this")]
+pub(crate) use run::{regret, regrets};
 
 /// A space and the loss on it.
 pub(crate) struct Problem {

@@ -24,19 +24,30 @@ struct Run<'a> {
     search: &'a dyn Search,
     streams: Streams,
     history: History,
-    /// Reports, or trials where there are none.
-    spent: u64,
+    /// The loss of what looks best after each report, or each trial where there are none.
+    looks: Vec<f64>,
     /// The best loss that the search has heard of, and what it is without noise.
     best: (f64, f64),
 }
 
 /// The loss of what looks best after `trials` trials, or after as many reports as such trials make.
 pub(crate) fn regret(problem: &Problem, search: &dyn Search, seed: u64, trials: u64) -> f64 {
+    regrets(problem, search, seed, [trials])[0]
+}
+
+/// The same of one study after several numbers of trials, the last of which is the largest.
+pub(crate) fn regrets<const N: usize>(
+    problem: &Problem,
+    search: &dyn Search,
+    seed: u64,
+    trials: [u64; N],
+) -> [f64; N] {
     let history = History::new(Direction::Minimize).with_steps(problem.steps);
     let best = (f64::INFINITY, f64::INFINITY);
-    let mut run = Run { problem, search, streams: Streams::new(seed), history, spent: 0, best };
-    let budget = trials * problem.steps.unwrap_or(1);
-    while run.spent < budget {
+    let mut run = Run { problem, search, streams: Streams::new(seed), history, looks: Vec::new(), best };
+    let steps = problem.steps.unwrap_or(1);
+    let budget = trials[N - 1] * steps;
+    while run.spent() < budget {
         let n = run.history.trials().len() as u64;
         let mut rng = run.streams.at(Purpose::Sampler, n);
         let trial = match search.next(&run.history.view(), &problem.space, &mut rng).unwrap() {
@@ -54,10 +65,17 @@ pub(crate) fn regret(problem: &Problem, search: &dyn Search, seed: u64, trials: 
         };
         run.go_on(trial, budget);
     }
-    run.best.1
+    trials.map(|trials| {
+        run.looks[..(trials * steps).min(run.spent()) as usize].last().map_or(f64::INFINITY, |x| *x)
+    })
 }
 
 impl Run<'_> {
+    /// Reports, or trials where there are none.
+    fn spent(&self) -> u64 {
+        self.looks.len() as u64
+    }
+
     fn record(&mut self, event: Event) {
         let revision = self.history.revision() + 1;
         self.history.apply(&Recorded { revision, at_ms: 0, event }).unwrap();
@@ -70,6 +88,7 @@ impl Run<'_> {
         if loss + noise < self.best.0 {
             self.best = (loss + noise, loss);
         }
+        self.looks.push(self.best.1);
         loss + noise
     }
 
@@ -79,16 +98,14 @@ impl Run<'_> {
         let (params, until) = (known.params.clone(), known.until);
         let first = known.reports.last().map_or(1, |report| report.step + 1);
         let Some(steps) = self.problem.steps else {
-            self.spent += 1;
             let value = self.hear(trial, 0, (self.problem.loss)(&params));
             let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
             return self.record(Event::TrialFinished { trial, outcome, seconds: 0.0 });
         };
         for step in first..=until.map_or(steps, |until| until.min(steps)) {
-            if self.spent == budget {
+            if self.spent() == budget {
                 return;
             }
-            self.spent += 1;
             let value = self.hear(trial, step, at_step(self.problem, &params, step, steps));
             let report = Report { step, value, metrics: Metrics::default() };
             self.record(Event::Reported { trial, report });

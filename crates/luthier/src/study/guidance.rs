@@ -1,7 +1,7 @@
 //! What is known of a study beforehand, and what it says of its parameters.
 
 use luthier_core::{History, Value};
-use luthier_search::importance::{Importances, Method, importance, suggested_space};
+use luthier_search::importance::{Importances, Method, front_importance, importance, suggested_space};
 
 use super::{Start, Study, StudyError};
 
@@ -33,15 +33,34 @@ impl Study {
         self.queue().extend(leaders.into_iter().map(|params| Start { params, strict: false }));
     }
 
-    /// Which parameters made a difference. See [`importance`](luthier_search::importance).
+    /// Which parameters made a difference to an objective: the first one, or a further one by its name. See
+    /// [`importance`](luthier_search::importance).
     ///
     /// # Errors
     ///
-    /// If there are too few complete trials, or nothing differs.
-    pub fn importance(&self, method: Method) -> Result<Importances, StudyError> {
+    /// If there is no such objective, there are too few complete trials, or nothing differs.
+    pub fn importance(&self, method: Method, objective: Option<&str>) -> Result<Importances, StudyError> {
+        let ledger = self.ledger();
+        let definition = &ledger.study().definition;
+        let place = match objective {
+            None => 0,
+            Some(name) => definition.objectives().position(|known| known == name).ok_or_else(|| {
+                let known = definition.objectives().collect::<Vec<_>>().join(" or ");
+                StudyError::Objective { name: name.to_owned(), known }
+            })?,
+        };
+        let view = ledger.history().view();
+        Ok(importance(method, place, &view, &suggested_space(&view), definition.seed)?)
+    }
+
+    /// Which parameters made a difference to how near a trial is to the Pareto front, by PED-ANOVA.
+    ///
+    /// # Errors
+    ///
+    /// If there are too few complete trials, or all are on one front.
+    pub fn front_importance(&self) -> Result<Importances, StudyError> {
         let ledger = self.ledger();
         let view = ledger.history().view();
-        let seed = ledger.study().definition.seed;
-        Ok(importance(method, &view, &suggested_space(&view), seed)?)
+        Ok(front_importance(&view, &suggested_space(&view))?)
     }
 }

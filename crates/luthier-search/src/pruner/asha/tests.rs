@@ -2,8 +2,8 @@
 
 use luthier_core::{Direction, Ending, Event, History, Outcome, Purpose, Stop, Streams};
 
-use super::super::played::Played;
 use super::*;
+use luthier_core::testing::Played;
 
 #[test]
 fn the_best_third_of_a_rung_goes_on() {

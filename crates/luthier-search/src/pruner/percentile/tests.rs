@@ -1,39 +1,20 @@
 //! The percentile rule on small histories.
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-use luthier_core::testing::record;
-use luthier_core::{
-    Criteria, Decision, Direction, Ending, Event, Goal, History, Metrics, Outcome, Params, Purpose, Report,
-    StopReason, Streams, TrialId,
-};
+use luthier_core::testing::Played;
+use luthier_core::{Criteria, Decision, Direction, Goal, History, Purpose, StopReason, Streams};
 
-use super::super::played::Played;
 use super::*;
 
 /// A history of complete trials with these values by step, and a running one after them.
 fn history(direction: Direction, complete: &[Vec<f64>], running: &[f64]) -> History {
-    let mut events = Vec::new();
-    for (n, values) in complete.iter().map(Vec::as_slice).chain([running]).enumerate() {
-        let trial = TrialId(n as u64);
-        events.push(Event::TrialStarted {
-            trial,
-            params: Params::new(),
-            seed: 0,
-            until: None,
-            at: None,
-            from: None,
-        });
-        for (value, step) in values.iter().zip(1..) {
-            let report = Report { step, value: *value, metrics: Metrics::default() };
-            events.push(Event::Reported { trial, report });
-        }
-        if n < complete.len() {
-            let value = *values.last().unwrap();
-            let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-            events.push(Event::TrialFinished { trial, outcome, seconds: 0.0 });
-        }
+    let mut played = Played(History::new(direction));
+    for values in complete {
+        let trial = played.begun(None, values);
+        played.complete(trial, *values.last().unwrap());
     }
-    History::replay(direction, &record(events)).unwrap()
+    played.begun(None, running);
+    played.0
 }
 
 fn decide(rule: &Percentile, history: &History) -> Decision {

@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-use luthier_core::testing::record;
-use luthier_core::{
-    Direction, Ending, Event, History, Outcome, Parameter, Prior, Purpose, Sampler, Streams, TrialId, Value,
-};
+use luthier_core::testing::Played;
+use luthier_core::{Direction, History, Parameter, Prior, Purpose, Sampler, Streams, Value};
 
 use super::super::{Auto, Gp, Random, Tpe};
 use super::*;
@@ -22,43 +20,31 @@ fn space(rate: f64) -> Space {
 }
 
 fn history(space: &Space, trials: u64) -> History {
-    let events = (0..trials).flat_map(|n| {
-        let trial = TrialId(n);
+    let trials = (0..trials).map(|n| {
         let params = space.sample(&mut Streams::new(2).at(Purpose::Data, n));
         let away = libm::log10(params["rate"].as_f64().unwrap()) + 2.0;
         let value = away * away + if params["kind"] == "a".into() { 0.0 } else { 0.3 };
-        let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
-        [started, Event::TrialFinished { trial, outcome, seconds: 0.0 }]
+        (params, value)
     });
-    History::replay(Direction::Minimize, &record(events)).unwrap()
+    Played::completed(Direction::Minimize, trials)
 }
 
 #[test]
-fn the_favour_is_the_logarithm_of_a_density_and_its_slope_is_right() {
+fn a_belief_is_a_density() {
     let space = space(1e-3);
-    let history = history(&space, 5);
-    let belief = Belief::of(&history.view(), &space).unwrap();
-    assert_eq!(belief.weight, 2.0);
+    let belief = Belief::of(&space).unwrap();
     // The mean of pi over the space is 1.
-    let mean = (0..20_000)
-        .map(|n| libm::exp(belief.favour(&space.sample(&mut Streams::new(1).at(Purpose::Data, n))) / 2.0))
-        .sum::<f64>()
-        / 20_000.0;
+    let pi = |n| libm::exp(belief.log_density(&space.sample(&mut Streams::new(1).at(Purpose::Data, n))));
+    let mean = (0..20_000).map(pi).sum::<f64>() / 20_000.0;
     assert!((mean - 1.0).abs() < 0.05, "{mean}");
-    for unit in [0.1, 0.45, 0.5, 0.62] {
-        let h = 1e-6;
-        let difference = (belief.slope("rate", unit + h).0 - belief.slope("rate", unit - h).0) / (2.0 * h);
-        let slope = belief.slope("rate", unit).1;
-        assert!((slope - difference).abs() < 1e-4 * (1.0 + slope.abs()), "{unit}: {slope} {difference}");
-    }
+    let unbelieved = Space::new(space.iter().map(|p| Parameter { prior: None, ..p.clone() })).unwrap();
+    assert!(Belief::of(&unbelieved).is_none());
 }
 
 #[test]
 fn draws_are_as_likely_as_they_are_believed() {
     let space = space(1e-3);
-    let history = History::new(Direction::Minimize);
-    let belief = Belief::of(&history.view(), &space).unwrap();
+    let belief = Belief::of(&space).unwrap();
     let mut rng = Streams::new(0).at(Purpose::Data, 0);
     let draws: Vec<Params> = (0..4000).map(|_| belief.draw(&mut rng)).collect();
     assert!(draws.iter().all(|params| space.contains(params)));
@@ -86,23 +72,30 @@ fn the_first_trial_is_the_centre_and_every_other_one_at_the_start_is_believed() 
 }
 
 #[test]
-fn a_belief_is_listened_to_and_then_forgotten() {
-    // The belief is at 1e-4, and trials are best at 1e-2.
-    let believed = space(1e-4);
-    let without = Space::new(believed.iter().map(|p| Parameter { prior: None, ..p.clone() })).unwrap();
-    let samplers: [&dyn Sampler; 3] = [&Auto, &Gp::default(), &Tpe::default()];
+fn a_belief_loses_its_turns_when_a_better_trial_speaks_against_it() {
+    // Trials are best at 1e-2.
+    let unbelieved = Space::new(space(1e-2).iter().map(|p| Parameter { prior: None, ..p.clone() })).unwrap();
+    let nine = history(&unbelieved, 9);
+    let samplers: [&dyn Sampler; 4] = [&Auto, &Gp::default(), &Tpe::default(), &Random];
     for sampler in samplers {
-        let mean = |space: &Space, trials: u64| {
-            let history = history(&without, trials);
-            let log = |n| {
-                let mut rng = Streams::new(4).at(Purpose::Sampler, trials + n);
-                let params = sampler.propose(&history.view(), space, &mut rng).unwrap();
-                libm::log10(params["rate"].as_f64().unwrap())
+        for (rate, kept) in [(1e-2, true), (1e-5, false)] {
+            let believed = space(rate);
+            let propose = |space: &Space, n| {
+                sampler.propose(&nine.view(), space, &mut Streams::new(4).at(Purpose::Sampler, n)).unwrap()
             };
-            (0..10).map(log).sum::<f64>() / 10.0
+            for n in 9..30 {
+                let same = propose(&believed, n) == propose(&unbelieved, n);
+                assert_eq!(same, n % 2 == 1 || !kept, "{n} {rate}");
+            }
+        }
+    }
+    // After the start acquisition functions know nothing of it.
+    let samplers: [&dyn Sampler; 3] = [&Auto, &Gp::default(), &Tpe::default()];
+    let twelve = history(&unbelieved, 12);
+    for sampler in samplers {
+        let propose = |space: &Space| {
+            sampler.propose(&twelve.view(), space, &mut Streams::new(4).at(Purpose::Sampler, 12)).unwrap()
         };
-        let (with, plain) = (mean(&believed, 10), mean(&without, 10));
-        assert!(with < plain - 0.05, "{with} {plain}");
-        assert!((mean(&believed, 300) - mean(&without, 300)).abs() < 0.3);
+        assert_eq!(propose(&space(1e-2)), propose(&unbelieved));
     }
 }

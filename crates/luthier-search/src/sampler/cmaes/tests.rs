@@ -1,9 +1,8 @@
 //! Against the package `cmaes` (`scripts/search/cmaes_fixtures.py`), and what a study makes of the distribution.
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-use luthier_core::{
-    Direction, Distribution as Range, Ending, Event, History, Outcome, Purpose, Recorded, Streams, TrialId,
-};
+use luthier_core::testing::Played;
+use luthier_core::{Distribution as Range, Event, History, Purpose, Streams, TrialId};
 use serde_json::Value as Json;
 
 use super::distribution::Distribution;
@@ -60,27 +59,9 @@ fn unit_space(d: usize) -> Space {
     Space::new((0..d).map(|i| Parameter::new(format!("x{i}"), Range::float(0.0, 1.0)))).unwrap()
 }
 
-fn add(history: &mut History, events: impl IntoIterator<Item = Event>) {
-    for event in events {
-        let revision = history.revision() + 1;
-        history.apply(&Recorded { revision, at_ms: 0, event }).unwrap();
-    }
-}
-
-fn trial(history: &mut History, params: Params, value: f64, imported: bool) {
-    let trial = TrialId(history.trials().len() as u64);
-    let outcome = Outcome::Complete { value, step: None, ending: Ending::Full };
-    add(history, [Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None }]);
-    if imported {
-        let attributes = luthier_core::Attributes::default();
-        add(history, [Event::TrialImported { trial, started_us: None, attributes }]);
-    }
-    add(history, [Event::TrialFinished { trial, outcome, seconds: 0.0 }]);
-}
-
 /// Goes on with a study by so many trials, and gives the best loss of these.
 fn go_on(
-    history: &mut History,
+    played: &mut Played,
     sampler: &CmaEs,
     space: &Space,
     loss: impl Fn(&Params) -> f64,
@@ -89,12 +70,13 @@ fn go_on(
 ) -> f64 {
     let mut best = f64::INFINITY;
     for _ in 0..trials {
-        let mut rng = Streams::new(seed).at(Purpose::Sampler, history.trials().len() as u64);
-        let params = sampler.propose(&history.view(), space, &mut rng).unwrap();
+        let mut rng = Streams::new(seed).at(Purpose::Sampler, played.0.trials().len() as u64);
+        let params = sampler.propose(&played.0.view(), space, &mut rng).unwrap();
         assert!(space.contains(&params), "{params:?}");
         let value = loss(&params);
         best = best.min(value);
-        trial(history, params, value, false);
+        let trial = played.begin(params, None);
+        played.complete(trial, value);
     }
     best
 }
@@ -132,9 +114,9 @@ fn it_comes_as_near_as_cmaes() {
         // Their search has no restarts.
         let sampler = CmaEs { restart: Restart::Never, ..CmaEs::default() };
         let run = |seed| {
-            let mut history = History::new(Direction::Minimize);
+            let mut played = Played::new();
             let loss = |params: &Params| function(&vector(params));
-            libm::log10(go_on(&mut history, &sampler, &space, loss, seed, evaluations as usize))
+            libm::log10(go_on(&mut played, &sampler, &space, loss, seed, evaluations as usize))
         };
         let found = (0..seeds).map(run).sum::<f64>() / seeds as f64;
         let (expected, error) = (peer["mean_log10"].as_f64().unwrap(), peer["error"].as_f64().unwrap());
@@ -160,8 +142,8 @@ fn whole_numbers_and_choices_are_found() {
             + (libm::log10(of("rate")) + 3.0).abs()
             + kind
     };
-    let mut history = History::new(Direction::Minimize);
-    let best = go_on(&mut history, &CmaEs::default(), &space, loss, 3, 200);
+    let mut played = Played::new();
+    let best = go_on(&mut played, &CmaEs::default(), &space, loss, 3, 200);
     assert!(best < 0.1, "{best}");
 }
 
@@ -175,7 +157,7 @@ fn a_spent_distribution_begins_again() {
     };
     for (restart, finds) in [(Restart::Never, false), (Restart::Ipop, true), (Restart::Bipop, true)] {
         let sampler = CmaEs { restart, sigma: 0.02, ..CmaEs::default() };
-        let best = go_on(&mut History::new(Direction::Minimize), &sampler, &space, narrow, 0, 900);
+        let best = go_on(&mut Played::new(), &sampler, &space, narrow, 0, 900);
         assert_eq!(best < -0.5, finds, "{restart:?}: {best}");
     }
 }
@@ -187,15 +169,18 @@ fn imported_trials_are_where_it_begins() {
     let loss =
         |params: &Params, best: f64| vector(params).iter().map(|v| (v - best) * (v - best)).sum::<f64>();
     let first = |imported: u64| {
-        let mut history = History::new(Direction::Minimize);
+        let mut played = Played::new();
         for n in 0..imported {
             let params = space.sample(&mut Streams::new(5).at(Purpose::Data, n));
             let value = loss(&params, 0.8);
-            trial(&mut history, params, value, true);
+            let trial = played.begin(params, None);
+            let attributes = luthier_core::Attributes::default();
+            played.add(Event::TrialImported { trial, started_us: None, attributes });
+            played.complete(trial, value);
         }
         let propose = |n| {
             let mut rng = Streams::new(1).at(Purpose::Sampler, imported + n);
-            CmaEs::default().propose(&history.view(), &space, &mut rng).unwrap()
+            CmaEs::default().propose(&played.0.view(), &space, &mut rng).unwrap()
         };
         (0..50).map(|n| loss(&propose(n), 0.85)).sum::<f64>() / 50.0
     };
@@ -206,27 +191,20 @@ fn imported_trials_are_where_it_begins() {
 #[test]
 fn trials_that_run_wait_for_their_population() {
     let space = unit_space(3);
-    let mut history = History::new(Direction::Minimize);
+    let mut played = Played::new();
     let sampler = CmaEs { population: Some(6), ..CmaEs::default() };
     let propose = |history: &History, n: u64| {
         let mut rng = Streams::new(0).at(Purpose::Sampler, n);
         sampler.propose(&history.view(), &space, &mut rng).unwrap()
     };
-    let last = propose(&history, 8);
+    let last = propose(&played.0, 8);
     for n in 0..6 {
-        let params = propose(&history, n);
-        let id = TrialId(n);
-        let outcome = Outcome::Complete { value: n as f64, step: None, ending: Ending::Full };
-        add(
-            &mut history,
-            [Event::TrialStarted { trial: id, params, seed: 0, until: None, at: None, from: None }],
-        );
+        let trial = played.begin(propose(&played.0, n), None);
         if n != 2 {
-            add(&mut history, [Event::TrialFinished { trial: id, outcome, seconds: 0.0 }]);
+            played.complete(trial, n as f64);
         }
     }
-    assert_eq!(propose(&history, 8), last);
-    let outcome = Outcome::Complete { value: 2.0, step: None, ending: Ending::Full };
-    add(&mut history, [Event::TrialFinished { trial: TrialId(2), outcome, seconds: 0.0 }]);
-    assert_ne!(propose(&history, 8), last);
+    assert_eq!(propose(&played.0, 8), last);
+    played.complete(TrialId(2), 2.0);
+    assert_ne!(propose(&played.0, 8), last);
 }

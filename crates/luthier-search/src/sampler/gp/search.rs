@@ -6,7 +6,6 @@
 
 use luthier_core::{Distribution, Params, Rng, Space, Value};
 
-use super::super::belief::Belief;
 use super::acquisition::{log_improvement, log_improvement_with_slopes};
 use super::features::{Features, Kind, varies};
 use super::lbfgs::minimize;
@@ -42,8 +41,6 @@ pub(super) struct Acquisition<'a> {
     pub(super) posterior: &'a Posterior<'a>,
     /// The least loss so far, on the posterior's scale.
     pub(super) best: f64,
-    /// By which the improvement is multiplied, if there is any.
-    pub(super) belief: Option<Belief<'a>>,
 }
 
 impl Acquisition<'_> {
@@ -52,8 +49,7 @@ impl Acquisition<'_> {
             return None;
         }
         let row = self.features.row(&params)?;
-        let favour = self.belief.as_ref().map_or(0.0, |belief| belief.favour(&params));
-        let score = log_improvement(self.best, self.posterior.predict(&row)) + favour;
+        let score = log_improvement(self.best, self.posterior.predict(&row));
         score.is_finite().then_some(Candidate { params, row, score })
     }
 
@@ -61,13 +57,8 @@ impl Acquisition<'_> {
     pub(super) fn maximize(&self, leaders: &[&Params], taken: &[Vec<f64>], rng: &mut Rng) -> Option<Params> {
         let space = self.features.space;
         let mut candidates: Vec<Candidate> = Vec::with_capacity(RANDOM + NEAR);
-        for i in 0..RANDOM {
-            let believed = self.belief.as_ref().filter(|_| i % 2 == 1);
-            let params = match believed {
-                Some(belief) => belief.draw(rng),
-                None => space.sample(rng),
-            };
-            candidates.extend(self.candidate(params));
+        for _ in 0..RANDOM {
+            candidates.extend(self.candidate(space.sample(rng)));
         }
         for i in 0..NEAR {
             if let Some(leader) = leaders.get(i % leaders.len().max(1)) {
@@ -122,14 +113,8 @@ impl Acquisition<'_> {
             }
             let (prediction, by_mean, by_deviation) = self.posterior.predict_with_slopes(&row);
             let (value, mean, deviation) = log_improvement_with_slopes(self.best, prediction);
-            let mut value = -value;
-            let slope = moving.iter().zip(x).map(|((c, name), x)| {
-                let favour = self.belief.as_ref().map_or((0.0, 0.0), |belief| belief.slope(name, *x));
-                value -= favour.0;
-                -(mean * by_mean[*c] + deviation * by_deviation[*c]) - favour.1
-            });
-            let slope = slope.collect();
-            (value, slope)
+            let slope = moving.iter().map(|(c, _)| -(mean * by_mean[*c] + deviation * by_deviation[*c]));
+            (-value, slope.collect())
         };
         let start: Vec<f64> = moving.iter().map(|(c, _)| candidate.row[*c]).collect();
         let (x, _) = minimize(evaluate, start, &vec![(0.0, 1.0); moving.len()], EVALUATIONS, 1e-4);

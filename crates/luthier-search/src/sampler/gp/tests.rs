@@ -1,10 +1,8 @@
 //! What the sampler makes of trials of each kind.
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-use luthier_core::testing::{conditional_space, record};
-use luthier_core::{
-    Direction, Distribution, Ending, Event, FailCause, History, Outcome, Parameter, Purpose, Streams, TrialId,
-};
+use luthier_core::testing::{Played, conditional_space};
+use luthier_core::{Distribution, Ending, FailCause, History, Outcome, Parameter, Purpose, Streams};
 
 use super::*;
 
@@ -22,14 +20,15 @@ fn square() -> Space {
 
 /// A history of trials at these points; those without an outcome run.
 fn history(points: &[(f64, f64)], outcome: impl Fn(f64, f64) -> Option<Outcome>) -> History {
-    let events = points.iter().zip(0..).flat_map(|((x, y), n)| {
-        let trial = TrialId(n);
+    let mut played = Played::new();
+    for (x, y) in points {
         let params = Params::from_iter([("x".to_owned(), (*x).into()), ("y".to_owned(), (*y).into())]);
-        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
-        let ended = outcome(*x, *y).map(|outcome| Event::TrialFinished { trial, outcome, seconds: 0.0 });
-        std::iter::once(started).chain(ended)
-    });
-    History::replay(Direction::Minimize, &record(events)).unwrap()
+        let trial = played.begin(params, None);
+        if let Some(outcome) = outcome(*x, *y) {
+            played.finish(trial, outcome);
+        }
+    }
+    played.0
 }
 
 fn complete(value: f64) -> Outcome {
@@ -98,24 +97,15 @@ fn a_finite_space_is_not_asked_twice_for_the_same_while_there_is_more() {
         Parameter::new("n", Distribution::int(1, 4)),
     ])
     .unwrap();
-    let mut events = Vec::new();
+    let mut played = Played::new();
     let mut seen = Vec::new();
     for n in 0..20 {
-        let history = History::replay(Direction::Minimize, &record(events.clone())).unwrap();
         let mut rng = Streams::new(0).at(Purpose::Sampler, n);
-        let params = Gp { startup_trials: 3 }.propose(&history.view(), &space, &mut rng).unwrap();
+        let params = Gp { startup_trials: 3 }.propose(&played.0.view(), &space, &mut rng).unwrap();
         let value = params["n"].as_f64().unwrap();
         seen.push(params.clone());
-        events.push(Event::TrialStarted {
-            trial: TrialId(n),
-            params,
-            seed: 0,
-            until: None,
-            at: None,
-            from: None,
-        });
-        let outcome = complete(value);
-        events.push(Event::TrialFinished { trial: TrialId(n), outcome, seconds: 0.0 });
+        let trial = played.begin(params, None);
+        played.complete(trial, value);
     }
     let again = (3..20).filter(|i| seen[..*i].contains(&seen[*i])).count();
     assert_eq!(again, 0, "{seen:?}");
@@ -126,22 +116,13 @@ fn changes_of_a_conditional_space_stay_in_it() {
     // What the search makes of neighbours, with parameters that come and go, is in the space.
     let space = conditional_space();
     let streams = Streams::new(4);
-    let mut events = Vec::new();
+    let mut played = Played::new();
     for n in 0..30 {
-        let history = History::replay(Direction::Minimize, &record(events.clone())).unwrap();
         let params =
-            Gp::default().propose(&history.view(), &space, &mut streams.at(Purpose::Sampler, n)).unwrap();
+            Gp::default().propose(&played.0.view(), &space, &mut streams.at(Purpose::Sampler, n)).unwrap();
         assert!(space.contains(&params), "{params:?}");
         let value = params["rate"].as_f64().unwrap().log10() - params["layers"].as_f64().unwrap();
-        events.push(Event::TrialStarted {
-            trial: TrialId(n),
-            params,
-            seed: 0,
-            until: None,
-            at: None,
-            from: None,
-        });
-        let outcome = complete(value);
-        events.push(Event::TrialFinished { trial: TrialId(n), outcome, seconds: 0.0 });
+        let trial = played.begin(params, None);
+        played.complete(trial, value);
     }
 }

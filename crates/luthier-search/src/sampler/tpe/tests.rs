@@ -1,10 +1,10 @@
 //! What the sampler makes of trials of each kind.
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
-use luthier_core::testing::record;
+use luthier_core::testing::Played;
 use luthier_core::{
-    Direction, Distribution, Ending, Event, FailCause, History, Metrics, Outcome, Parameter, Purpose, Report,
-    Stop, StopReason, Streams, TrialId,
+    Distribution, Ending, Event, FailCause, History, Metrics, Outcome, Parameter, Purpose, Report, Stop,
+    StopReason, Streams, TrialId,
 };
 
 use super::*;
@@ -15,13 +15,14 @@ fn line() -> Space {
 
 /// A history of trials with these x, each followed by the events that `rest` makes for it.
 fn history(xs: &[f64], rest: impl Fn(TrialId, f64) -> Vec<Event>) -> History {
-    let events = xs.iter().zip(0..).flat_map(|(x, n)| {
-        let trial = TrialId(n);
-        let params = Params::from_iter([("x".to_owned(), (*x).into())]);
-        let started = Event::TrialStarted { trial, params, seed: 0, until: None, at: None, from: None };
-        std::iter::once(started).chain(rest(trial, *x))
-    });
-    History::replay(Direction::Minimize, &record(events)).unwrap()
+    let mut played = Played::new();
+    for x in xs {
+        let trial = played.begin(Params::from_iter([("x".to_owned(), (*x).into())]), None);
+        for event in rest(trial, *x) {
+            played.add(event);
+        }
+    }
+    played.0
 }
 
 fn finished(trial: TrialId, outcome: Outcome) -> Event {

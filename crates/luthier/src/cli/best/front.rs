@@ -28,10 +28,7 @@ struct Row {
 pub(super) fn show(study: &Study, history: &History, json: bool) -> Result<(), Failure> {
     let definition = &study.definition;
     let knee = chosen(history).ok_or_else(|| none(&definition.name, history))?.id;
-    let goals = &definition.criteria.objectives;
-    let names: Vec<&str> = std::iter::once(definition.objective.as_str())
-        .chain(goals.iter().map(|goal| goal.name.as_str()))
-        .collect();
+    let names: Vec<&str> = definition.objectives().collect();
     let trials = history.winners().iter().filter_map(|id| history.trial(*id)).map(|trial| Row {
         trial: trial.id,
         knee: trial.id == knee,
