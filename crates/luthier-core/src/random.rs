@@ -267,7 +267,9 @@ mod tests {
         for count in [0, 1, 2, 31, 32, 33, 34, 100, 608] {
             for before in 0..3 {
                 let mut rng = Streams::new(9).at(Purpose::Order, count as u64);
-                (0..before).for_each(|_| drop(rng.uniform_f32()));
+                for _ in 0..before {
+                    rng.uniform_f32();
+                }
                 let mut other = rng.clone();
                 let mut items: Vec<usize> = (0..count).collect();
                 let mut expected = items.clone();
