@@ -8,8 +8,8 @@
 //! 64-bit stream number. Functions that turn bits into numbers are written out here with `libm`, so
 //! that an update of another crate or another C library changes no result.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng as _, SeedableRng};
+use chacha20::ChaCha8Rng;
+use chacha20::rand_core::{Rng as _, SeedableRng};
 
 use crate::TrialId;
 
@@ -121,13 +121,23 @@ fn split_mix(state: &mut u64) -> u64 {
 }
 
 /// A random stream. See [`Streams::at`].
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Rng {
     seed: u64,
     purpose: Purpose,
     position: u64,
     /// Nothing before the first draw: of the streams of a step, few are drawn from.
     inner: Option<ChaCha8Rng>,
+}
+
+impl Clone for Rng {
+    fn clone(&self) -> Self {
+        let mut copy = self.at(self.position);
+        if let Some(inner) = &self.inner {
+            copy.generator().set_word_pos(inner.get_word_pos());
+        }
+        copy
+    }
 }
 
 impl Rng {
@@ -152,7 +162,7 @@ impl Rng {
     /// The stream of the same seed and purpose at another position, from its beginning.
     #[must_use]
     pub fn at(&self, position: u64) -> Self {
-        Self { position, inner: None, ..self.clone() }
+        Self { position, inner: None, ..*self }
     }
 
     /// 64 random bits.
@@ -173,12 +183,9 @@ impl Rng {
     /// A whole number in `0..n`, each equally likely (Lemire 2019). `n` must be at least 1.
     pub fn below(&mut self, n: usize) -> usize {
         debug_assert!(n > 0, "below(0) has no value to return");
-        let n = n as u64;
         loop {
-            let product = u128::from(self.bits()) * u128::from(n);
-            // The remainder is below n, and a division takes longer than all the rest.
-            if product as u64 >= n || product as u64 >= n.wrapping_neg() % n {
-                return (product >> 64) as usize;
+            if let Some(number) = part_of(self.bits(), n) {
+                return number;
             }
         }
     }
@@ -191,10 +198,33 @@ impl Rng {
 
     /// Puts `items` in random order (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
-        for i in (1..items.len()).rev() {
-            items.swap(i, self.below(i + 1));
+        /// Draws that are asked for at once, which is quicker than one by one and gives the same bits.
+        const AT_ONCE: usize = 32;
+        let generator = self.generator();
+        let mut drawn = [[0; 8]; AT_ONCE];
+        // Each draw takes the item at `last` to its place, but for one in a great many, which is drawn in vain.
+        let mut last = items.len().saturating_sub(1);
+        while last > 0 {
+            let drawn = &mut drawn[..last.min(AT_ONCE)];
+            generator.fill_bytes(drawn.as_flattened_mut());
+            for bits in drawn {
+                if let Some(place) = part_of(u64::from_le_bytes(*bits), last + 1) {
+                    items.swap(last, place);
+                    last -= 1;
+                }
+            }
         }
     }
+}
+
+/// The whole number in `0..n` for some random bits, or nothing if others are to be drawn.
+#[inline]
+fn part_of(bits: u64, n: usize) -> Option<usize> {
+    let n = n as u64;
+    let product = u128::from(bits) * u128::from(n);
+    // The remainder is below n, and a division takes longer than all the rest.
+    let is_even = product as u64 >= n || product as u64 >= n.wrapping_neg() % n;
+    is_even.then_some((product >> 64) as usize)
 }
 
 #[cfg(test)]
@@ -230,6 +260,28 @@ mod tests {
             counts[rng.below(7)] += 1;
         }
         assert!(counts.iter().all(|n| (850..1_150).contains(n)), "{counts:?}");
+    }
+
+    #[test]
+    fn shuffle_draws_as_if_one_by_one() {
+        for count in [0, 1, 2, 31, 32, 33, 34, 100, 608] {
+            for before in 0..3 {
+                let mut rng = Streams::new(9).at(Purpose::Order, count as u64);
+                for _ in 0..before {
+                    rng.uniform_f32();
+                }
+                let mut other = rng.clone();
+                let mut items: Vec<usize> = (0..count).collect();
+                let mut expected = items.clone();
+                rng.shuffle(&mut items);
+                for i in (1..count).rev() {
+                    let j = other.below(i + 1);
+                    expected.swap(i, j);
+                }
+                assert_eq!(items, expected);
+                assert_eq!(rng.bits(), other.bits(), "as many draws");
+            }
+        }
     }
 
     #[test]

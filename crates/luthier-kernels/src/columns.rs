@@ -31,6 +31,7 @@ macro_rules! in_wide_blocks {
         $crate::columns::in_blocks!(@ $channels, 32, $channel, $($function).+, ($($argument),*));
         $crate::columns::in_blocks!(@ $channels, 16, $channel, $($function).+, ($($argument),*));
         $crate::columns::in_blocks!(@ $channels, 4, $channel, $($function).+, ($($argument),*));
+        $crate::columns::in_blocks!(@ $channels, 2, $channel, $($function).+, ($($argument),*));
         $crate::columns::in_blocks!(@ $channels, 1, $channel, $($function).+, ($($argument),*));
     };
 }

@@ -1,8 +1,11 @@
 //! Data that is ready to train on: encoded by what the training rows taught, and split.
 
+#![allow(clippy::inline_always, reason = "vector instructions end at calls")]
+
 use std::sync::Arc;
 
 use luthier_core::{Purpose, Streams};
+use luthier_kernels::vectorized;
 
 use crate::augment::{Augmentation, Domain};
 use crate::batch::Batch;
@@ -137,20 +140,38 @@ const PIECE: usize = 16;
 /// Makes `into` the `rows` of a table with rows of `size` numbers.
 fn gather(table: &[f32], size: usize, rows: &[usize], into: &mut Vec<f32>) {
     into.resize(rows.len() * size + PIECE, 0.0);
-    for (number, row) in rows.iter().enumerate() {
-        let (source, target) = (&table[row * size..], &mut into[number * size..]);
-        for at in (0..size).step_by(PIECE) {
-            let pair = (source[at..].first_chunk::<PIECE>(), target[at..].first_chunk_mut::<PIECE>());
-            if let (Some(source), Some(target)) = pair {
-                // What is behind the row is written over by the next one, or taken off.
-                *target = *source;
-            } else {
-                let end = size.min(at + PIECE);
-                copy_end(&source[at..end], &mut target[at..end]);
+    vectorized(
+        #[inline(always)]
+        || {
+            if size <= PIECE {
+                // As most tables are: no loop within the loop.
+                for (number, row) in rows.iter().enumerate() {
+                    copy_piece(&table[row * size..], &mut into[number * size..], size);
+                }
+                return;
             }
-        }
-    }
+            for (number, row) in rows.iter().enumerate() {
+                let (source, target) = (&table[row * size..], &mut into[number * size..]);
+                for at in (0..size).step_by(PIECE) {
+                    copy_piece(&source[at..], &mut target[at..], size - at);
+                }
+            }
+        },
+    );
     into.truncate(rows.len() * size);
+}
+
+/// Copies the next piece of a row, of which so many numbers are left.
+#[inline(always)]
+fn copy_piece(source: &[f32], target: &mut [f32], left: usize) {
+    let pair = (source.first_chunk::<PIECE>(), target.first_chunk_mut::<PIECE>());
+    if let (Some(source), Some(target)) = pair {
+        // What is behind the row is written over by the next one, or taken off.
+        *target = *source;
+    } else {
+        let end = left.min(PIECE);
+        copy_end(&source[..end], &mut target[..end]);
+    }
 }
 
 /// The end of a table. By itself, as the compiler makes one call of two copies of which this is the rarer one.

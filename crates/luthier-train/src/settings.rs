@@ -133,6 +133,16 @@ pub enum Every {
     Steps(u64),
 }
 
+impl Every {
+    /// About how many examples are trained on from one measurement to the next, with so many in an epoch and in a step.
+    pub(crate) fn examples(self, in_epoch: usize, in_step: usize) -> usize {
+        match self {
+            Self::Epochs(epochs) => (epochs * in_epoch as f64).ceil() as usize,
+            Self::Steps(steps) => usize::try_from(steps).unwrap_or(usize::MAX).saturating_mul(in_step),
+        }
+    }
+}
+
 impl Decode for Every {
     const EXPECTED: &'static str = "a number of epochs such as 1 or 0.25, or { steps = 500 }";
 

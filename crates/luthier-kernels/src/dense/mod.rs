@@ -7,6 +7,7 @@ mod narrow;
 mod product;
 #[cfg(test)]
 mod tests;
+mod vector;
 
 use crate::columns;
 use crate::simd::vectorized;
@@ -224,6 +225,15 @@ impl Dense {
                 narrow::forward(self.inputs, self.units, x, weight, bias, y);
             });
         }
+        if self.units <= vector::UNITS {
+            return with_panels(Right::Plain(weight), [self.inputs, self.units], |right| {
+                let at_once = rows_of_task(self.inputs * self.units);
+                parallel::chunks(y, at_once * self.units, |task, y| {
+                    let x = &x[task * at_once * self.inputs..][..y.len() / self.units * self.inputs];
+                    vector::forward(self.inputs, self.units, x, right.panel(0), bias, y);
+                });
+            });
+        }
         product(y, x, Right::Plain(weight), [rows, self.inputs, self.units], bias);
     }
 
@@ -304,6 +314,10 @@ impl Dense {
         with_panels(Right::Plain(dy), [rows, units], |right| {
             let at_once = inputs_of_task(rows * units);
             parallel::chunks(dweight, at_once * units, |task, target| {
+                if units <= vector::UNITS {
+                    let first = task * at_once;
+                    return vector::backward_of_weight(inputs, units, first, x, right.panel(0), target);
+                }
                 let size = target.len() / units;
                 let left = Rows { data: &x[(task * at_once).min(x.len())..], stride: inputs };
                 for number in 0..right.panels.count() {

@@ -68,10 +68,13 @@ impl<const U: usize> WithSimd for Forward<'_, U> {
                 }
             }
             let totals = totals.map(|total| lanes::<S>(total));
-            for (row, y) in y.iter_mut().enumerate() {
-                for unit in 0..U {
-                    y[unit] = totals[unit][row];
-                }
+            let rows: [[f32; U]; LANES] =
+                std::array::from_fn(|row| std::array::from_fn(|unit| totals[unit][row]));
+            if y.len() == S::F32_LANES {
+                // All at once, as the length is known.
+                y.copy_from_slice(&rows[..S::F32_LANES]);
+            } else {
+                y.copy_from_slice(&rows[..y.len()]);
             }
         }
     }
@@ -99,19 +102,18 @@ fn sums_of_rows<S: Simd, const U: usize>(
     let last = x.len() / inputs - 1;
     let (fours, rest) = weight.as_chunks::<4>();
     let (fours, rest) = if S::F32_LANES < 4 { (&[][..], weight) } else { (fours, rest) };
+    // The beginnings of the rows, all of one length, so that no place in them has to be checked.
+    let rows: [&[[f32; 4]]; LANES] = std::array::from_fn(|row| {
+        let row = &x[row.min(last) * inputs + start..][..4 * fours.len()];
+        &row.as_chunks().0[..fours.len()]
+    });
     for (number, weight) in fours.iter().enumerate() {
-        let at = start + 4 * number;
         // Four lanes side by side get four inputs of a row, and then an input of four rows.
-        let mut rows = [simd.splat_f32s(0.0); 4];
-        for (place, row) in rows.iter_mut().enumerate() {
-            let mut numbers = [0.0; LANES];
-            for (block, numbers) in numbers[..S::F32_LANES].chunks_exact_mut(4).enumerate() {
-                let from = (4 * block + place).min(last) * inputs + at;
-                numbers.copy_from_slice(&x[from..from + 4]);
-            }
-            *row = S::as_simd_f32s(&numbers).0[0];
-        }
-        let columns: [S::f32s; 4] = simd.deinterleave_shfl_f32s(rows);
+        let four: [S::f32s; 4] = std::array::from_fn(|place| {
+            let blocks: [[f32; 4]; LANES / 4] = std::array::from_fn(|block| rows[4 * block + place][number]);
+            S::as_simd_f32s(blocks.as_flattened()).0[0]
+        });
+        let columns: [S::f32s; 4] = simd.deinterleave_shfl_f32s(four);
         for (column, weight) in columns.into_iter().zip(weight) {
             for unit in 0..U {
                 sums[unit] = simd.mul_add_f32s(simd.splat_f32s(weight[unit]), column, sums[unit]);

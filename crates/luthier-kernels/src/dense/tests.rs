@@ -102,11 +102,11 @@ fn a_row_depends_on_no_other() {
     }
 }
 
-/// The units of a narrow layer, and others beside them.
+/// The units of a layer of few of them, and others beside them.
 #[test]
 fn a_narrow_layer_has_the_bits_of_a_wider_one() {
-    for units in 1..=narrow::FEW {
-        for [rows, inputs] in [[1, 1], [32, 16], [37, 9], [150, 40], [40, 150]] {
+    for units in 1..=vector::UNITS {
+        for [rows, inputs] in [[1, 1], [32, 16], [37, 9], [150, 40], [40, 150], [23, 300]] {
             let wide = 20;
             let spread = |numbers: &[f32]| -> Vec<f32> {
                 numbers

@@ -53,7 +53,7 @@ impl BoundLoss {
         vectorized(
             #[inline(always)]
             || match width {
-                2 => of_width::<2>(rows, scale, powers, numbers, gradient),
+                2 => of_two(rows, scale, powers, numbers, gradient),
                 3 => of_width::<3>(rows, scale, powers, numbers, gradient),
                 _ => of_any_width(rows, scale, powers, numbers, gradient),
             },
@@ -133,6 +133,43 @@ fn softmax(
     }
     for (normaliser, sum) in normalisers.iter_mut().zip(sums.iter()) {
         *normaliser += ln(*sum);
+    }
+}
+
+/// [`of_width`] of two classes, to the same bits: the power of the higher output is 1.
+#[inline(always)]
+fn of_two(
+    Rows { outputs, targets, .. }: Rows<'_>,
+    scale: f64,
+    powers: &mut [f64],
+    [sums, normalisers, weights, terms]: [&mut [f64]; 4],
+    gradient: &mut [f32],
+) {
+    let ((pairs, _), (gradient, _)) = (outputs.as_chunks::<2>(), gradient.as_chunks_mut::<2>());
+    let powers = &mut powers[..pairs.len()];
+    for (power, [first, second]) in powers.iter_mut().zip(pairs) {
+        *power = -(f64::from(*first) - f64::from(*second)).abs();
+    }
+    for ((power, sum), normaliser) in powers.iter_mut().zip(sums.iter_mut()).zip(normalisers.iter_mut()) {
+        *power = exp_of_negative(*power);
+        *sum = 1.0 + *power;
+        *normaliser = ln(*sum);
+    }
+    let known = pairs.iter().zip(targets).zip(weights.iter()).zip(normalisers.iter());
+    for (((([first, second], target), weight), normaliser), term) in known.zip(terms) {
+        let highest = f64::from(first.max(*second));
+        let second = if *target == 1.0 { *second } else { f32::NAN };
+        let chosen = if *target == 0.0 { *first } else { second };
+        *term = *weight * (normaliser + highest - f64::from(chosen));
+    }
+    let known = pairs.iter().zip(targets).zip(weights.iter()).zip(powers.iter().zip(sums.iter()));
+    for ((((pair, target), weight), (power, sum)), gradient) in known.zip(gradient) {
+        let part = scale * *weight;
+        let factor = part / sum;
+        let (low, high) = (power * factor, factor);
+        let (first, second) = if pair[0] >= pair[1] { (high, low) } else { (low, high) };
+        gradient[0] = single(first - if *target == 0.0 { part } else { 0.0 });
+        gradient[1] = single(second - if *target == 1.0 { part } else { 0.0 });
     }
 }
 

@@ -107,6 +107,22 @@ fn a_loss_does_not_depend_on_the_batches() {
 }
 
 #[test]
+fn two_classes_have_the_bits_of_more() {
+    for kind in ["\"cross_entropy\"", "{ kind = \"cross_entropy\", class_weights = [0.3, 2, 1] }"] {
+        let loss = setting::<Loss>(kind).bind(&[]);
+        let rows: Vec<[f32; 2]> =
+            (0..77).map(|it| [(it % 11) as f32 * 0.7 - 3.0, (it % 7) as f32 - 3.0]).collect();
+        let targets: Vec<f32> = (0..77).map(|it| (it % 2) as f32).collect();
+        let (found, sum) = loss.gradient(rows.as_flattened(), &targets, None);
+        // The third has no share.
+        let wide: Vec<[f32; 3]> = rows.iter().map(|[a, b]| [*a, *b, -1e30]).collect();
+        let (expected, wide_sum) = loss.gradient(wide.as_flattened(), &targets, None);
+        let expected: Vec<f32> = expected.chunks(3).flat_map(|row| row[..2].to_vec()).collect();
+        assert_eq!((found, sum), (expected, wide_sum), "{kind}");
+    }
+}
+
+#[test]
 fn a_batch_of_classes_that_do_not_count_changes_nothing() {
     let loss: Loss = setting("{ kind = \"cross_entropy\", class_weights = [0, 1] }");
     let loss = loss.bind(&[]);

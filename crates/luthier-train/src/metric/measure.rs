@@ -35,6 +35,15 @@ impl Predicted {
         Self { outputs: self.outputs, targets: self.targets, ..Self::default() }
     }
 
+    /// Makes room for so many examples with `width` outputs each, as far as it is not much memory: what is more gets
+    /// it as it comes.
+    pub(crate) fn reserve(&mut self, examples: usize, width: usize) {
+        const MOST: usize = 1 << 20;
+        let examples = examples.min(MOST / width.max(1));
+        self.targets.reserve_exact(examples);
+        self.outputs.reserve_exact(examples * width);
+    }
+
     /// Adds the outputs for a batch.
     pub(crate) fn extend(&mut self, outputs: &[f32], batch: &Batch) {
         // Those that were not mixed are mixed with themselves.

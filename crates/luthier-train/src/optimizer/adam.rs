@@ -16,7 +16,7 @@ use luthier_core::config::bounds;
 
 use super::DecayOn;
 use super::number::{Number, follow};
-use super::rule::{ElementRule, Now, Slot, power};
+use super::rule::{ElementRule, Now, Slot, powers};
 
 luthier_core::settings! {
     /// Adam.
@@ -104,8 +104,8 @@ impl ElementRule for Adam {
     }
 
     fn prepare(&self, now: &Now<'_>) -> Step {
-        let first = 1.0 - power(self.beta1, now.time);
-        let second = libm::sqrt(1.0 - power(self.beta2, now.time));
+        let [first, second] = powers([self.beta1, self.beta2], now.time);
+        let (first, second) = (1.0 - first, libm::sqrt(1.0 - second));
         // The formula above with the numerator and the denominator multiplied by `second`.
         Step {
             rate: now.rate * second / first,

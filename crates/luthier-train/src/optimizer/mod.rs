@@ -17,6 +17,7 @@ mod muon;
 mod nadam;
 mod number;
 pub(crate) mod parameter;
+mod parts;
 mod prodigy;
 mod radam;
 mod rmsprop;
@@ -30,8 +31,9 @@ use burn::tensor::{Device, Tensor};
 use crate::model::host;
 
 use parameter::Parameter;
+use parts::HostParts;
 use prodigy::{Distance, Part};
-use rule::{Decay, HostPart, Memory, Now, Place, Rule, Slot};
+use rule::{Memory, Now, Place, Rule, Slot};
 
 pub use adadelta::AdadeltaConfig;
 pub use adagrad::AdagradConfig;
@@ -246,8 +248,13 @@ impl Optimizer {
             match &self.method {
                 Method::Each(rule) => {
                     let decay = if decays { settings.weight_decay } else { 0.0 };
-                    let now =
-                        now(&**rule, settings.learning_rate * factor, (decay, self.decoupled), memory, place);
+                    let now = Now::of(
+                        &**rule,
+                        settings.learning_rate * factor,
+                        (decay, self.decoupled),
+                        memory,
+                        place,
+                    );
                     let (old, gradient) = now.decay.apply(old, gradient);
                     let memory = memory.slots.on_device(&device);
                     weights[index] = rule.on_device(&now, memory, old, gradient);
@@ -278,21 +285,15 @@ impl Optimizer {
         let Method::Each(rule) = &self.method else {
             return self.step_by_tensors(settings, weights, gradients);
         };
-        let (decoupled, decay_on) = (self.decoupled, self.decay_on);
-        let all = weights.iter_mut().zip(gradients).zip(self.places.iter().zip(&mut self.memories));
-        let mut parts = all.enumerate().filter_map(|(index, ((weights, gradient), (place, memory)))| {
-            let factor = settings.rates.map_or(1.0, |rates| rates[index]);
-            if gradient.is_empty() || factor == 0.0 {
-                return None;
-            }
-            let memory = memory.get_or_insert_with(|| Memory::new(&rule.slots(place), weights.len()));
-            memory.time += 1;
-            let decays = decay_on == DecayOn::All || place.parameter.is_weight();
-            let decay = if decays { settings.weight_decay } else { 0.0 };
-            let now = now(&**rule, settings.learning_rate * factor, (decay, decoupled), memory, place);
-            Some(HostPart { now, memory: &mut memory.slots, weights, gradient })
+        rule.on_host(HostParts {
+            settings,
+            decoupled: self.decoupled,
+            decay_on: self.decay_on,
+            places: &self.places,
+            memories: &mut self.memories,
+            weights,
+            gradients,
         });
-        rule.on_host(&mut parts);
     }
 
     /// [`Optimizer::step_on_host`] by [`Optimizer::step`], for what has sums over all parameters.
@@ -310,24 +311,6 @@ impl Optimizer {
             *weights = host(new);
         }
     }
-}
-
-/// What `rule` is told of the step of a parameter, whose time has been counted up.
-fn now<'a>(
-    rule: &dyn Rule,
-    learning_rate: f64,
-    (decay, decoupled): (f64, bool),
-    memory: &mut Memory,
-    place: &'a Place,
-) -> Now<'a> {
-    let rate = learning_rate * rule.rate_factor(place);
-    memory.product *= rule.product(memory.time);
-    let decay = match decoupled {
-        _ if decay == 0.0 => Decay::None,
-        true => Decay::Decoupled(rate * decay),
-        false => Decay::Coupled(decay),
-    };
-    Now { rate, decay, time: memory.time, product: memory.product, place }
 }
 
 #[cfg(test)]

@@ -26,7 +26,8 @@ use super::adam::Adam;
 use super::gradients::sum;
 use super::number::follow;
 use super::parameter::{Matrix, Role};
-use super::rule::{HostPart, Now, Place, Rule, Slot};
+use super::parts::{HostParts, Walk};
+use super::rule::{Now, Place, Rule, Slot};
 
 luthier_core::settings! {
     /// Muon.
@@ -156,12 +157,12 @@ impl Rule for MuonConfig {
         weights - step.mul_scalar(now.rate * self.adjusted(matrix))
     }
 
-    fn on_host(&self, parts: &mut dyn Iterator<Item = HostPart<'_>>) {
-        let is_matrix = |part: &HostPart<'_>| self.matrix(part.now.place).is_some();
-        let (matrices, rest): (Vec<_>, Vec<_>) = parts.partition(is_matrix);
-        self.adamw().on_host(&mut rest.into_iter());
-        for part in matrices {
-            self.by_tensors(part);
-        }
+    fn on_host(&self, parts: HostParts<'_>) {
+        let adamw = self.adamw();
+        let mut walk = Walk::new(&adamw);
+        parts.each(self, |part| match self.matrix(part.now.place) {
+            Some(_) => self.by_tensors(part),
+            None => walk.step(part),
+        });
     }
 }

@@ -41,24 +41,26 @@ pub(super) struct Wide<S: Simd> {
 }
 
 impl<S: Simd> Wide<S> {
-    /// The first numbers of `from`; zeros where it ends early.
     #[inline(always)]
-    pub(super) fn load(simd: S, from: &[f32]) -> Self {
-        let numbers = match S::as_simd_f32s(from).0 {
-            [whole, ..] => *whole,
-            [] => simd.partial_load_f32s(from),
-        };
+    pub(super) fn new(simd: S, numbers: S::f32s) -> Self {
         Self { simd, numbers }
     }
 
-    /// Writes the numbers to `to`, as far as it reaches.
+    #[inline(always)]
+    pub(super) fn numbers(self) -> S::f32s {
+        self.numbers
+    }
+
+    /// The numbers of `from`, less than a vector holds, and zeros behind them.
+    #[inline(always)]
+    pub(super) fn load(simd: S, from: &[f32]) -> Self {
+        Self { simd, numbers: simd.partial_load_f32s(from) }
+    }
+
+    /// Writes the numbers to `to`, as far as it reaches, which is less far than the vector.
     #[inline(always)]
     pub(super) fn store(self, to: &mut [f32]) {
-        if let [whole, ..] = S::as_mut_simd_f32s(to).0 {
-            *whole = self.numbers;
-        } else {
-            self.simd.partial_store_f32s(to, self.numbers);
-        }
+        self.simd.partial_store_f32s(to, self.numbers);
     }
 
     /// The numbers, with 0 in the place of those that are smaller than 2^-100.

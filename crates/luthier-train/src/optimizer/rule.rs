@@ -3,10 +3,10 @@
 #![allow(clippy::inline_always, reason = "what is inlined becomes vector instructions")]
 
 use burn::tensor::{Device, Tensor};
-use pulp::{Simd, WithSimd};
 
-use super::number::{Number, Wide};
+use super::number::Number;
 use super::parameter::Parameter;
+use super::parts::{HostPart, HostParts, Walk};
 use super::values::Values;
 use crate::model::host;
 
@@ -38,7 +38,7 @@ pub(super) trait Rule: Send + Sync {
     ) -> Tensor<1>;
 
     /// Takes a step of all parameters, weight decay included.
-    fn on_host(&self, parts: &mut dyn Iterator<Item = HostPart<'_>>);
+    fn on_host(&self, parts: HostParts<'_>);
 
     /// [`Rule::on_host`] of one parameter by [`Rule::on_device`].
     fn by_tensors(&self, part: HostPart<'_>) {
@@ -49,14 +49,6 @@ pub(super) trait Rule: Send + Sync {
         let new = self.on_device(&now, memory.on_device(&device), old, gradient);
         weights.copy_from_slice(&host(new));
     }
-}
-
-/// A parameter on the host in a step along its gradient.
-pub(super) struct HostPart<'a> {
-    pub now: Now<'a>,
-    pub memory: &'a mut Values,
-    pub weights: &'a mut [f32],
-    pub gradient: &'a [f32],
 }
 
 /// A rule that treats all numbers of a tensor alike.
@@ -98,78 +90,9 @@ impl<R: ElementRule> Rule for R {
         R::element(&self.prepare(now), memory, weights, gradient)
     }
 
-    fn on_host(&self, parts: &mut dyn Iterator<Item = HostPart<'_>>) {
-        let mut last: Option<(Now<'_>, R::Step)> = None;
-        for HostPart { now, memory, weights, gradient } in parts {
-            let known = last.filter(|(last, _)| last.is_like(&now));
-            let prepared = known.map_or_else(|| self.prepare(&now), |(_, prepared)| prepared);
-            last = Some((now, prepared));
-            let step = (prepared, now.decay);
-            match memory.on_host() {
-                [] => each::<R, 0>(step, [], weights, gradient),
-                [a] => each::<R, 1>(step, [a], weights, gradient),
-                [a, b] => each::<R, 2>(step, [a, b], weights, gradient),
-                [a, b, c, ..] => each::<R, 3>(step, [a, b, c], weights, gradient),
-            }
-        }
-    }
-}
-
-/// Weights that one thread changes; more are shared out.
-const CHUNK: usize = 1 << 16;
-
-/// A step for each weight, in one pass over memory.
-fn each<R: ElementRule, const SLOTS: usize>(
-    step: (R::Step, Decay),
-    slots: [&mut [f32]; SLOTS],
-    weights: &mut [f32],
-    gradient: &[f32],
-) {
-    let count = weights.len();
-    if count > CHUNK && rayon::current_num_threads() > 1 {
-        let middle = count / 2;
-        let (first, second) = weights.split_at_mut(middle);
-        let mut rest = Vec::with_capacity(SLOTS);
-        let begin = slots.map(|slot| {
-            let (begin, end) = slot.split_at_mut(middle);
-            rest.push(end);
-            begin
-        });
-        let Ok(end) = <[&mut [f32]; SLOTS]>::try_from(rest) else { unreachable!("one for each slot") };
-        rayon::join(
-            || each::<R, SLOTS>(step, begin, first, &gradient[..middle]),
-            || each::<R, SLOTS>(step, end, second, &gradient[middle..]),
-        );
-        return;
-    }
-    pulp::Arch::new().dispatch(Each::<R, SLOTS> { step, slots, weights, gradient });
-}
-
-/// A step of some weights, for vectors of whatever width.
-struct Each<'a, R: ElementRule, const SLOTS: usize> {
-    step: (R::Step, Decay),
-    slots: [&'a mut [f32]; SLOTS],
-    weights: &'a mut [f32],
-    gradient: &'a [f32],
-}
-
-impl<R: ElementRule, const SLOTS: usize> WithSimd for Each<'_, R, SLOTS> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { step: (step, decay), mut slots, weights, gradient } = self;
-        for start in (0..weights.len()).step_by(S::F32_LANES) {
-            let end = (start + S::F32_LANES).min(weights.len());
-            let mut kept: [Wide<S>; SLOTS] =
-                std::array::from_fn(|slot| Wide::load(simd, &slots[slot][start..end]));
-            let weight = Wide::load(simd, &weights[start..end]);
-            let (weight, gradient) = decay.apply(weight, Wide::load(simd, &gradient[start..end]));
-            R::element(&step, &mut kept, weight, gradient).store(&mut weights[start..end]);
-            for (kept, slot) in kept.into_iter().zip(&mut slots) {
-                kept.flushed().store(&mut slot[start..end]);
-            }
-        }
+    fn on_host(&self, parts: HostParts<'_>) {
+        let mut walk = Walk::new(self);
+        parts.each(self, |part| walk.step(part));
     }
 }
 
@@ -198,14 +121,22 @@ impl Decay {
 
 /// `base` to a whole power, by squaring: far quicker than the power to any number.
 pub(super) fn power(base: f64, exponent: u64) -> f64 {
-    let (mut result, mut square, mut rest) = (1.0, base, exponent);
+    let [result] = powers([base], exponent);
+    result
+}
+
+/// [`power`] of several numbers, in about the time of one.
+pub(super) fn powers<const N: usize>(bases: [f64; N], exponent: u64) -> [f64; N] {
+    let (mut results, mut squares, mut rest) = ([1.0; N], bases, exponent);
     while rest > 0 {
-        // By selection, as nobody can foresee a branch.
-        result *= if rest & 1 == 1 { square } else { 1.0 };
-        square *= square;
+        for (result, square) in results.iter_mut().zip(&mut squares) {
+            // By selection, as nobody can foresee a branch.
+            *result *= if rest & 1 == 1 { *square } else { 1.0 };
+            *square *= *square;
+        }
         rest >>= 1;
     }
-    result
+    results
 }
 
 /// A number that a rule keeps for each weight.
@@ -247,10 +178,29 @@ pub(super) struct Now<'a> {
     pub place: &'a Place,
 }
 
-impl Now<'_> {
+impl<'a> Now<'a> {
+    /// What `rule` is told of the step of a parameter, whose time has been counted up.
+    #[inline]
+    pub(super) fn of(
+        rule: &(impl Rule + ?Sized),
+        learning_rate: f64,
+        (decay, decoupled): (f64, bool),
+        memory: &mut Memory,
+        place: &'a Place,
+    ) -> Self {
+        let rate = learning_rate * rule.rate_factor(place);
+        memory.product *= rule.product(memory.time);
+        let decay = match decoupled {
+            _ if decay == 0.0 => Decay::None,
+            true => Decay::Decoupled(rate * decay),
+            false => Decay::Coupled(decay),
+        };
+        Now { rate, decay, time: memory.time, product: memory.product, place }
+    }
+
     /// Whether rate and time are the same.
-    fn is_like(&self, other: &Self) -> bool {
-        let name = |now: &Self| (now.rate.to_bits(), now.product.to_bits(), now.time);
+    pub(super) fn is_like(&self, other: &Now<'_>) -> bool {
+        let name = |now: &Now<'_>| (now.rate.to_bits(), now.product.to_bits(), now.time);
         name(self) == name(other)
     }
 }

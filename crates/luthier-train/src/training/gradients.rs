@@ -25,6 +25,8 @@ impl Gradients {
     /// mean loss over all of them.
     pub(super) fn added_to(self, sum: Option<Self>, share: f64) -> Self {
         match (sum, self) {
+            // One batch that is all of the step, as most are.
+            (None, new) if share == 1.0 => new,
             (Some(Self::Host(mut sum)), Self::Host(new)) => {
                 accumulate_on_host(&mut sum, new, share);
                 Self::Host(sum)

@@ -125,7 +125,13 @@ impl<M: Model> Run<M> {
         let Some(mut passed) = self.pass(&examples, &mut rng, values.dropout) else { return Ok(None) };
         self.follow_running(&mut passed);
         let Passed { gradients, loss, .. } = passed;
-        self.state.segment.predicted.extend(&self.work.outputs, &examples.batch);
+        let predicted = &mut self.state.segment.predicted;
+        if predicted.targets.is_empty() {
+            let every = self.setup.config.train.validate_every;
+            let expected = every.examples(self.setup.data.split().train.len(), rows.len());
+            predicted.reserve(expected, self.work.outputs.len() / rows.len());
+        }
+        predicted.extend(&self.work.outputs, &examples.batch);
         self.work.feeder.give(examples.batch);
         self.state.at.pass += 1;
         Ok(Some((gradients, loss)))
