@@ -89,13 +89,12 @@ pub(crate) fn kind(device: &Device) -> &'static str {
 
 /// The GPUs of each kind that this program was built for.
 fn gpus() -> Vec<(&'static str, Vec<Device>)> {
-    #[allow(unused_mut, reason = "without a feature, there is none")]
-    let mut kinds: Vec<(&'static str, Vec<Device>)> = Vec::new();
-    #[cfg(feature = "wgpu")]
-    kinds.push(("wgpu", found(DeviceType::Wgpu)));
-    #[cfg(feature = "cuda")]
-    kinds.push(("cuda", found(DeviceType::Cuda)));
-    kinds
+    Vec::from([
+        #[cfg(feature = "wgpu")]
+        ("wgpu", found(DeviceType::Wgpu)),
+        #[cfg(feature = "cuda")]
+        ("cuda", found(DeviceType::Cuda)),
+    ])
 }
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
