@@ -23,6 +23,9 @@ const STEP_BACK_LOOK: Duration = Duration::from_millis(20);
 /// A session that has had so many trials fewer than another one will not come for its own.
 const FAR_BEHIND: u64 = 8;
 
+/// So many sessions go first come, first served: their rounds are short, and to wait for each other would take longer.
+const FEW: usize = 8;
+
 impl Shared<'_> {
     /// Waits until there may be something to do: somebody here or elsewhere has stored something, the work is to end,
     /// or it is time to look for sessions that are no more.
@@ -77,7 +80,7 @@ impl Shared<'_> {
         let sessions = history.sessions();
         let Some(mine) = ledger.session().and_then(|me| sessions.get(&me)) else { return false };
         let behind = |taken: u64| taken < *mine && mine - taken <= FAR_BEHIND;
-        if !sessions.values().any(|taken| behind(*taken)) {
+        if sessions.len() <= FEW || !sessions.values().any(|taken| behind(*taken)) {
             return false;
         }
         let busy: BTreeSet<SessionId> = history.open().filter_map(|trial| trial.holder).collect();

@@ -143,11 +143,12 @@ fn a_trial_that_ends_every_process_that_takes_it_is_given_up() {
 fn who_has_had_fewer_trials_goes_first() {
     let storage = storage();
     let record = SessionRecord { program: "p".into(), worker: None, file: None, data: None, class: None };
-    let mut ledgers = [open_with(&storage, Some(2)), open(&storage)];
+    let mut ledgers: Vec<Ledger> = (0..9).map(|_| open_with(&storage, Some(2))).collect();
     for ledger in &mut ledgers {
         ledger.begin(&record, Trials::All(2)).unwrap();
     }
-    let [first, second] = &mut ledgers;
+    let (first, others) = ledgers.split_first_mut().unwrap();
+    let second = &mut others[0];
     first
         .turn(|ledger| -> Result<(), RunError> {
             for slot in 0..2 {
@@ -164,9 +165,15 @@ fn who_has_had_fewer_trials_goes_first() {
     second.catch_up().unwrap();
     assert!(Shared::others_first(first, |_| true) && !Shared::others_first(second, |_| true));
     assert!(!Shared::others_first(first, |_| false), "who is no more is not waited for");
+    let second_id = second.session().unwrap();
+    assert!(
+        Shared::others_first(first, |session| session == second_id),
+        "one waits for the one that is free"
+    );
     second.turn(|ledger| -> Result<(), RunError> { Ok(ledger.take(luthier_core::TrialId(1))?) }).unwrap();
     first.catch_up().unwrap();
-    assert!(!Shared::others_first(first, |_| true), "who has one in hand does not wait");
+    let waits = Shared::others_first(first, |session| session == second_id);
+    assert!(!waits, "who has one in hand does not wait");
 }
 
 fn ordered_with(slots: Option<u32>, search: &dyn Search) -> History {
