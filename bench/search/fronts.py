@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from pbt import EPOCHS, until_spent
+from pbt import EPOCHS, MEMBERS, until_spent
 
 WHOLE = 40
 
@@ -71,7 +71,7 @@ def run(luthier, data, pruner, seed):
             command = [luthier, "tune", "study.toml", "--json", *more]
             subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
 
-        _, epochs, trials = until_spent(tune, luthier, folder, WHOLE * EPOCHS)
+        _, epochs, trials = until_spent(tune, luthier, folder, WHOLE * EPOCHS, MEMBERS)
         shown = subprocess.run([luthier, "best", "study.toml", "--json"], cwd=folder, check=True, capture_output=True)
         values = [trial["values"] for trial in json.loads(shown.stdout)["trials"]]
         front = [(1.0 - value["val_accuracy"], math.log10(value["weights"])) for value in values]

@@ -60,9 +60,9 @@ def epochs_of(luthier, folder):
     return sum(len(trial["reports"]) for trial in study["trials"]), len(study["trials"])
 
 
-def until_spent(tune, luthier, folder, budget):
-    """Gives a study more and more trials until they have taken so many epochs: what `tune` said last, epochs and trials."""
-    asked, epochs = MEMBERS, 0
+def until_spent(tune, luthier, folder, budget, asked):
+    """Gives a study `asked` trials, then more, until they have taken so many epochs: what `tune` said last, epochs, trials."""
+    epochs = 0
     while epochs < budget:
         tuned = tune("--trials", str(asked))
         epochs, trials = epochs_of(luthier, folder)
@@ -89,7 +89,7 @@ def run(luthier, data, name, seed, parallel):
             tuned = tune()
             epochs, trials = epochs_of(luthier, folder)
         else:
-            tuned, epochs, trials = until_spent(tune, luthier, folder, BUDGET)
+            tuned, epochs, trials = until_spent(tune, luthier, folder, BUDGET, 2 * MEMBERS)
         best = tuned["best"]
         # The winner of a study that was made longer may have been measured before: what `best` has is of the last one.
         shown = subprocess.run([luthier, "best", "study.toml", "--json"], cwd=folder, check=True, capture_output=True)

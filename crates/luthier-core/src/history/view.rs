@@ -1,8 +1,8 @@
 //! What an algorithm sees of a history.
 
-use super::Trial;
 use std::borrow::Cow;
 
+use super::Trial;
 use crate::{Criteria, Distribution, Origin, Outcome, Params, Report, Stop, TrialId};
 
 /// What an algorithm sees of a study: trials by number, with losses to be minimised.

@@ -258,8 +258,9 @@ impl Asked {
     fn report(&mut self, reported: Reported) -> Result<Answer, String> {
         let Reported { id, step, value, values, mut metrics } = reported;
         let value = match &values {
-            None => value.unwrap_or(f64::NAN),
             Some(values) => self.first_of(values, &mut metrics)?,
+            None if self.history.criteria().objectives.is_empty() => value.unwrap_or(f64::NAN),
+            None => return Err(format!("trial {id}: report `values`, one for each objective")),
         };
         let trial = TrialId(id);
         self.record(Event::Reported { trial, report: Report { step, value, metrics } })?;

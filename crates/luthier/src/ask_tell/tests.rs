@@ -287,6 +287,8 @@ fn trials_of_several_objectives_are_cut_short() {
         let [x, bad] = ["x", "bad"].map(|name| trial["params"][name].as_f64().expect("a number"));
         let until = trial.get("until").map_or(9, |until| until.as_u64().expect("a number"));
         let values = |step: u64| [x * x + bad + 1.0 / step as f64, (1.0 - x) * (1.0 - x) + bad];
+        let alone = conversation.say(&json!({"report": {"id": id, "step": 1, "value": 1.0}}));
+        assert!(alone["error"].as_str().is_some_and(|error| error.contains("report `values`")), "{alone}");
         for step in steps.get(&id).map_or(1, |last| last + 1)..=until {
             let report = json!({"report": {"id": id, "step": step, "values": values(step)}});
             assert_eq!(conversation.say(&report), json!({"stop": false}));
