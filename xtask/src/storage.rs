@@ -21,6 +21,10 @@ use serde_json::Value;
 use crate::bench::Bench;
 use crate::speed::table::{Figures, put};
 
+/// How long a process works on a study that is to become long, and in one half of a pair of new and long.
+const FILL_SECONDS: f64 = 5.0;
+const LATE_SECONDS: f64 = 3.0;
+
 /// What the command says.
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -269,64 +273,77 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             text += &line;
         }
     }
-    text += &late(&mut places, kinds)?;
+    text += &late(&mut places, kinds, options.repeats.max(5))?;
     if options.write {
         put(&bench.root().join("docs/execution.md"), "storage", &text)?;
     }
     Ok(())
 }
 
-/// Whether a trial costs more after ten thousand than after a hundred.
-fn late(places: &mut Places, kinds: &[bool]) -> Result<String> {
+/// Whether a trial costs more after ten thousand than after a hundred: a long study and new ones, in turns.
+fn late(places: &mut Places, kinds: &[bool], repeats: usize) -> Result<String> {
     let mut text = String::new();
     for postgres in kinds {
         for slots in [None, Some(1)] {
-            let url = places.next(*postgres)?.0;
-            let mut goes = 0;
-            let history = loop {
-                let storage = luthier::storage::open(&url)?;
-                if goes == 0 {
-                    ours(&url, slots, 1, 5.0)?;
-                }
-                let study = storage.study("bench")?.context("the study")?;
-                let history = read_history(&*storage, &study)?;
-                goes += 1;
-                if history.trials().len() > 11_000 || goes > 60 {
-                    break history;
-                }
-                let mut child = Command::new(std::env::current_exe()?)
-                    .args(["bench", "storage-worker", &url, "5"])
-                    .stdin(Stdio::piped())
-                    .stdout(Stdio::null())
-                    .spawn()?;
-                child.stdin.take().context("its stdin")?.write_all(b"go\n")?;
-                ensure!(child.wait()?.success(), "a worker failed");
-            };
-            let times: Vec<i64> =
-                history.trials().iter().filter_map(|trial| Some(trial.started_us? / 1000)).collect();
-            let each = |from: usize| {
-                let gaps: Vec<f64> = times
-                    .get(from..from + 1001)?
-                    .windows(100)
-                    .step_by(99)
-                    .map(|w| (w[99] - w[0]) as f64 / 99.0)
-                    .collect();
-                Some(Figures(gaps).median())
-            };
-            let (Some(first), Some(last)) = (each(100), each(10_000)) else {
-                text += &format!("\nOnly {} trials in the time.\n", times.len());
-                continue;
-            };
+            let long = places.next(*postgres)?.0;
+            ours(&long, slots, 1, FILL_SECONDS)?;
+            let mut stored = starts(&long)?.len();
+            while stored < 10_000 {
+                work_on(&long, FILL_SECONDS)?;
+                let now = starts(&long)?.len();
+                ensure!(now > stored, "nothing is stored any more");
+                stored = now;
+            }
+            let (mut early, mut late) = (Vec::new(), Vec::new());
+            for _ in 0..repeats {
+                let new = places.next(*postgres)?.0;
+                ours(&new, slots, 1, LATE_SECONDS)?;
+                early.push(each(&starts(&new)?, 100).context("too few trials in the time")?);
+                let from = starts(&long)?.len() + 100;
+                work_on(&long, LATE_SECONDS)?;
+                late.push(each(&starts(&long)?, from).context("too few trials in the time")?);
+            }
+            let ratios = early.iter().zip(&late).map(|(early, late)| late / early).collect();
+            let (early, late, ratios) = (Figures(early), Figures(late), Figures(ratios));
             let line = format!(
-                "\n{}, {}, one process: {first:.3} ms a trial from the 100th on, {last:.3} ms from the 10,000th on \
-                 ({:.2} times as long).\n",
+                "\n{}, {}, one process: {} ms a trial from the 100th on, {} ms after the 10,000th, {} times as long, in {repeats} \
+                 pairs.\n",
                 if *postgres { "PostgreSQL" } else { "SQLite" },
                 if slots.is_some() { "in order" } else { "free" },
-                last / first
+                early.text(),
+                late.text(),
+                ratios.text(),
             );
             print!("{line}");
             text += &line;
         }
     }
     Ok(text)
+}
+
+/// Lets one process work on the study at `url`, which is there already.
+fn work_on(url: &str, seconds: f64) -> Result<()> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["bench", "storage-worker", url, &seconds.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()?;
+    child.stdin.take().context("its stdin")?.write_all(b"go\n")?;
+    ensure!(child.wait()?.success(), "a worker failed");
+    Ok(())
+}
+
+/// When each trial of the study at `url` began, in microseconds.
+fn starts(url: &str) -> Result<Vec<i64>> {
+    let storage = luthier::storage::open(url)?;
+    let study = storage.study("bench")?.context("the study")?;
+    Ok(read_history(&*storage, &study)?.trials().iter().filter_map(|trial| trial.started_us).collect())
+}
+
+/// Milliseconds a trial, the median over hundreds of them, at most ten from the one numbered `from` on; none if there are
+/// not even three.
+fn each(starts: &[i64], from: usize) -> Option<f64> {
+    let hundreds = starts.get(from..)?.chunks_exact(100).take(10);
+    let times: Vec<f64> = hundreds.map(|w| (w[99] - w[0]) as f64 / 99e3).collect();
+    (times.len() >= 3).then(|| Figures(times).median())
 }
