@@ -175,8 +175,8 @@ struct Aftermath {
     /// Trials whose models are of no use as soon as the next decision is stored: until then a reader of the events
     /// takes one of them for the best.
     beaten: Vec<TrialId>,
-    /// When others were last looked for that are not at work any more.
-    looked: Option<Instant>,
+    /// When others are to be looked for that are not at work any more.
+    look_at: Option<Instant>,
     /// When checkpoints that nobody forks any more were last removed.
     cleared: Instant,
 }
@@ -217,7 +217,7 @@ impl Session<'_> {
             told: ledger.history().ended().len(),
             winners: ledger.history().winners().to_vec(),
             beaten: Vec::new(),
-            looked: None,
+            look_at: None,
             cleared: Instant::now(),
         };
         let shared = Shared {

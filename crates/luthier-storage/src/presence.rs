@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use luthier_core::{Presence, SessionId, StorageError};
 
@@ -64,12 +67,17 @@ pub(crate) fn enroll(folder: &Path, session: SessionId) -> Result<Box<dyn Presen
 /// The sessions that are at work in `folder`; what others have left there is removed.
 pub(crate) fn living(folder: &Path) -> Result<BTreeSet<SessionId>, StorageError> {
     let failed = |error| errors::io("cannot look for sessions", folder, error);
+    let names = names_in(folder).map_err(failed)?;
     let mut living = BTreeSet::new();
-    for name in names_in(folder).map_err(failed)? {
+    if names.is_empty() {
+        return Ok(living);
+    }
+    let folder = fs::canonicalize(folder).map_err(failed)?;
+    for name in names {
         let Some(session) = name.strip_prefix(SESSION).and_then(|number| number.parse().ok()) else {
             continue;
         };
-        let path = fs::canonicalize(folder).map_err(failed)?.join(name);
+        let path = folder.join(name);
         if here().contains(&path) || is_locked(&path).map_err(failed)? {
             living.insert(SessionId(session));
         }
@@ -104,14 +112,29 @@ impl Drop for Locked {
     }
 }
 
-/// Waits for the turn in `folder`. The operating system lets those who wait in as they came.
-pub(crate) fn turn(folder: &Path) -> Result<Locked, StorageError> {
+/// How long who had to wait for its turn leaves the next one to those who wait.
+const LET_OTHERS: Duration = Duration::from_millis(1);
+
+/// Waits for the turn in `folder`. The operating system lets those who wait in as they came; but who has just had a turn
+/// and asks again at once would have it before the next one wakes, who then comes last. So where there were `others`, it
+/// lets them first.
+pub(crate) fn turn(folder: &Path, others: &AtomicBool) -> Result<Locked, StorageError> {
+    let failed = |error| errors::io("cannot wait for a turn to write", folder, error);
     let open = || File::options().create(true).truncate(false).write(true).open(folder.join(TURN));
-    let locked = open()
+    let file = open()
         .or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => create_folder(folder).and_then(|()| open()),
             _ => Err(error),
         })
-        .and_then(|file| file.lock().map(|()| file));
-    locked.map(Locked).map_err(|error| errors::io("cannot wait for a turn to write", folder, error))
+        .map_err(failed)?;
+    if others.load(Ordering::Relaxed) {
+        thread::sleep(LET_OTHERS);
+    }
+    let waits = match file.try_lock() {
+        Ok(()) => false,
+        Err(TryLockError::WouldBlock) => file.lock().map(|()| true).map_err(failed)?,
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    };
+    others.store(waits, Ordering::Relaxed);
+    Ok(Locked(file))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use luthier_core::{
@@ -26,6 +27,8 @@ pub struct SqliteStorage {
     identity: Identity,
     artifacts: Artifacts,
     connection: Mutex<Connection>,
+    /// Whether the last turn had to be waited for.
+    others: AtomicBool,
 }
 
 impl SqliteStorage {
@@ -58,6 +61,7 @@ impl SqliteStorage {
             identity: Identity::of(&file).map_err(failed)?,
             artifacts: Artifacts::beside(&file),
             connection: Mutex::new(connection),
+            others: AtomicBool::new(false),
         };
         storage.remove_discarded_folders()?;
         Ok(storage)
@@ -226,7 +230,7 @@ impl Storage for SqliteStorage {
         after: Revision,
     ) -> Result<(Box<dyn Turn + '_>, Vec<Recorded>), StorageError> {
         self.check_study(&self.connection(), study)?;
-        let locked = presence::turn(&self.artifacts.folder(study))?;
+        let locked = presence::turn(&self.artifacts.folder(study), &self.others)?;
         let news = self.read(study, after)?;
         Ok((Box::new(FileTurn { storage: self, study, _locked: locked }), news))
     }

@@ -24,7 +24,7 @@ const STEP_BACK_LOOK: Duration = Duration::from_millis(20);
 const FAR_BEHIND: u64 = 8;
 
 /// So many sessions go first come, first served: their rounds are short, and to wait for each other would take longer.
-const FEW: usize = 8;
+pub(super) const FEW: usize = 8;
 
 impl Shared<'_> {
     /// Waits until there may be something to do: somebody here or elsewhere has stored something, the work is to end,

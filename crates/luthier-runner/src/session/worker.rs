@@ -11,6 +11,7 @@ use luthier_core::{
 
 use super::aftermath::begun;
 use super::origins::waits_for;
+use super::waiting::FEW;
 use super::{FAILURES_IN_A_ROW, RunError, Shared};
 use crate::handle::Handle;
 use crate::{Ledger, model_name};
@@ -159,11 +160,13 @@ impl Shared<'_> {
             return Ok(Some(trial.id));
         }
         let mut aftermath = self.aftermath();
-        if held.is_empty() || aftermath.looked.is_some_and(|looked| looked.elapsed() < LOOK_EVERY) {
+        if held.is_empty() || aftermath.look_at.is_some_and(|time| Instant::now() < time) {
             return Ok(None);
         }
-        aftermath.looked = Some(Instant::now());
         let living = self.place.0.living(self.place.1)?;
+        // Of many, each looks less often, so that all together do not look at each other most of the time.
+        let many = living.len().div_ceil(FEW) as u32;
+        aftermath.look_at = Some(Instant::now() + LOOK_EVERY * many.max(1));
         let gone = |(_, hands): &&(&Trial, &Trial)| {
             hands.holder.is_some_and(|holder| Some(holder) == ledger.session() || !living.contains(&holder))
         };
