@@ -5,8 +5,7 @@
 //! [`Pruner`], [`Objective`], [`Storage`]). The crate does no I/O, reads no clock and starts no
 //! thread, so all of it can be tested in memory.
 //!
-//! With the feature `testing` it also holds the suites in [`testing`], which every implementation of
-//! a contract has to pass.
+//! The suites in [`testing`] are for whoever implements a contract: every implementation has to pass them.
 
 mod clock;
 pub mod config;
@@ -23,7 +22,6 @@ mod space;
 mod start;
 mod storage;
 mod study;
-#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod trial;
 mod value;
