@@ -6,7 +6,7 @@
 //! - `cargo xtask bench train [NAME…] [--repeats N] [--seconds S] [--threads N] [--write]`: how fast Luthier and
 //!   PyTorch train the same networks; `--write` puts the table into `docs/performance.md`.
 //! - `cargo xtask bench mnist-fixed [--repeats SEEDS] [--threads N] [--epochs N] [--write]`: one run on MNIST in both.
-//! - `cargo xtask bench storage [--processes 1,4,16,64] [--repeats N] [--seconds S] [--write]`: trials a second that many
+//! - `cargo xtask bench storage [--processes 1,4,16,64] [--repeats N] [--seconds S] [--pairs N] [--write]`: trials a second that many
 //!   processes store, beside Optuna; with PostgreSQL where `LUTHIER_POSTGRES` is set. `--write` puts the table into
 //!   `docs/execution.md`.
 //! - `cargo xtask regret [--sampler NAME]… [--pruner NAME]… [--seeds N] [--trials N]`: how good samplers and pruners are on

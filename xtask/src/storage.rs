@@ -31,13 +31,16 @@ pub(crate) struct Options {
     processes: Vec<usize>,
     repeats: usize,
     seconds: f64,
+    /// Pairs of a new and a long study.
+    pairs: usize,
     write: bool,
 }
 
 impl Options {
     /// Reads the words behind `bench storage`.
     pub(crate) fn read(words: &[&str]) -> Result<Self> {
-        let mut options = Self { processes: vec![1, 4, 16, 64], repeats: 3, seconds: 8.0, write: false };
+        let mut options =
+            Self { processes: vec![1, 4, 16, 64], repeats: 3, seconds: 8.0, pairs: 5, write: false };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let mut value = || words.next().with_context(|| format!("{word} needs a value"));
@@ -51,11 +54,15 @@ impl Options {
                 }
                 "--repeats" => options.repeats = value()?.parse().context("--repeats")?,
                 "--seconds" => options.seconds = value()?.parse().context("--seconds")?,
+                "--pairs" => options.pairs = value()?.parse().context("--pairs")?,
                 "--write" => options.write = true,
                 word => bail!("there is no option {word}"),
             }
         }
-        ensure!(options.repeats > 0 && options.seconds > 0.0, "something has to be measured");
+        ensure!(
+            options.repeats > 0 && options.seconds > 0.0 && options.pairs > 0,
+            "something has to be measured"
+        );
         Ok(options)
     }
 }
@@ -273,7 +280,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             text += &line;
         }
     }
-    text += &late(&mut places, kinds, options.repeats.max(5))?;
+    text += &late(&mut places, kinds, options.pairs)?;
     if options.write {
         put(&bench.root().join("docs/execution.md"), "storage", &text)?;
     }
@@ -281,7 +288,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// Whether a trial costs more after ten thousand than after a hundred: a long study and new ones, in turns.
-fn late(places: &mut Places, kinds: &[bool], repeats: usize) -> Result<String> {
+fn late(places: &mut Places, kinds: &[bool], pairs: usize) -> Result<String> {
     let mut text = String::new();
     for postgres in kinds {
         for slots in [None, Some(1)] {
@@ -295,7 +302,7 @@ fn late(places: &mut Places, kinds: &[bool], repeats: usize) -> Result<String> {
                 stored = now;
             }
             let (mut early, mut late) = (Vec::new(), Vec::new());
-            for _ in 0..repeats {
+            for _ in 0..pairs {
                 let new = places.next(*postgres)?.0;
                 ours(&new, slots, 1, LATE_SECONDS)?;
                 early.push(each(&starts(&new)?, 100).context("too few trials in the time")?);
@@ -306,7 +313,7 @@ fn late(places: &mut Places, kinds: &[bool], repeats: usize) -> Result<String> {
             let ratios = early.iter().zip(&late).map(|(early, late)| late / early).collect();
             let (early, late, ratios) = (Figures(early), Figures(late), Figures(ratios));
             let line = format!(
-                "\n{}, {}, one process: {} ms a trial from the 100th on, {} ms after the 10,000th, {} times as long, in {repeats} \
+                "\n{}, {}, one process: {} ms a trial from the 100th on, {} ms after the 10,000th, {} times as long, in {pairs} \
                  pairs.\n",
                 if *postgres { "PostgreSQL" } else { "SQLite" },
                 if slots.is_some() { "in order" } else { "free" },
