@@ -174,7 +174,8 @@ pub trait Search: Send + Sync {
 
 /// Chooses configurations.
 pub trait Sampler: Send + Sync {
-    /// A configuration in `space`.
+    /// A configuration in `space`. The position of `rng` is the number of trials in the view, so the place that the new
+    /// trial will have among them.
     fn propose(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError>;
 
     /// Whether there is nothing left to propose in `space`. The default always has something.
@@ -290,7 +291,9 @@ impl Search for SamplerAndPruner {
                 if view.unfinished().any(|trial| !trial.is_paused()) { Next::Wait } else { Next::Done }
             }
             Admission::New(budget) => {
-                Next::New { params: self.propose(view, space, rng)?, from: None, until: step(budget) }
+                // The place of the new trial among those that the search sees: their numbers may have gaps.
+                let mut rng = rng.at(view.len() as u64);
+                Next::New { params: self.propose(view, space, &mut rng)?, from: None, until: step(budget) }
             }
             Admission::Resume(trial, budget) => Next::Resume { trial, until: step(budget) },
             Admission::Wait => Next::Wait,

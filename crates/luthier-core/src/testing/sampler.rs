@@ -64,6 +64,7 @@ pub fn sampler_contract(sampler: &dyn Sampler) {
         }
     }
 
+    sees_no_gaps(sampler, &space);
     keeps_to_unusual_spaces(sampler);
     copes_with_several_objectives(sampler);
 
@@ -83,6 +84,38 @@ pub fn sampler_contract(sampler: &dyn Sampler) {
     let params =
         sampler.propose(&history.view(), &nothing, &mut Streams::new(1).at(Purpose::Sampler, 0)).unwrap();
     assert!(params.is_empty());
+}
+
+/// Of a view that leaves trials out nothing counts but their order: a history in which those that are left have numbers
+/// without gaps makes the same proposals.
+fn sees_no_gaps(sampler: &dyn Sampler, space: &Space) {
+    let is_left = |n: u64| n % 3 != 1;
+    let events = mixed_history(space, 60);
+    let history = History::replay(Direction::Minimize, &events).unwrap();
+    let params = |n: u64| space.sample(&mut Streams::new(99).at(Purpose::Sampler, n));
+    let left: Vec<Params> = (0..60).filter(|n| is_left(*n)).map(params).collect();
+    let trials = history.view().select(|params| left.contains(params));
+    let view = history.view();
+    let with_gaps = view.only(&trials);
+    let renumbered = events.into_iter().filter_map(|mut recorded| {
+        let (Event::TrialStarted { trial, .. }
+        | Event::Reported { trial, .. }
+        | Event::TrialFinished { trial, .. }) = &mut recorded.event
+        else {
+            return None;
+        };
+        let number = trial.0;
+        *trial = TrialId((0..number).filter(|n| is_left(*n)).count() as u64);
+        is_left(number).then_some(recorded.event)
+    });
+    let renumbered = record(renumbered);
+    let without = History::replay(Direction::Minimize, &renumbered).unwrap();
+    let propose = |view| {
+        let mut rng = Streams::new(5).at(Purpose::Sampler, 40);
+        sampler.propose(view, space, &mut rng).unwrap()
+    };
+    assert_eq!(with_gaps.len(), 40);
+    assert_eq!(propose(&with_gaps), propose(&without.view()));
 }
 
 /// Spaces with whatever is unusual in a range: one parameter, two hundred, constants, steps that do not reach the end,

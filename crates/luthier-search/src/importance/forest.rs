@@ -148,7 +148,10 @@ impl Table {
         let (gain, k) = best_cut(&sorted.iter().map(|(_, y)| (*y, 1.0)).collect::<Vec<_>>(), |k| {
             sorted[k].0 < sorted[k + 1].0
         })?;
-        Some((gain, Split::Below(f64::midpoint(sorted[k].0, sorted[k + 1].0))))
+        let (left, right) = (sorted[k].0, sorted[k + 1].0);
+        let middle = f64::midpoint(left, right);
+        // Between neighbouring floats there is no other one, and the edge itself goes left.
+        Some((gain, Split::Below(if middle < right { middle } else { left })))
     }
 
     /// The best way to part options, with its gain. Options of the node that no row has go to a side by a coin.

@@ -274,3 +274,18 @@ fn a_space_that_was_found_is_that_of_the_last_questions() {
     let space = suggested_space(&played.0.view());
     assert_eq!(space.get("x").unwrap().distribution, Distribution::float(0.0, 2.0));
 }
+
+#[test]
+fn neighbouring_floats_are_told_apart() {
+    let space = Space::new([Parameter::new("x", Distribution::float(0.0, 1.0))]).unwrap();
+    let near = [0.3, f64::from_bits(0.3_f64.to_bits() + 1)];
+    let history = Played::completed(
+        Direction::Minimize,
+        (0..8).map(|n| {
+            let x = near[n % 2];
+            (Params::from_iter([("x".to_owned(), Value::Float(x))]), n as f64)
+        }),
+    );
+    let found = importance(Method::Fanova, 0, &history.view(), &space, 0).unwrap();
+    assert_eq!(found.parameters.len(), 1);
+}

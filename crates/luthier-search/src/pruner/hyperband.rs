@@ -2,7 +2,7 @@
 //!
 //! Jamieson and Talwalkar 2016, "Non-stochastic best arm identification and hyperparameter optimization"; Li et al. 2018,
 //! "Hyperband: a novel bandit-based approach to hyperparameter optimization". Symbols: r the steps of the first rung, η the
-//! factor, R the steps of a whole trial, rungs `r_0` = r < `r_1` < … < `r_m` at r η^k. A bracket of kind s begins ⌈η^(m-s)
+//! factor, R the steps of a whole trial, rungs `r_0` = r < `r_1` < … < `r_m` at r η^k up to R / η. A bracket of kind s begins ⌈η^(m-s)
 //! (m+1) / (m-s+1)⌉ trials, each with `r_s` steps. Once all of them have paused (or ended), the best one in η goes on to
 //! the next rung, and so on; behind the last rung they run to their end. Hyperband takes the kinds s = 0, 1, …, m by
 //! turns, from many short trials to few whole ones, so that a task on which early steps mislead is not lost; successive
@@ -58,16 +58,10 @@ impl Hyperband {
         Self { rungs, turns: false }
     }
 
-    /// The steps of the rungs below the end.
+    /// The steps of the rungs, none of them nearer than a factor to the end.
     fn steps(&self, view: &View<'_>) -> Vec<u64> {
-        let factor = self.rungs.factor.max(2);
-        let end = view.steps().unwrap_or(self.rungs.first.max(1).saturating_mul(factor.saturating_pow(4)));
-        let mut steps = vec![self.rungs.first.max(1)];
-        while let Some(next) = steps.last().map(|last| last.saturating_mul(factor)).filter(|next| *next < end)
-        {
-            steps.push(next);
-        }
-        steps
+        let assumed = || self.rungs.first.max(1).saturating_mul(self.rungs.factor.max(2).saturating_pow(4));
+        self.rungs.below(view.steps().unwrap_or_else(assumed))
     }
 
     /// The bracket that begins with this trial.
@@ -154,6 +148,7 @@ impl Pruner for Hyperband {
 mod tests {
     use super::*;
     use luthier_core::testing::Played;
+    use luthier_core::{Direction, History};
 
     /// Plays until a trial is admitted that `stop` says yes to; each trial's loss is its number, from the worst.
     fn play(pruner: &Hyperband, played: &mut Played, trials: usize) {
@@ -206,6 +201,22 @@ mod tests {
         // ⌈3 · 3 / 2⌉ = 5 begin with three steps, one of them goes on; 3 run to their end at once.
         assert_eq!(steps[9..14], [3, 3, 3, 3, 9]);
         assert_eq!(steps[14..], [9, 9, 9]);
+    }
+
+    #[test]
+    fn the_last_rung_is_a_factor_from_the_end() {
+        for (end, rungs) in [(9, vec![1, 3]), (10, vec![1, 3]), (30, vec![1, 3, 9]), (100, vec![1, 3, 9, 27])]
+        {
+            assert_eq!(
+                Hyperband::new(Rungs::default()).steps(&Played::with_steps(end).0.view()),
+                rungs,
+                "{end}"
+            );
+        }
+        let unknown = History::new(Direction::Minimize);
+        assert_eq!(Hyperband::new(Rungs::default()).steps(&unknown.view()), [1, 3, 9, 27]);
+        let few = Played::with_steps(2);
+        assert_eq!(Hyperband::new(Rungs::default()).steps(&few.0.view()), [1]);
     }
 
     #[test]

@@ -27,12 +27,20 @@ impl Rungs {
     /// The steps of the rungs, as long as a rung is no further than a factor from the end; where the end is not known,
     /// those that are of use when the last report was at `last`.
     pub(super) fn steps(&self, view: &View<'_>, last: u64) -> Vec<u64> {
+        // A rung is of use once a trial has come as far as the one before it.
+        let seen = || last.saturating_mul(self.factor.max(2)).saturating_mul(self.factor.max(2));
+        self.below(view.steps().unwrap_or_else(seen))
+    }
+
+    /// The steps of the rungs of trials with `end` steps: the first one, and all that are no nearer than a factor to the end.
+    pub(super) fn below(&self, end: u64) -> Vec<u64> {
         let (first, factor) = (self.first.max(1), self.factor.max(2));
         let mut rungs = vec![first];
-        let mut next = first.saturating_mul(factor);
-        while view.steps().map_or(next / factor <= last, |steps| next.saturating_mul(factor) <= steps) {
+        let times = |step: u64| step.checked_mul(factor);
+        while let Some(next) = rungs.last().and_then(|last| times(*last))
+            && times(next).is_some_and(|after| after <= end)
+        {
             rungs.push(next);
-            next = next.saturating_mul(factor);
         }
         rungs
     }

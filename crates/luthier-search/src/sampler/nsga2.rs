@@ -94,14 +94,19 @@ struct Parent<'a> {
 
 /// The parents of a generation, from the history.
 fn parents<'a>(view: &View<'a>, several: Several<'a>, size: usize, generation: u64) -> Vec<Parent<'a>> {
-    // Finished trials come first, by number.
-    let numbers = view.finished().map(|trial| trial.id().0);
-    let mut known = numbers.zip(several.seen).filter(|(_, seen)| seen.losses.is_some()).peekable();
+    // The places of trials in the view, in the order of what is seen of them: those that have ended come first.
+    let places =
+        |ended: bool| (0_u64..).zip(view.tried()).filter(move |(_, trial)| trial.has_ended() == ended);
+    let places = places(true).chain(places(false)).map(|(place, _)| place);
+    let mut known: Vec<(u64, Seen<'a>)> =
+        places.zip(several.seen).filter(|(_, seen)| seen.losses.is_some()).collect();
+    known.sort_by_key(|(place, _)| *place);
+    let mut known = known.into_iter().peekable();
     let mut parents: Vec<Parent<'a>> = Vec::new();
     for g in 0..generation {
         let end = (g + 1) * size as u64;
         let mut pool: Vec<Seen<'a>> = parents.into_iter().map(|parent| parent.seen).collect();
-        while let Some((_, seen)) = known.next_if(|(number, _)| *number < end) {
+        while let Some((_, seen)) = known.next_if(|(place, _)| *place < end) {
             pool.push(seen);
         }
         parents = selected(pool, size);

@@ -37,7 +37,7 @@ pub(super) struct Replay<'a> {
     margins: Vec<f64>,
 }
 
-/// A trial that has ended: where it stands, and how good it is beside others; smaller is better.
+/// A trial with a result: where it stands, and how good it is beside others; smaller is better.
 struct Ended {
     place: Vec<f64>,
     loss: f64,
@@ -178,8 +178,8 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// By number, the trials that have ended with their parameters; nothing for one that runs. One of another space stands
-/// in the middle and is the worst.
+/// By their place in the view, the trials that have a result, ended or paused, with their parameters; nothing for one that
+/// runs. One of another space, or without a loss, is the worst; the former stands in the middle.
 fn ended<'a>(
     view: &View<'a>,
     coordinates: &Coordinates<'_>,
@@ -191,19 +191,22 @@ fn ended<'a>(
         // With one objective nothing is drawn.
         single(view, &mut rng.clone()).into_iter().map(|seen| seen.loss).collect()
     };
-    let mut trials: Vec<Option<Ended>> = Vec::new();
-    let mut params = Vec::new();
-    trials.resize_with(view.len(), || None);
-    params.resize(view.len(), None);
-    for (trial, loss) in view.finished().zip(losses) {
-        let number = trial.id().0 as usize;
-        let place = coordinates.place(trial.params());
-        let loss = loss.filter(|_| place.is_some()).unwrap_or(f64::INFINITY);
-        let place = place.unwrap_or_else(|| vec![0.5; coordinates.parameters.len()]);
-        trials[number] = Some(Ended { place, loss });
-        params[number] = Some(trial.params());
-    }
-    (trials, params)
+    // Losses stand in the order of observations: of trials that have ended, then of the others.
+    let (ended, others) = losses.split_at(view.finished().count());
+    let (mut ended, mut others) = (ended.iter(), others.iter());
+    view.tried()
+        .map(|trial| {
+            let of = if trial.has_ended() { &mut ended } else { &mut others };
+            let loss = of.next().copied().flatten();
+            if !trial.has_ended() && (!trial.is_paused() || loss.is_none()) {
+                return (None, None);
+            }
+            let place = coordinates.place(trial.params());
+            let loss = loss.filter(|_| place.is_some()).unwrap_or(f64::INFINITY);
+            let place = place.unwrap_or_else(|| vec![0.5; coordinates.parameters.len()]);
+            (Some(Ended { place, loss }), Some(trial.params()))
+        })
+        .unzip()
 }
 
 /// Of several objectives the places of trials in the order of fronts and crowding.

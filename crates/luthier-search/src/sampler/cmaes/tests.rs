@@ -208,3 +208,22 @@ fn trials_that_run_wait_for_their_population() {
     played.complete(TrialId(2), 2.0);
     assert_ne!(propose(&played.0, 8), last);
 }
+
+#[test]
+fn paused_trials_count_as_what_is_expected_of_them() {
+    let space = unit_space(3);
+    let mut played = Played::with_steps(9);
+    for n in 0..200 {
+        let mut rng = Streams::new(0).at(Purpose::Sampler, n);
+        let params = CmaEs::default().propose(&played.0.view(), &space, &mut rng).unwrap();
+        let loss = sphere(&vector(&params));
+        let trial = played.begin(params, Some(1));
+        played.report(trial, 1, loss);
+        played.pause(trial);
+    }
+    let losses = |from: usize| {
+        let trials = &played.0.trials()[from..from + 20];
+        trials.iter().map(|trial| trial.reports[0].value).sum::<f64>() / 20.0
+    };
+    assert!(losses(180) < 0.01 * losses(0), "{} {}", losses(180), losses(0));
+}
