@@ -50,7 +50,7 @@ luthier_core::kinds! {
         /// Asks another pruner, but only about trials that have not improved for some steps.
         "patient" => Patient(Patient),
         /// Stops a trial that is significantly worse than the best one, where each step is another fold, seed or instance
-        /// of the same task.
+        /// of the same task, and a report is the mean of those so far.
         "wilcoxon" => Wilcoxon(Wilcoxon),
     }
 }

@@ -1,8 +1,13 @@
 //! Wilcoxon's signed-rank test against the best trial, where each step is another instance of the same task: a fold, a seed, a
 //! data set.
 //!
+//! A report at step s is the mean over the first s instances, as with Luthier's own folds, so that the last one is the value of
+//! the trial. From two reports in a row, at steps a < b with the means m, follows the mean of the instances between:
+//! `(b m_b - a m_a) / (b - a)`. The means themselves hang together, and a test on them would stop a third to a half of
+//! equally good trials.
+//!
 //! Wilcoxon 1945, "Individual comparisons by ranking methods"; as a pruner in Optuna. Symbols: `d_s` is the loss of the
-//! trial at step s minus that of the best trial at the same step, for the n steps that both have; W the sum of the ranks of |`d_s`|
+//! trial on instance s minus that of the best trial on the same one, for the n instances that both have; W the sum of the ranks of |`d_s`|
 //! over `d_s` > 0, equal ones sharing the mean of their ranks, and half of the ranks of `d_s` = 0 ("zsplit" in SciPy). The
 //! trial is stopped if its mean loss is worse and the chance of so large a W, were the two equally good, is below p. Up to
 //! n = 50 without ties and zeros the chance is exact; else normal, with the variance corrected for ties.
@@ -17,16 +22,20 @@ use luthier_core::{Decision, Pruner, Rng, StopReason, Unfinished, View};
 /// Up to so many differences the distribution is counted out.
 const EXACT: usize = 50;
 
+/// What rounding may do to a loss that is found from means, as a share of the largest loss.
+const ROUNDING: f64 = 1e-9;
+
 const CHANCE: Bound<f64> =
     Bound { expected: "a number above 0 and below 1", holds: |x| *x > 0.0 && *x < 1.0 };
 
 luthier_core::settings! {
-    /// Stops a trial that is significantly worse than the best one, step by step.
+    /// Stops a trial that is significantly worse than the best one, where each step is another fold, seed or instance
+    /// and a report is the mean of those so far.
     #[derive(Debug, Clone, PartialEq)]
     pub struct Wilcoxon {
         /// The chance below which a difference counts: small values keep more trials.
         p: f64 = 0.1, CHANCE;
-        /// Steps that both trials must have before any is stopped.
+        /// Instances that both trials must have before any is stopped.
         startup_steps: usize = 2;
     }
 }
@@ -38,12 +47,7 @@ impl Pruner for Wilcoxon {
         let (Some((_, best)), Some(&(step, _))) = (best, trial.losses().last()) else {
             return Decision::Continue;
         };
-        let finite = |losses: &&(u64, f64)| losses.1.is_finite();
-        let pairs = trial.losses().iter().filter(finite).filter_map(|(step, loss)| {
-            let at = best.losses().binary_search_by_key(step, |report| report.0).ok()?;
-            Some(loss - best.losses()[at].1).filter(|d| d.is_finite())
-        });
-        let differences: Vec<f64> = pairs.collect();
+        let differences = differences(trial.losses(), best.losses());
         let behind = differences.iter().sum::<f64>() > 0.0;
         if differences.len() < self.startup_steps.max(1) || !behind {
             return Decision::Continue;
@@ -55,6 +59,28 @@ impl Pruner for Wilcoxon {
             Decision::Continue
         }
     }
+}
+
+/// The differences on the instances that both have, those that are equal but for rounding as equal numbers.
+fn differences(trial: &[(u64, f64)], best: &[(u64, f64)]) -> Vec<f64> {
+    let best: Vec<(u64, f64)> = instances(best).collect();
+    let pairs = instances(trial).filter_map(|(step, loss)| {
+        let at = best.binary_search_by_key(&step, |instance| instance.0).ok()?;
+        Some((loss, best[at].1)).filter(|(a, b)| a.is_finite() && b.is_finite())
+    });
+    let pairs: Vec<(f64, f64)> = pairs.collect();
+    let largest = pairs.iter().fold(0.0_f64, |most, (a, b)| most.max(a.abs()).max(b.abs()));
+    let unit = if largest > 0.0 { ROUNDING * largest } else { 1.0 };
+    pairs.iter().map(|(a, b)| unit * ((a - b) / unit).round()).filter(|d| d.is_finite()).collect()
+}
+
+/// The losses on each instance, from their means so far.
+fn instances(means: &[(u64, f64)]) -> impl Iterator<Item = (u64, f64)> {
+    let before = std::iter::once((0, 0.0)).chain(means.iter().copied());
+    before.zip(means).map(|((a, before), (b, mean))| {
+        let sum = *b as f64 * mean - a as f64 * before;
+        (*b, sum / (*b - a).max(1) as f64)
+    })
 }
 
 /// The chance of a W at least as large as that of these differences, if each had either sign with equal chance.
@@ -134,21 +160,57 @@ mod tests {
         assert_eq!(cases.as_array().unwrap().len(), 12);
     }
 
+    /// The means so far.
+    fn means(instances: &[f64]) -> Vec<f64> {
+        (1..=instances.len()).map(|n| instances[..n].iter().sum::<f64>() / n as f64).collect()
+    }
+
     #[test]
-    fn who_is_worse_than_the_best_on_most_steps_stops() {
+    fn who_is_worse_than_the_best_on_most_instances_stops() {
         let wilcoxon = Wilcoxon { p: 0.1, startup_steps: 2 };
         let mut played = Played::new();
-        let best = played.whole(&[0.1, 0.2, 0.3, 0.4, 0.5]);
-        played.whole(&[0.9, 0.9, 0.9, 0.9, 0.9]);
-        let worse = played.begun(None, &[0.2, 0.4, 0.6, 0.7]);
+        let best = played.whole(&means(&[0.1, 0.2, 0.3, 0.4, 0.5]));
+        played.whole(&means(&[0.9, 0.9, 0.9, 0.9, 0.9]));
+        let worse = played.begun(None, &means(&[0.2, 0.4, 0.6, 0.8]));
         // One of 2^4 patterns of signs is as bad.
         let reason = StopReason::WorseThanBest { step: 4, best, p: 0.0625 };
         assert_eq!(played.decide(&wilcoxon, worse), Decision::Stop(reason));
-        let few = played.begun(None, &[0.2, 0.4, 0.6]);
-        let better = played.begun(None, &[0.0, 0.1, 0.2, 0.3]);
-        let mixed = played.begun(None, &[0.2, 0.1, 0.5, 0.35]);
+        let few = played.begun(None, &means(&[0.2, 0.4, 0.6]));
+        let better = played.begun(None, &means(&[0.0, 0.1, 0.2, 0.3]));
+        let mixed = played.begun(None, &means(&[0.2, 0.1, 0.5, 0.35]));
         for trial in [few, better, mixed] {
             assert_eq!(played.decide(&wilcoxon, trial), Decision::Continue);
         }
+    }
+
+    #[test]
+    fn losses_are_found_again_from_their_means() {
+        let (a, b) = ([0.3, 0.1, 0.7, 0.2, 0.9], [0.1, 0.1, 0.5, 0.4, 0.3]);
+        let at = |instances: &[f64]| -> Vec<(u64, f64)> { (1..).zip(means(instances)).collect() };
+        let found = differences(&at(&a), &at(&b));
+        for (found, (a, b)) in found.iter().zip(a.iter().zip(b)) {
+            assert!((found - (a - b)).abs() < 1e-8, "{found} {a} {b}");
+        }
+        // Equal ones are told from others.
+        assert_eq!((found[1], found[0].abs()), (0.0, found[3].abs()));
+    }
+
+    #[test]
+    fn equally_good_trials_are_stopped_about_as_often_as_p_says() {
+        // By the last of five folds; each look is one chance more, so that it comes to somewhat more than p.
+        let (wilcoxon, studies) = (Wilcoxon { p: 0.1, startup_steps: 2 }, 400);
+        let stopped = (0..studies).filter(|study| {
+            let mut rng = luthier_core::Streams::new(*study).at(luthier_core::Purpose::Data, 0);
+            let mut draw = || -> Vec<f64> { (0..5).map(|_| rng.uniform()).collect() };
+            let mut played = Played::new();
+            played.whole(&means(&draw()));
+            let trial = draw();
+            (2..=5).any(|n| {
+                let begun = played.begun(None, &means(&trial)[..n]);
+                played.decide(&wilcoxon, begun) != Decision::Continue
+            })
+        });
+        let share = stopped.count() as f64 / studies as f64;
+        assert!((0.05..0.17).contains(&share), "{share}");
     }
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | complete, finite loss | its loss |
 //! | stopped by the search, or paused, with a finite report | the loss that is expected of it, had it run as far as others have: [`curves`](crate::curves) |
+//! | stopped because it was worse than the best on most folds or instances | the mean over those that it had |
 //! | failed, infeasible, without any finite loss | without a loss: the region is avoided |
 //! | running | without a loss, and marked as running |
 //! | one that misses a constraint on results | a loss behind all that keep them, the farther the more it misses (Deb 2000, "An efficient constraint handling method for genetic algorithms") |
@@ -11,7 +12,7 @@
 //! Of several objectives a sampler sees either all ([`Several`](super::several::Several)) or one loss that stands for
 //! them ([`single`]).
 
-use luthier_core::{Outcome, Params, Rng, View};
+use luthier_core::{Outcome, Params, Rng, StopReason, View};
 
 use super::several::Several;
 
@@ -35,6 +36,10 @@ pub(super) fn observations<'a>(view: &View<'a>) -> impl Iterator<Item = Observat
     let finished = view.finished().map(move |trial| {
         let loss = match trial.outcome() {
             Outcome::Complete { .. } => trial.loss().filter(|loss| loss.is_finite()),
+            // Its reports are means over instances, not a curve.
+            Outcome::Stopped { reason: StopReason::WorseThanBest { .. }, .. } => {
+                trial.losses().iter().rev().map(|report| report.1).find(|loss| loss.is_finite())
+            }
             Outcome::Stopped { .. } => expected(&curves, trial.losses()),
             Outcome::Failed { .. } | Outcome::Infeasible { .. } => None,
         };
