@@ -95,6 +95,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The view of this trial and all behind it.
+    #[must_use]
+    pub fn since(&self, first: TrialId) -> Self {
+        let trials = &self.trials[self.trials.partition_point(|trial| trial.id < first)..];
+        let requested = trials.iter().filter(|trial| trial.is_requested()).count();
+        Self { trials, requested, limit: None, ..*self }
+    }
+
     /// The trials that have ended, by number.
     pub fn finished(&self) -> impl Iterator<Item = FinishedTrial<'a>> + use<'a> {
         self.tried()

@@ -10,6 +10,11 @@
 //! that learns, most new trials are among the best of those so far; all of them would go on, and the steps would be spent
 //! on long trainings of early guesses (`docs/search.md` has what it is worth).
 //!
+//! **The first rung rises.** In the form that promotes, new trials begin at rung k once k times [`ENDED`] trials have come to
+//! their end, and behind the last rung they run as a whole. What rungs have to say is said by then: who is behind for other
+//! reasons than the first steps show would never be found, and for ever more short trials most of the steps would be
+//! spent. So a study goes from many short trials to few long ones, as Hyperband's brackets do, but by its own pace.
+//!
 //! In the form that **promotes**, each trial pauses at its rung. Whenever there is room, the highest rung that has
 //! a paused trial among its best is looked for, and that trial goes on to the next rung; without one, a new trial
 //! begins. Where none may begin and no trial has come to its end, the best at the highest rung runs to it, so
@@ -30,10 +35,16 @@
 
 use std::cmp::Ordering;
 
-use luthier_core::{Admission, Budget, Decision, Pruner, Rng, StopReason, TrialId, Tried, Unfinished, View};
+use luthier_core::{
+    Admission, Budget, Decision, FinishedTrial, Outcome, Pruner, Rng, StopReason, TrialId, Tried, Unfinished,
+    View,
+};
 
 use super::rungs::{Rungs, last_step};
 use super::standing::{best_first, by_one_loss};
+
+/// Trials that come to their end before the first rung rises by one.
+const ENDED: usize = 4;
 
 /// What happens to a trial at a rung.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +161,12 @@ impl Pruner for Asha {
         let may_win = view.finished().any(|trial| trial.loss().is_some()) || view.unfinished().any(is_open);
         match highest.filter(|_| view.is_closed() && !may_win) {
             Some(trial) => Admission::Resume(trial, Budget::Full),
-            None => Admission::New(Budget::Until(rungs[0])),
+            None => {
+                let is_whole =
+                    |trial: &FinishedTrial<'_>| matches!(trial.outcome(), Outcome::Complete { .. });
+                let first = view.finished().filter(is_whole).count() / ENDED;
+                Admission::New(rungs.get(first).map_or(Budget::Full, |rung| Budget::Until(*rung)))
+            }
         }
     }
 

@@ -241,3 +241,17 @@ fn none_is_given_up_without_a_limit_or_a_winner() {
     let given_up = asha.given_up(&played.0.view().closing(true));
     assert_eq!(given_up, (16..50).map(TrialId).collect::<Vec<_>>());
 }
+
+#[test]
+fn new_trials_begin_at_a_higher_rung_the_more_have_come_to_their_end() {
+    let (asha, mut played) = (Asha::promoting(), Played::with_steps(27));
+    let budgets: Vec<Budget> = (0..=3 * ENDED)
+        .map(|_| {
+            let Admission::New(budget) = asha.admit(&played.0.view()) else { panic!("nobody waits") };
+            played.whole(&[0.5; 27]);
+            budget
+        })
+        .collect();
+    let expected = [1, 3, 9].into_iter().flat_map(|rung| [Budget::Until(rung); ENDED]);
+    assert_eq!(budgets, expected.chain([Budget::Full]).collect::<Vec<_>>());
+}
