@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::distribution::log_ratio;
 use crate::{Distribution, Value};
 
 /// Where good values are believed to be.
@@ -68,7 +69,7 @@ impl Prior {
     /// The deviation of the belief on the range's own scale, where the range goes from 0 to 1.
     pub fn deviation(&self, distribution: &Distribution) -> f64 {
         let Some(spread) = self.spread else { return SPREAD };
-        let log = |low: f64, high: f64| libm::log(spread) / libm::log(high / low);
+        let log = |low: f64, high: f64| libm::log(spread) / log_ratio(high, low);
         let deviation = match distribution {
             Distribution::Float { low, high, log: true, .. } => log(*low, *high),
             Distribution::Int { low, high, log: true, .. } => log(*low as f64 - 0.5, *high as f64 + 0.5),

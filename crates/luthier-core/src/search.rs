@@ -264,17 +264,7 @@ impl SamplerAndPruner {
                 return Ok(params);
             }
         }
-        let params = space.sample(rng);
-        if space.allows(&params) {
-            return Ok(params);
-        }
-        let constraints: Vec<String> = space.constraints().iter().map(|one| format!("`{one}`")).collect();
-        let message = format!(
-            "of 10,000 random configurations none keeps the constraints {}: they exclude each other, or leave too \
-             little of the ranges",
-            constraints.join(", ")
-        );
-        Err(SearchError { message })
+        space.sample_allowed(rng).map_err(|error| SearchError { message: error.to_string() })
     }
 }
 

@@ -1,10 +1,12 @@
 //! Search spaces: parameters, some of which exist only under a value of another.
 
+mod allowed;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Constraint, ConstraintError, Distribution, DistributionError, Params, Prior, Rng, Role, Value};
+use crate::{Constraint, ConstraintError, Distribution, DistributionError, Params, Prior, Role, Value};
 
 /// When a parameter exists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -132,6 +134,15 @@ pub enum SpaceError {
         /// What is wrong with it.
         source: ConstraintError,
     },
+    /// Constraints that nothing keeps.
+    #[error(
+        "of 10,000 random configurations none keeps the constraints {constraints}: they exclude each other, or leave too \
+         little of the ranges"
+    )]
+    Forbidden {
+        /// All of them.
+        constraints: String,
+    },
     /// A range that cannot be used.
     #[error("`{name}`: {source}")]
     Distribution {
@@ -156,9 +167,6 @@ pub struct Space {
     parameters: IndexMap<String, Parameter>,
     constraints: Vec<Constraint>,
 }
-
-/// Draws of [`Space::sample`] until the constraints hold.
-const DRAWS: usize = 10_000;
 
 impl Space {
     /// A space of these parameters.
@@ -212,39 +220,6 @@ impl Space {
         Ok(())
     }
 
-    /// The same space with constraints on its parameters.
-    ///
-    /// # Errors
-    ///
-    /// [`SpaceError::Constraint`] where one names something that is no parameter, or compares what cannot be compared.
-    pub fn with_constraints(
-        mut self,
-        constraints: impl IntoIterator<Item = Constraint>,
-    ) -> Result<Self, SpaceError> {
-        let corners = self.corners();
-        for constraint in constraints {
-            let wrong = |source| SpaceError::Constraint { constraint: constraint.text().to_owned(), source };
-            if let Some(name) =
-                constraint.names().into_iter().find(|name| !self.parameters.contains_key(*name))
-            {
-                return Err(wrong(ConstraintError { reason: format!("there is no parameter `{name}`") }));
-            }
-            corners.iter().try_for_each(|corner| constraint.check(corner)).map_err(wrong)?;
-            self.constraints.push(constraint);
-        }
-        Ok(self)
-    }
-
-    /// The constraints on its parameters.
-    pub fn constraints(&self) -> &[Constraint] {
-        &self.constraints
-    }
-
-    /// Whether the constraints hold of `params`.
-    pub fn allows(&self, params: &Params) -> bool {
-        self.constraints.iter().all(|constraint| constraint.holds(params))
-    }
-
     /// Number of parameters, inactive ones included.
     pub fn len(&self) -> usize {
         self.parameters.len()
@@ -274,20 +249,6 @@ impl Space {
                 let chosen = value(parameter, &params);
                 params.insert(parameter.name.clone(), chosen);
             }
-        }
-        params
-    }
-
-    /// A configuration with every value (on its scale) equally likely, among those that the constraints allow. Where
-    /// 10,000 draws find none of these, it is the last of them.
-    pub fn sample(&self, rng: &mut Rng) -> Params {
-        let mut draw = || self.build(|parameter, _| parameter.distribution.sample(rng));
-        let mut params = draw();
-        for _ in 1..DRAWS {
-            if self.allows(&params) {
-                break;
-            }
-            params = draw();
         }
         params
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::config::nearest;
-use crate::{Condition, Distribution, Params, Rng, Space, Value};
+use crate::{Condition, Distribution, Params, Purpose, Rng, Role, Space, Streams, Value};
 
 /// Why values are no starting point of a space.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -54,7 +54,8 @@ impl Space {
     ///
     /// # Errors
     ///
-    /// The first value that is of no parameter, outside its range, or of a parameter that does not exist beside the others.
+    /// The first value that is of no parameter, outside its range, or of a parameter that does not exist beside the others;
+    /// or that breaks a constraint, whatever the values are that it leaves out.
     ///
     /// ```
     /// use luthier_core::{Condition, Distribution, Parameter, Params, Space, Value};
@@ -98,6 +99,7 @@ impl Space {
         {
             self.enable(&parameter.name, &mut start)?;
         }
+        self.check_start(&start)?;
         Ok(start)
     }
 
@@ -129,14 +131,62 @@ impl Space {
         Ok(())
     }
 
-    /// A configuration with the values of `start` where it has them, else of `rest`, else random ones.
-    pub fn fill(&self, start: &Params, rest: &Params, rng: &mut Rng) -> Params {
+    /// A configuration with the values of `start`, and what it leaves out as the constraints allow: the values of `rest`, or
+    /// random ones. Scientific values of `rest` stay as long as they can.
+    ///
+    /// # Errors
+    ///
+    /// If 10,000 draws find none that the constraints allow.
+    pub fn complete(&self, start: &Params, rest: &Params, rng: &mut Rng) -> Result<Params, StartError> {
+        let scientific = |name: &str| self.get(name).is_some_and(|parameter| parameter.role == Role::Scientific);
+        let compared = rest.iter().filter(|(name, _)| scientific(name));
+        let compared: Params = compared.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let mut found = self.fill(start, rest, rng);
+        for rest in [&compared, &Params::new()] {
+            if self.allows(&found) {
+                return Ok(found);
+            }
+            found = self.first_allowed(|| self.fill(start, rest, rng));
+        }
+        if self.allows(&found) {
+            return Ok(found);
+        }
+        let given: Vec<String> = start.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        Err(StartError {
+            name: start.keys().next().cloned().unwrap_or_default(),
+            expected: format!("values beside which the others can keep the constraints {}", self.named()),
+            found: format!("{}, and 10,000 draws of the others that do not", given.join(", ")),
+            help: None,
+        })
+    }
+
+    fn fill(&self, start: &Params, rest: &Params, rng: &mut Rng) -> Params {
         self.build(|parameter, _| {
             let distribution = &parameter.distribution;
             let known = [start, rest].into_iter().filter_map(|params| params.get(&parameter.name));
             let known = known.into_iter().find(|value| distribution.contains(value));
             known.cloned().unwrap_or_else(|| distribution.sample(rng))
         })
+    }
+
+    /// Makes sure that the constraints allow a starting point, and others beside what it leaves out.
+    fn check_start(&self, start: &Params) -> Result<(), StartError> {
+        for constraint in self.constraints().iter().filter(|constraint| !constraint.holds(start)) {
+            let named = constraint.names();
+            let given = start.iter().filter(|(name, _)| named.contains(name.as_str()));
+            let given: Vec<String> = given.map(|(name, value)| format!("{name} = {value}")).collect();
+            return Err(StartError {
+                name: start.keys().find(|name| named.contains(name.as_str())).cloned().unwrap_or_default(),
+                expected: format!("values that keep the constraint `{constraint}`"),
+                found: given.join(", "),
+                help: None,
+            });
+        }
+        if self.constraints().is_empty() {
+            return Ok(());
+        }
+        let mut rng = Streams::new(0).at(Purpose::Sampler, 0);
+        self.complete(start, &Params::new(), &mut rng).map(drop)
     }
 }
 
@@ -145,7 +195,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
     use super::*;
-    use crate::{Purpose, Streams, testing};
+    use crate::{Constraint, Parameter, testing};
 
     fn params(values: &[(&str, Value)]) -> Params {
         values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
@@ -159,7 +209,7 @@ mod tests {
         assert_eq!(start, params(&[("units3", 64.into()), ("rate", 1e-3.into()), ("layers", 3.into())]));
         let mut rng = Streams::new(0).at(Purpose::Sampler, 0);
         let rest = space.sample(&mut rng);
-        let whole = space.fill(&start, &rest, &mut rng);
+        let whole = space.complete(&start, &rest, &mut rng).unwrap();
         assert!(space.contains(&whole), "{whole:?}");
         assert_eq!((&whole["units3"], &whole["optimizer"]), (&Value::Int(64), &rest["optimizer"]));
     }
@@ -182,6 +232,36 @@ mod tests {
         ] {
             let error = space.start(&params(&given)).unwrap_err().to_string();
             assert!(error.ends_with(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn constraints_are_kept_by_what_is_given_and_by_what_is_filled_in() {
+        let names = ["x", "y", "z"];
+        let space =
+            Space::new(names.map(|name| Parameter::new(name, Distribution::float(0.0, 1.0)))).unwrap();
+        let constraints = ["x < y", "y + z <= 1.5"].map(|text| Constraint::parse(text).unwrap());
+        let space = space.with_constraints(constraints).unwrap();
+        let start = space.start(&params(&[("x", Value::Float(0.8))])).unwrap();
+        for n in 0..20 {
+            let mut rng = Streams::new(0).at(Purpose::Sampler, n);
+            // What the search proposes for the others does not go with it.
+            let rest = params(&[("x", 0.1.into()), ("y", 0.2.into()), ("z", 0.9.into())]);
+            let whole = space.complete(&start, &rest, &mut rng).unwrap();
+            assert!(space.contains(&whole) && whole["x"] == Value::Float(0.8), "{whole:?}");
+        }
+        for (given, message) in [
+            (
+                vec![("z", 0.1.into()), ("x", 0.9.into()), ("y", 0.1.into())],
+                "starting point: `x`: expected values that keep the constraint `x < y`, found x = 0.9, y = 0.1",
+            ),
+            (
+                vec![("x", 1.0.into())],
+                "starting point: `x`: expected values beside which the others can keep the constraints `x < y`, \
+                 `y + z <= 1.5`, found x = 1.0, and 10,000 draws of the others that do not",
+            ),
+        ] {
+            assert_eq!(space.start(&params(&given)).unwrap_err().to_string(), message);
         }
     }
 }

@@ -174,6 +174,11 @@ impl<'a> Tried<'a> {
         finite.reduce(|best, next| if next.1.1 < best.1.1 { next } else { best }).map(|(report, _)| report)
     }
 
+    /// Its last report up to `step`.
+    pub fn last_report(&self, step: u64) -> Option<&'a Report> {
+        self.trial.reports.iter().rev().find(|report| report.step <= step)
+    }
+
     /// The losses of all objectives, of a complete trial with a finite value of each.
     pub fn loss_vector(&self) -> Option<Vec<f64>> {
         self.trial.loss_vector()
