@@ -138,7 +138,8 @@ impl Space {
     ///
     /// If 10,000 draws find none that the constraints allow.
     pub fn complete(&self, start: &Params, rest: &Params, rng: &mut Rng) -> Result<Params, StartError> {
-        let scientific = |name: &str| self.get(name).is_some_and(|parameter| parameter.role == Role::Scientific);
+        let scientific =
+            |name: &str| self.get(name).is_some_and(|parameter| parameter.role == Role::Scientific);
         let compared = rest.iter().filter(|(name, _)| scientific(name));
         let compared: Params = compared.map(|(name, value)| (name.clone(), value.clone())).collect();
         let mut found = self.fill(start, rest, rng);

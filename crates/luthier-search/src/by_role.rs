@@ -19,6 +19,7 @@ use luthier_core::{
     SearchError, Space, Streams, Unfinished, Value, View,
 };
 
+use crate::pareto::{self, Losses};
 use crate::sampler::Grid;
 
 /// Values of a scientific range of floats without a step.
@@ -41,8 +42,8 @@ impl ByRole {
     ///
     /// # Errors
     ///
-    /// If a scientific parameter exists only beside a value of one that is not scientific, or there are more than 100
-    /// combinations.
+    /// If a scientific parameter exists only beside a value of one that is not scientific, there are more than 100
+    /// combinations, or the constraints allow none of them.
     pub fn wrap(search: Box<dyn Search>, space: &Space) -> Result<Box<dyn Search>, SearchError> {
         let combinations = combinations(space)?;
         if combinations.is_empty() {
@@ -70,7 +71,8 @@ fn scientific(space: &Space) -> impl Iterator<Item = &Parameter> {
     space.iter().filter(|parameter| parameter.role == Role::Scientific)
 }
 
-/// Every combination of the scientific parameters' values, in the order of a grid; none where there are no such parameters.
+/// Every combination of the scientific parameters' values beside which the constraints can be kept, in the order of a grid;
+/// none where there are no such parameters.
 ///
 /// # Errors
 ///
@@ -93,7 +95,7 @@ pub fn combinations(space: &Space) -> Result<Vec<Params>, SearchError> {
         let mut rng = Streams::new(0).at(Purpose::Sampler, found.len() as u64);
         let next = grid.propose(&history.view(), &alone, &mut rng)?;
         if found.first() == Some(&next) {
-            return Ok(found);
+            break;
         }
         found.push(next);
         if found.len() > MOST {
@@ -103,6 +105,25 @@ pub fn combinations(space: &Space) -> Result<Vec<Params>, SearchError> {
             ));
         }
     }
+    let mut allowed = Vec::new();
+    for values in found {
+        if can_be(space, &values)? {
+            allowed.push(values);
+        }
+    }
+    if allowed.is_empty() {
+        return wrong("the constraints allow no combination of the scientific parameters' values".to_owned());
+    }
+    Ok(allowed)
+}
+
+/// Whether constraints can be kept beside these scientific values.
+fn can_be(space: &Space, values: &Params) -> Result<bool, SearchError> {
+    if space.constraints().is_empty() {
+        return Ok(true);
+    }
+    let mut rng = Streams::new(0).at(Purpose::Sampler, 0);
+    Ok(space.allows(values) && narrowed(space, values)?.sample_allowed(&mut rng).is_ok())
 }
 
 /// The space in which the scientific parameters have these values.
@@ -130,19 +151,23 @@ impl Search for ByRole {
             .map(|(i, combination)| (view.count(|params| self.of(params) == *combination), i))
             .collect();
         order.sort_unstable();
-        let mut last = Next::Done;
+        let (mut waits, mut errors) = (false, Vec::new());
         for (count, i) in order {
             let combination = &self.combinations[i];
             let trials = view.select(|params| self.of(params) == *combination);
             let space = narrowed(space, combination)?;
-            match self.search.next(&view.only(&trials), &space, &mut rng.at(count as u64))? {
-                // Where one has nothing to do, the next one may.
-                Next::Done => {}
-                Next::Wait => last = Next::Wait,
-                next => return Ok(next),
+            match self.search.next(&view.only(&trials), &space, &mut rng.at(count as u64)) {
+                // Where one has nothing to do, the next one may; so where there is nothing that could be tried.
+                Ok(Next::Done) => {}
+                Ok(Next::Wait) => waits = true,
+                Ok(next) => return Ok(next),
+                Err(error) => errors.push(error),
             }
         }
-        Ok(last)
+        match errors.pop() {
+            Some(error) if errors.len() + 1 == self.combinations.len() => Err(error),
+            _ => Ok(if waits { Next::Wait } else { Next::Done }),
+        }
     }
 
     fn suggest(&self, view: &View<'_>, parameter: &Parameter, rng: &mut Rng) -> Result<Value, SearchError> {
@@ -171,7 +196,8 @@ pub struct Compared {
     pub values: Params,
     /// Trials that have ended.
     pub trials: usize,
-    /// The best complete trial and its loss.
+    /// The best complete trial that keeps the constraints on results, and its loss; of several objectives the
+    /// [knee](crate::pareto::knee) of the front, and its loss of the first one.
     pub best: Option<(luthier_core::TrialId, f64)>,
 }
 
@@ -184,15 +210,20 @@ pub fn compare(view: &View<'_>, space: &Space) -> Vec<Compared> {
         .into_iter()
         .map(|values| Compared { values, trials: 0, best: None })
         .collect();
+    let mut losses: Vec<Vec<(luthier_core::TrialId, Losses)>> = vec![Vec::new(); found.len()];
     for trial in view.finished() {
         let values = chosen(&names, trial.params());
-        let Some(compared) = found.iter_mut().find(|compared| compared.values == values) else { continue };
-        compared.trials += 1;
-        if let Some(loss) = trial.loss().filter(|loss| !loss.is_nan())
-            && compared.best.is_none_or(|best| loss < best.1)
+        let Some(place) = found.iter().position(|compared| compared.values == values) else { continue };
+        found[place].trials += 1;
+        if trial.violations().iter().all(|violation| *violation <= 0.0)
+            && let Some(loss) = trial.loss_vector()
         {
-            compared.best = Some((trial.id(), loss));
+            losses[place].push((trial.id(), loss));
         }
+    }
+    for (compared, trials) in found.iter_mut().zip(losses) {
+        let points: Vec<Losses> = trials.iter().map(|(_, losses)| losses.clone()).collect();
+        compared.best = pareto::best_first(&points).first().map(|i| (trials[*i].0, points[*i][0]));
     }
     let loss = |compared: &Compared| compared.best.map_or(f64::INFINITY, |best| best.1);
     found.sort_by(|a, b| loss(a).total_cmp(&loss(b)));

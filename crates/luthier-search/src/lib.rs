@@ -28,7 +28,7 @@ pub mod sampler;
 mod warm_start;
 
 pub use by_role::{ByRole, Compared, combinations, compare};
-pub use population::{Explore, Pbt};
+pub use population::{Explore, Misfit, Pbt};
 pub use pruner::PrunerConfig;
 pub use queue::Queue;
 pub use registry::{Entry, POPULATIONS, SAMPLERS, population, sampler, sampler_names, uses_priors};

@@ -217,13 +217,45 @@ pub fn bounds(points: &[Losses]) -> Option<(Losses, Losses)> {
 /// assert_eq!(knee(&[vec![0.0, 10.0], vec![1.0, 2.0], vec![5.0, 1.0], vec![9.0, 0.0]]), Some(1));
 /// ```
 pub fn knee(front: &[Losses]) -> Option<usize> {
-    let (low, high) = bounds(front)?;
+    let sums = heights(front).into_iter().enumerate();
+    sums.reduce(|best, next| if next.1 < best.1 { next } else { best }).map(|(place, _)| place)
+}
+
+/// How far each point of a front is above the plane through the extremes, but for a constant.
+fn heights(front: &[Losses]) -> Vec<f64> {
+    let Some((low, high)) = bounds(front) else { return Vec::new() };
     let sum = |point: &Losses| -> f64 {
         let scaled = |k: usize| if high[k] > low[k] { (point[k] - low[k]) / (high[k] - low[k]) } else { 0.0 };
         (0..point.len()).map(scaled).sum()
     };
-    let sums = front.iter().map(sum).enumerate();
-    sums.reduce(|best, next| if next.1 < best.1 { next } else { best }).map(|(place, _)| place)
+    front.iter().map(sum).collect()
+}
+
+/// The places of points in an order of preference: front by front, each from its [`knee`] on. With one objective that is the
+/// order of losses. Of equal ones the first comes first.
+///
+/// ```
+/// use luthier_search::pareto::best_first;
+/// assert_eq!(best_first(&[vec![5.0, 5.0], vec![0.0, 10.0], vec![1.0, 2.0], vec![9.0, 0.0]]), [2, 1, 3, 0]);
+/// assert_eq!(best_first(&[vec![2.0], vec![1.0], vec![2.0]]), [1, 0, 2]);
+/// ```
+pub fn best_first(points: &[Losses]) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..points.len()).collect();
+    if points.first().is_none_or(|point| point.len() == 1) {
+        places.sort_by(|a, b| points[*a][0].total_cmp(&points[*b][0]));
+        return places;
+    }
+    let ranks = ranks(points);
+    let mut height = vec![0.0; points.len()];
+    for rank in 0..=ranks.iter().copied().max().unwrap_or(0) {
+        let here: Vec<usize> = places.iter().copied().filter(|i| ranks[*i] == rank).collect();
+        let front: Vec<Losses> = here.iter().map(|i| points[*i].clone()).collect();
+        for (i, above) in here.into_iter().zip(heights(&front)) {
+            height[i] = above;
+        }
+    }
+    places.sort_by(|a, b| ranks[*a].cmp(&ranks[*b]).then(height[*a].total_cmp(&height[*b])));
+    places
 }
 
 /// The trial that is handed over where nobody chooses another one: the best, or of several objectives the [`knee`] of the

@@ -4,6 +4,10 @@
 //! coordinates in `[0, 1]`; options that differ, and a parameter that one of the two lacks, count 1. From the best trial on,
 //! each is taken that is at least [`APART`] from all that were taken before, until there are enough.
 //!
+//! Of several objectives the best are the first front, from its knee on, then the second, and so on
+//! ([`best_first`](pareto::best_first)). Trials that miss a constraint on results count only where all do: then the
+//! less they miss the better.
+//!
 //! Starting points were chosen over a decaying prior because they cost an unrelated study nothing but their own trials
 //! (Feurer, Springenberg and Hutter 2015, "Initializing Bayesian hyperparameter optimization via meta-learning"):
 //! `docs/search.md` has figures.
@@ -12,6 +16,9 @@
 
 use luthier_core::{Distribution, Params, Space, View};
 
+use crate::pareto::{self, Losses};
+use crate::sampler::shares;
+
 /// Configurations that a new study begins with, of all earlier ones together.
 pub const STARTS: usize = 5;
 
@@ -19,17 +26,11 @@ pub const STARTS: usize = 5;
 const APART: f64 = 0.05;
 
 /// The best configurations of a history that differ, the best first, as starting points of `space`: values of parameters
-/// that it does not have, outside its ranges, or of parameters that do not exist beside the others are left out, and
-/// configurations of which nothing is left.
+/// that it does not have, outside its ranges, of parameters that do not exist beside the others, or that break its
+/// constraints are left out, and configurations of which nothing is left.
 pub fn leaders(view: &View<'_>, space: &Space, most: usize) -> Vec<Params> {
-    let mut trials: Vec<(f64, &Params)> = view
-        .finished()
-        .filter_map(|trial| Some((trial.loss().filter(|loss| loss.is_finite())?, trial.params())))
-        .collect();
-    // Stable: of equal ones the older first.
-    trials.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut taken: Vec<Params> = Vec::new();
-    for (_, params) in trials {
+    for params in best_first(view) {
         if taken.len() == most {
             break;
         }
@@ -39,6 +40,22 @@ pub fn leaders(view: &View<'_>, space: &Space, most: usize) -> Vec<Params> {
         }
     }
     taken
+}
+
+/// The configurations of complete trials, the best first.
+fn best_first<'a>(view: &View<'a>) -> Vec<&'a Params> {
+    let trials = view.finished().filter_map(|trial| Some((trial, trial.loss_vector()?)));
+    let (kept, missed): (Vec<_>, Vec<_>) =
+        trials.partition(|(trial, _)| trial.violations().iter().all(|violation| *violation <= 0.0));
+    if kept.is_empty() {
+        let violations: Vec<Vec<f64>> = missed.iter().map(|(trial, _)| trial.violations().to_vec()).collect();
+        let shares = shares(&violations, view.constraints());
+        let mut places: Vec<usize> = (0..missed.len()).collect();
+        places.sort_by(|a, b| shares[*a].total_cmp(&shares[*b]));
+        return places.into_iter().map(|i| missed[i].0.params()).collect();
+    }
+    let losses: Vec<Losses> = kept.iter().map(|(_, losses)| losses.clone()).collect();
+    pareto::best_first(&losses).into_iter().map(|i| kept[i].0.params()).collect()
 }
 
 /// The starting points that several histories hand on: the best of each, then the second of each, and so on.
@@ -96,7 +113,9 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
     use luthier_core::testing::Played;
-    use luthier_core::{Condition, Direction, History, Parameter, Value};
+    use luthier_core::{
+        Condition, Constraint, Criteria, Direction, Ending, Goal, History, Outcome, Parameter, Value,
+    };
 
     use super::*;
 
@@ -145,5 +164,52 @@ mod tests {
         assert_eq!(both.len(), 4);
         assert_eq!((&both[0], &both[1]), (&found[0], &params(&[("rate", 5e-2.into())])));
         assert!(leaders(&history(&[]).view(), &space, 5).is_empty());
+    }
+
+    fn measured(criteria: Criteria, trials: &[(f64, f64, f64)]) -> History {
+        let mut played = Played(History::new(Direction::Minimize).with_criteria(criteria));
+        for (rate, loss, size) in trials {
+            let trial = played.begin(params(&[("rate", (*rate).into())]), None);
+            played.report_with(trial, 1, *loss, &[("size", *size)]);
+            played.finish(trial, Outcome::Complete { value: *loss, step: Some(1), ending: Ending::Full });
+        }
+        played.0
+    }
+
+    fn rates(history: &History, space: &Space) -> Vec<f64> {
+        let leaders = leaders(&history.view(), space, 5);
+        leaders.iter().map(|start| start.get("rate").and_then(Value::as_f64).unwrap_or(f64::NAN)).collect()
+    }
+
+    #[test]
+    fn who_misses_a_constraint_hands_on_nothing_as_long_as_another_one_keeps_it() {
+        let limit = || Criteria {
+            objectives: Vec::new(),
+            constraints: vec![Constraint::parse("size <= 10").unwrap()],
+        };
+        let some = [(1e-4, 0.1, 90.0), (1e-3, 0.5, 10.0), (1e-2, 0.4, 5.0), (1e-1, 0.2, 11.0)];
+        assert_eq!(rates(&measured(limit(), &some), &space()), [1e-2, 1e-3]);
+        assert_eq!(rates(&measured(limit(), &[some[0], some[3]]), &space()), [1e-1, 1e-4]);
+    }
+
+    #[test]
+    fn of_several_objectives_the_front_is_handed_on_from_its_knee_on() {
+        let size = Goal { name: "size".to_owned(), direction: Direction::Minimize };
+        let two = Criteria { objectives: vec![size], constraints: Vec::new() };
+        let trials = [(1e-4, 0.0, 10.0), (1e-3, 9.0, 9.0), (1e-2, 1.0, 2.0), (1e-1, 9.0, 0.0)];
+        assert_eq!(rates(&measured(two, &trials), &space()), [1e-2, 1e-4, 1e-1, 1e-3]);
+    }
+
+    #[test]
+    fn what_breaks_the_new_constraints_is_left_out() {
+        let later = space().with_constraints([Constraint::parse("rate < 5e-3").unwrap()]).unwrap();
+        let earlier = history(&[
+            (&[("rate", 1e-2.into()), ("optimizer", "adam".into())], 0.9),
+            (&[("rate", 1e-3.into()), ("optimizer", "sgd".into())], 0.8),
+        ]);
+        let found = leaders(&earlier.view(), &later, 5);
+        let adam = params(&[("optimizer", "adam".into())]);
+        let sgd = params(&[("optimizer", "sgd".into()), ("rate", 1e-3.into())]);
+        assert_eq!(found, [adam, sgd]);
     }
 }

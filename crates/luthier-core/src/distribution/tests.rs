@@ -60,7 +60,10 @@ fn broken_ranges_are_named() {
         (Distribution::choice(Vec::<Value>::new()), "a choice has at least one option"),
         (Distribution::choice([1, 1_i64]), "the option 1 appears twice"),
         (Distribution::choice([Value::Int(1), Value::Float(1.0)]), "the option 1.0 appears twice"),
-        (stepped(0.0, 1.0, 2.0), "the step 2.0 is wider than the range, 1.0; expected one that fits, or none"),
+        (
+            stepped(0.0, 1.0, 2.0),
+            "the step 2.0 is wider than the range, 1.0; expected one that fits, or none",
+        ),
         (
             stepped(0.0, 1.0, 1e-300),
             "the step 1e-300 makes more than 2^53 values of the range; expected a larger one, or none",

@@ -77,7 +77,11 @@ impl Space {
     /// ```
     pub fn sample_allowed(&self, rng: &mut Rng) -> Result<Params, SpaceError> {
         let params = self.sample(rng);
-        if self.allows(&params) { Ok(params) } else { Err(SpaceError::Forbidden { constraints: self.named() }) }
+        if self.allows(&params) {
+            Ok(params)
+        } else {
+            Err(SpaceError::Forbidden { constraints: self.named() })
+        }
     }
 
     /// The constraints, as an error message names them.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
 use luthier_core::testing::Played;
-use luthier_core::{Condition, Ending, Outcome, SamplerAndPruner};
+use luthier_core::{Condition, Constraint, Criteria, Direction, Ending, Goal, Outcome, SamplerAndPruner};
 
 use super::*;
 
@@ -124,4 +124,61 @@ fn what_cannot_be_compared_is_refused() {
     let values = combinations(&Space::new([few]).unwrap()).unwrap();
     assert_eq!(values.len(), 5);
     assert!((values[2]["rate"].as_f64().unwrap() - 1e-2).abs() < 1e-12);
+}
+
+fn constrained(constraints: &[&str]) -> Space {
+    let constraints = constraints.iter().map(|text| Constraint::parse(text).unwrap());
+    space().with_constraints(constraints).unwrap()
+}
+
+#[test]
+fn combinations_that_cannot_hold_are_left_out() {
+    let space = constrained(&["not (optimizer == 'adam')", "nesterov == false or rate >= 0.01"]);
+    let history = run(&*search("random", "none", &space), &space, 10, 1);
+    let nesterov = |value: bool| history.view().count(|params| params.get("nesterov") == Some(&value.into()));
+    assert_eq!((nesterov(true), nesterov(false)), (5, 5));
+    assert_eq!(compare(&history.view(), &space).len(), 2);
+    // Of one no point of the grid keeps the constraint: the others are tried all the same.
+    let space = constrained(&["optimizer == 'adam' or rate > 2e-5 and rate < 3e-5"]);
+    let history = run(&*search("grid", "none", &space), &space, 10, 1);
+    assert_eq!(history.trials().len(), 5);
+    let none = constrained(&["rate > 2"]);
+    let error = combinations(&none).unwrap_err().to_string();
+    assert_eq!(error, "the constraints allow no combination of the scientific parameters' values");
+}
+
+#[test]
+fn who_misses_a_constraint_is_not_compared() {
+    let tried = |criteria: Criteria, values: &[(&str, f64, f64)]| {
+        let mut played = Played(History::new(Direction::Minimize).with_criteria(criteria));
+        for (kind, loss, size) in values {
+            let params = Params::from_iter([
+                ("optimizer".to_owned(), Value::from(*kind)),
+                ("rate".to_owned(), Value::Float(0.1)),
+            ]);
+            let trial = played.begin(params, None);
+            played.report_with(trial, 1, *loss, &[("size", *size)]);
+            played.finish(trial, Outcome::Complete { value: *loss, step: Some(1), ending: Ending::Full });
+        }
+        let kind = Parameter::new("optimizer", Distribution::choice(["adam", "sgd"]));
+        let space = Space::new([
+            kind.in_role(Role::Scientific),
+            Parameter::new("rate", Distribution::log_float(1e-5, 1.0)),
+        ]);
+        let compared = compare(&played.0.view(), &space.unwrap());
+        compared.into_iter().map(|compared| (compared.trials, compared.best)).collect::<Vec<_>>()
+    };
+    let limit =
+        Criteria { objectives: Vec::new(), constraints: vec![Constraint::parse("size <= 10").unwrap()] };
+    let id = luthier_core::TrialId;
+    assert_eq!(
+        tried(limit, &[("adam", 0.1, 50.0), ("adam", 0.5, 10.0), ("sgd", 0.2, 11.0)]),
+        [(2, Some((id(1), 0.5))), (1, None)]
+    );
+    let size = Goal { name: "size".to_owned(), direction: Direction::Minimize };
+    let two = Criteria { objectives: vec![size], constraints: Vec::new() };
+    assert_eq!(
+        tried(two, &[("adam", 0.0, 10.0), ("adam", 1.0, 1.0), ("adam", 9.0, 0.0), ("sgd", 0.5, 5.0)]),
+        [(1, Some((id(3), 0.5))), (3, Some((id(1), 1.0)))]
+    );
 }

@@ -93,7 +93,7 @@ fn standardise(numbers: &mut [f64]) -> (f64, f64) {
 }
 
 /// The numeric values of a member that goes on from `origin`, whose parameters are `parent`; nothing where there is nothing to
-/// learn from, or to choose.
+/// learn from, or to choose, or constraints allow none of the candidates.
 pub(super) fn choose(
     generation: &Generation<'_>,
     origin: Origin,
@@ -158,6 +158,17 @@ pub(super) fn choose(
     let start =
         start.and_then(|trial| generation.loss(*trial, end)).map_or(0.0, |loss| (loss - mean) / deviation);
     let here = place(parent);
+    let values = |x: &[f64]| -> Params {
+        let value = |(parameter, x): (&&Parameter, &f64)| {
+            (parameter.name.clone(), parameter.distribution.from_unit(*x))
+        };
+        parameters.iter().zip(x).map(value).collect()
+    };
+    let allowed = |x: &[f64]| {
+        let mut params = parent.clone();
+        params.extend(values(x));
+        space.allows(&params)
+    };
     let mut best: Option<(f64, Vec<f64>)> = None;
     for n in 0..CANDIDATES {
         // Half of them anywhere, half around the values that the other one had.
@@ -165,6 +176,9 @@ pub(super) fn choose(
             .iter()
             .map(|x| if n % 2 == 0 { rng.uniform() } else { (x + 0.1 * rng.normal()).clamp(0.0, 1.0) })
             .collect();
+        if !space.constraints().is_empty() && !allowed(&x) {
+            continue;
+        }
         x.push(start);
         let at = Row { t: (end / interval) as f64, x };
         let k: Vec<f64> =
@@ -175,8 +189,5 @@ pub(super) fn choose(
             best = Some((bound, at.x));
         }
     }
-    let (_, x) = best?;
-    let value =
-        |(parameter, x): (&&Parameter, &f64)| (parameter.name.clone(), parameter.distribution.from_unit(*x));
-    Some(parameters.iter().zip(&x).map(value).collect())
+    best.map(|(_, x)| values(&x))
 }

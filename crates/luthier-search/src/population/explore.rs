@@ -24,7 +24,8 @@ pub(super) fn perturb(range: &Distribution, value: &Value, rng: &mut Rng) -> Val
             let moved = ((x * factor - x) / step).abs().max(1.0) * step;
             let target = if x * factor < *x { x - moved } else { x + moved };
             let cells = ((high - low) / step + 1e-9).floor();
-            Value::Float(low + ((target - low) / step).round().clamp(0.0, cells) * step)
+            let cell = ((target - low) / step).round().clamp(0.0, cells);
+            Value::Float((low + cell * step).clamp(*low, *high))
         }
         (Distribution::Int { low, high, step, .. }, Value::Int(i)) => {
             let x = *i as f64;
@@ -51,6 +52,7 @@ mod tests {
             (Distribution::float(0.0, 0.7), Value::Float(0.0)),
             (Distribution::Float { low: 0.0, high: 1.0, log: false, step: Some(0.25) }, Value::Float(0.5)),
             (Distribution::int(1, 4), Value::Int(2)),
+            (Distribution::Float { low: 0.0, high: 0.3, log: false, step: Some(0.1) }, Value::Float(0.2)),
             (Distribution::Int { low: 2, high: 9, log: false, step: 3 }, Value::Int(5)),
             (Distribution::log_int(8, 512), Value::Int(100)),
             (Distribution::choice(["relu", "tanh", "gelu"]), Value::Text("tanh".into())),

@@ -3,7 +3,9 @@
 //! The first P trials are the members of the first generation. After a generation each member is succeeded by itself, or by
 //! a trial that was forked at its end: the forks by number for the members that are replaced, in the order of the members.
 
-use luthier_core::{Origin, TrialId, Tried, View};
+use luthier_core::{Constraint, Criteria, Origin, TrialId, Tried, View};
+
+use crate::sampler::shares;
 
 /// The generation that is under way.
 pub(super) struct Generation<'v> {
@@ -53,6 +55,17 @@ fn loss_at(trial: Tried<'_>, step: u64) -> f64 {
     last.map(|report| report.1).filter(|loss| loss.is_finite()).unwrap_or(f64::INFINITY)
 }
 
+/// By how much the report of that loss misses each constraint; 0 where a metric is not measured yet.
+fn violations_at(trial: Tried<'_>, step: u64, criteria: &Criteria) -> Vec<f64> {
+    let Some(report) = trial.last_report(step) else { return vec![0.0; criteria.constraints.len()] };
+    let metric = |name: &str| report.metrics.get(name);
+    let violation = |constraint: &Constraint| {
+        let is_known = constraint.names().iter().all(|name| metric(name).is_some());
+        if is_known { constraint.violation(metric) } else { 0.0 }
+    };
+    criteria.constraints.iter().map(violation).collect()
+}
+
 fn last_step(trial: Tried<'_>) -> u64 {
     trial.losses().last().map_or(0, |report| report.0)
 }
@@ -89,7 +102,7 @@ impl<'v> Generation<'v> {
                 generation.state = State::Running;
                 return generation;
             }
-            generation.rank(quantile);
+            generation.rank(quantile, view.criteria());
             if let Some(state) = generation.succeed(view.is_closed()) {
                 generation.state = state;
                 return generation;
@@ -101,15 +114,21 @@ impl<'v> Generation<'v> {
     }
 
     /// Who is replaced, and by whose successors.
-    fn rank(&mut self, quantile: f64) {
+    fn rank(&mut self, quantile: f64, criteria: &Criteria) {
         let mut places: Vec<usize> = (0..self.members.len()).collect();
+        let missed = self.members.iter().map(|trial| violations_at(*trial, self.end, criteria));
+        let missed = shares(&missed.collect::<Vec<_>>(), criteria.constraints.len());
         places.sort_by(|a, b| {
-            let key = |place: &usize| {
-                let trial = self.members[*place];
-                (!stands_at(trial, self.end), loss_at(trial, self.end), trial.id())
-            };
-            let ((a_gone, a, a_id), (b_gone, b, b_id)) = (key(a), key(b));
-            a_gone.cmp(&b_gone).then(a.total_cmp(&b)).then(a_id.cmp(&b_id))
+            let loss = |place: &usize| loss_at(self.members[*place], self.end);
+            // Who has no loss is of no use, whatever it keeps.
+            let lost =
+                |place: &usize| (!stands_at(self.members[*place], self.end), loss(place).is_infinite());
+            let id = |place: &usize| self.members[*place].id();
+            lost(a)
+                .cmp(&lost(b))
+                .then(missed[*a].total_cmp(&missed[*b]))
+                .then(loss(a).total_cmp(&loss(b)))
+                .then(id(a).cmp(&id(b)))
         });
         let gone = places.iter().filter(|place| !stands_at(self.members[**place], self.end)).count();
         let alive = places.len() - gone;

@@ -14,6 +14,10 @@
 //! the other one's checkpoint, and the trial before it stays paused for good. So all there is to know is in the history: who the
 //! members are follows from the trials, the origins of forks and their losses ([`Generation`]).
 //!
+//! Configurations keep the constraints on parameters: members of the first generation, and what is explored, are drawn until
+//! they do; where none is found, a fork keeps the values of the member that it goes on from. Members that miss a constraint on
+//! results at the end of a generation stand behind all that keep them, the more they miss the farther (Deb 2000).
+//!
 //! All members wait for each other at the end of a generation, unlike in the paper, where each compares itself with
 //! whatever the others have come to: then losses of different numbers of steps would be compared, and a slow
 //! trial would be judged by the speed of others.
@@ -28,12 +32,16 @@ mod explore;
 mod generation;
 
 use luthier_core::{
-    Decision, Next, Origin, Parameter, Params, Rng, Sampler, Search, SearchError, Space, Unfinished, Value,
-    View,
+    Criteria, Decision, Next, Origin, Parameter, Params, Rng, Role, Sampler, Search, SearchError, Space,
+    Unfinished, Value, View,
 };
+use thiserror::Error;
 
 use crate::sampler::Sobol;
 use generation::{Generation, Stage};
+
+/// Draws of what is explored until the constraints hold.
+const DRAWS: usize = 1000;
 
 /// How the parameters of a member change that goes on from another one's checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +52,20 @@ pub enum Explore {
     /// parameters expects, whole numbers rounded; choices as in [`Explore::Perturb`]. From the second generation on: the
     /// first has no improvement to learn from.
     Bandit,
+}
+
+/// What a population can do nothing with.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Misfit {
+    /// Several objectives.
+    #[error("a population has one objective: its members are ranked by it")]
+    Objectives,
+    /// The prior of this parameter.
+    #[error("`{0}`: a population makes no use of priors")]
+    Prior(String),
+    /// This scientific parameter.
+    #[error("`{0}`: a population compares no scientific parameters: its values change while a trial runs")]
+    Role(String),
 }
 
 /// Population based training.
@@ -91,6 +113,23 @@ impl Pbt {
         Self { explore: Explore::Bandit, ..Self::perturbed() }
     }
 
+    /// Makes sure that there is nothing in a space, or in what counts of a trial, that populations make no use of.
+    ///
+    /// # Errors
+    ///
+    /// The first of these.
+    pub fn check(&self, space: &Space, criteria: &Criteria) -> Result<(), Misfit> {
+        if !criteria.objectives.is_empty() {
+            return Err(Misfit::Objectives);
+        }
+        let find =
+            |is: &dyn Fn(&Parameter) -> bool| space.iter().find(|one| is(one)).map(|one| one.name.clone());
+        if let Some(name) = find(&|parameter| parameter.prior.is_some()) {
+            return Err(Misfit::Prior(name));
+        }
+        find(&|parameter| parameter.role == Role::Scientific).map_or(Ok(()), |name| Err(Misfit::Role(name)))
+    }
+
     /// Whether a parameter stays as it is while training.
     fn is_inherited(&self, name: &str) -> bool {
         self.inherited.iter().any(|inherited| {
@@ -130,18 +169,31 @@ impl Pbt {
             Explore::Bandit => bandit::choose(generation, origin, parent, space, &changes, rng),
         }
         .unwrap_or_default();
-        space.build(|parameter, _| {
-            let range = &parameter.distribution;
-            match parent.get(&parameter.name).filter(|value| range.contains(value)) {
-                // It exists beside another choice only.
-                None => range.sample(rng),
-                Some(value) if !changes(parameter) => value.clone(),
-                Some(value) => chosen
-                    .get(&parameter.name)
-                    .cloned()
-                    .unwrap_or_else(|| explore::perturb(range, value, rng)),
-            }
-        })
+        let mut explored = || {
+            space.build(|parameter, _| {
+                let range = &parameter.distribution;
+                match parent.get(&parameter.name).filter(|value| range.contains(value)) {
+                    // It exists beside another choice only.
+                    None => range.sample(rng),
+                    Some(value) if !changes(parameter) => value.clone(),
+                    Some(value) => chosen
+                        .get(&parameter.name)
+                        .cloned()
+                        .unwrap_or_else(|| explore::perturb(range, value, rng)),
+                }
+            })
+        };
+        let allowed = (0..DRAWS).map(|_| explored()).find(|params| space.allows(params));
+        allowed.unwrap_or_else(|| parent.clone())
+    }
+
+    /// The parameters of a member of the first generation.
+    fn founder(view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError> {
+        let params = Sobol.propose(view, space, rng)?;
+        if space.allows(&params) {
+            return Ok(params);
+        }
+        space.sample_allowed(rng).map_err(|error| SearchError { message: error.to_string() })
     }
 }
 
@@ -159,7 +211,7 @@ impl Search for Pbt {
                     ),
                 });
             }
-            Stage::Found => Next::New { params: Sobol.propose(view, space, rng)?, from: None, until },
+            Stage::Found => Next::New { params: Self::founder(view, space, rng)?, from: None, until },
             Stage::Resume(trial) => Next::Resume { trial, until },
             Stage::Fork => {
                 let parents = generation.parents();

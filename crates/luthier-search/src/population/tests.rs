@@ -22,6 +22,7 @@ fn space() -> Space {
 struct Played<'a> {
     history: History,
     search: Pbt,
+    space: Space,
     loss: &'a dyn Fn(TrialId, &Params, u64, f64) -> f64,
     /// Trials that fail after this step.
     fails: Option<(TrialId, u64)>,
@@ -31,7 +32,7 @@ struct Played<'a> {
 impl<'a> Played<'a> {
     fn new(search: Pbt, steps: u64, loss: &'a dyn Fn(TrialId, &Params, u64, f64) -> f64) -> Self {
         let history = History::new(Direction::Minimize).with_steps(Some(steps));
-        Self { history, search, loss, fails: None, asked: Vec::new() }
+        Self { history, search, space: space(), loss, fails: None, asked: Vec::new() }
     }
 
     fn add(&mut self, event: Event) {
@@ -41,7 +42,7 @@ impl<'a> Played<'a> {
 
     fn next(&self, closed: bool) -> Next {
         let mut rng = Streams::new(3).at(Purpose::Sampler, self.history.trials().len() as u64);
-        self.search.next(&self.history.view().closing(closed), &space(), &mut rng).unwrap()
+        self.search.next(&self.history.view().closing(closed), &self.space, &mut rng).unwrap()
     }
 
     /// Runs a trial until it pauses, fails or ends.
@@ -86,7 +87,7 @@ impl<'a> Played<'a> {
             match next {
                 Next::New { params, from, until } => {
                     assert!(!closed);
-                    assert!(space().contains(&params), "{params:?}");
+                    assert!(self.space.contains(&params), "{params:?}");
                     let trial = TrialId(self.history.trials().len() as u64);
                     let from = from.map(Lineage::from);
                     self.add(Event::TrialStarted { trial, params, seed: trial.0, until, at: None, from });
@@ -229,4 +230,62 @@ fn the_same_history_gives_the_same_next_step() {
         assert_eq!(all(explore), all(explore));
     }
     assert_ne!(all(Explore::Perturb), all(Explore::Bandit));
+}
+
+#[test]
+fn constraints_on_parameters_are_kept_by_founders_and_forks() {
+    let constraint = luthier_core::Constraint::parse("rate * width <= 0.05 and kind == 'a'").unwrap();
+    let space = space().with_constraints([constraint]).unwrap();
+    for explore in [Explore::Perturb, Explore::Bandit] {
+        let pbt = Pbt { quantile: 0.5, interval: Some(1), ..four(explore) };
+        let mut played = Played::new(pbt, 20, &sinks);
+        played.space = space.clone();
+        played.play(u64::MAX);
+        let trials = played.history.trials();
+        assert!(trials.len() > 30);
+        let rates: std::collections::BTreeSet<String> =
+            trials.iter().map(|trial| trial.params["rate"].to_string()).collect();
+        assert!(rates.len() > 10, "{rates:?}");
+    }
+    let none = luthier_core::Constraint::parse("width > 64").unwrap();
+    let mut played = Played::new(four(Explore::Perturb), 20, &sinks);
+    played.space = played.space.with_constraints([none]).unwrap();
+    let mut rng = Streams::new(3).at(Purpose::Sampler, 0);
+    let error = played.search.next(&played.history.view(), &played.space, &mut rng).unwrap_err();
+    assert!(error.message.contains("none keeps the constraints `width > 64`"), "{error}");
+}
+
+#[test]
+fn members_that_miss_a_constraint_on_results_are_replaced_first() {
+    let constraints = vec![luthier_core::Constraint::parse("size <= 10").unwrap()];
+    let criteria = Criteria { objectives: Vec::new(), constraints };
+    let history = History::new(Direction::Minimize).with_steps(Some(2)).with_criteria(criteria);
+    let mut played = luthier_core::testing::Played(history);
+    let pbt = Pbt { population: 4, interval: Some(1), quantile: 0.5, ..Pbt::perturbed() };
+    // The best by its loss misses the most, the next one less; one has no loss at all.
+    for (loss, size) in [(0.1, 90.0), (0.5, 10.0), (0.2, 11.0), (f64::NAN, 1.0)] {
+        let trial = played.begin(space().sample(&mut Streams::new(0).at(Purpose::Data, 0)), Some(1));
+        played.report_with(trial, 1, loss, &[("size", size)]);
+        played.pause(trial);
+    }
+    let generation = pbt.generation(&played.0.view()).unwrap();
+    let parents: Vec<u64> = generation.parents().iter().map(|trial| trial.id().0).collect();
+    assert_eq!(parents, [1, 2]);
+}
+
+#[test]
+fn what_a_population_makes_no_use_of_is_named() {
+    let pbt = Pbt::perturbed();
+    let plain = Parameter::new("x", Distribution::float(0.0, 1.0));
+    let check = |parameter: Parameter, criteria: &Criteria| {
+        pbt.check(&Space::new([parameter]).unwrap(), criteria).map_err(|misfit| misfit.to_string())
+    };
+    let one = Criteria::default();
+    let goal = luthier_core::Goal { name: "y".to_owned(), direction: Direction::Minimize };
+    let two = Criteria { objectives: vec![goal], constraints: Vec::new() };
+    assert_eq!(check(plain.clone(), &one), Ok(()));
+    assert!(check(plain.clone(), &two).unwrap_err().contains("one objective"));
+    let believed = plain.clone().believed(luthier_core::Prior::around(0.5));
+    assert!(check(believed, &one).unwrap_err().starts_with("`x`: a population makes no use of priors"));
+    assert!(check(plain.in_role(Role::Scientific), &one).unwrap_err().contains("scientific"));
 }

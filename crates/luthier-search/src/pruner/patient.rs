@@ -5,7 +5,7 @@
 //!
 //! Complexity: O(l) for l reports, and that of the other pruner.
 
-use luthier_core::config::{Decode, Node, Problems, Schema, bounds};
+use luthier_core::config::{Decode, Node, Problem, Problems, Schema, bounds};
 use luthier_core::{Admission, Decision, Pruner, Rng, TrialId, Unfinished, View};
 
 use super::PrunerConfig;
@@ -37,7 +37,22 @@ impl Decode for Inner {
     const EXPECTED: &'static str = PrunerConfig::EXPECTED;
 
     fn decode(node: &Node, path: &str, problems: &mut Problems) -> Option<Self> {
-        PrunerConfig::decode(node, path, problems).map(|inner| Self(Box::new(inner)))
+        let inner = PrunerConfig::decode(node, path, problems)?;
+        if !inner.create().decides() {
+            problems.push(Problem {
+                line: (node.line > 0).then_some(node.line),
+                path: path.to_owned(),
+                expected: "a pruner that stops trials: median, percentile, asha_stop, threshold or wilcoxon"
+                    .to_owned(),
+                found: node.describe(),
+                help: Some(
+                    "patience keeps trials from being stopped, and this one only lets them pause, or run"
+                        .to_owned(),
+                ),
+            });
+            return None;
+        }
+        Some(Self(Box::new(inner)))
     }
 
     fn schema() -> Schema {
@@ -97,5 +112,21 @@ mod tests {
         assert_eq!(played.decide(&patient, short), Decision::Continue);
         assert!(matches!(played.decide(&patient, stands), Decision::Stop(_)));
         assert!(matches!(played.decide(&patient, worsens), Decision::Stop(_)));
+    }
+
+    #[test]
+    fn only_who_stops_trials_can_be_patient() {
+        for (inner, stops) in
+            [("asha", false), ("halving", false), ("hyperband", false), ("curve", false), ("none", false)]
+                .into_iter()
+                .chain(["median", "asha_stop", "wilcoxon"].map(|inner| (inner, true)))
+        {
+            let read =
+                PrunerConfig::parse(&format!("{{ kind = \"patient\", patience = 3, pruner = \"{inner}\" }}"));
+            assert_eq!(read.is_ok(), stops, "{inner}: {read:?}");
+            if let Err(problems) = read {
+                assert!(problems.to_string().contains("expected a pruner that stops trials"), "{problems}");
+            }
+        }
     }
 }

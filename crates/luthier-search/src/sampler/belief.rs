@@ -18,7 +18,7 @@
 use indexmap::IndexMap;
 use luthier_core::{Distribution, Params, Rng, Space, View};
 
-use super::observation::observations;
+use super::observation::leader;
 use super::tpe::TruncatedNormal;
 
 /// The share of the uniform distribution in a belief.
@@ -86,10 +86,7 @@ impl<'a> Belief<'a> {
 
     /// Whether the best trial so far, if there is one, is at least as likely by the belief as without it.
     fn holds(&self, view: &View<'_>) -> bool {
-        let losses = observations(view).filter_map(|seen| Some((seen.loss?, seen.params)));
-        // Of equal ones the first.
-        let best = losses.reduce(|best, next| if next.0 < best.0 { next } else { best });
-        best.is_none_or(|(_, params)| self.log_density(params) >= 0.0)
+        leader(view).is_none_or(|params| self.log_density(params) >= 0.0)
     }
 
     /// A draw from the belief, without the doubt.

@@ -14,6 +14,7 @@ mod sobol;
 mod tpe;
 
 pub(crate) use gp::linear;
+pub(crate) use observation::shares;
 pub(crate) use several::Several;
 pub(crate) use tpe::log_mass;
 

@@ -17,6 +17,7 @@ use luthier_core::{Outcome, Params, Rng, StopReason, View};
 use super::several::Several;
 
 use crate::curves::Curves;
+use crate::pareto;
 
 /// What is known of a configuration.
 #[derive(Debug, Clone, Copy)]
@@ -55,9 +56,11 @@ pub(super) fn observations<'a>(view: &View<'a>) -> impl Iterator<Item = Observat
 /// The same with one loss each that stands for all objectives, by weights that `rng` draws, and for the constraints.
 /// With one objective nothing is drawn.
 pub(super) fn single<'a>(view: &View<'a>, rng: &mut Rng) -> Vec<Observation<'a>> {
-    if view.objectives() > 1 {
-        return Several::new(view).scalarised(rng);
-    }
+    if view.objectives() > 1 { Several::new(view).scalarised(rng) } else { by_first(view) }
+}
+
+/// The same with the loss of the first objective, those that miss a constraint behind all others.
+fn by_first<'a>(view: &View<'a>) -> Vec<Observation<'a>> {
     let mut seen: Vec<Observation<'a>> = observations(view).collect();
     if view.constraints() > 0 {
         let losses: Vec<Option<f64>> = seen.iter().map(|seen| seen.loss).collect();
@@ -68,15 +71,33 @@ pub(super) fn single<'a>(view: &View<'a>, rng: &mut Rng) -> Vec<Observation<'a>>
     seen
 }
 
-/// By how much trials miss the constraints together, each constraint as a share of the most that it is missed by; in
-/// the order of [`observations`]. 0 for trials that keep them or are not known to miss them.
+/// The parameters of the best trial, by what it has come to or is expected to come to: of those that keep the constraints, if
+/// any does, and with several objectives the knee of the first front. Of equal ones the first.
+pub(super) fn leader<'a>(view: &View<'a>) -> Option<&'a Params> {
+    if view.objectives() > 1 {
+        let several = Several::new(view);
+        let front = several.fronts().into_iter().next()?;
+        let knee = pareto::knee(&several.losses(&front))?;
+        return Some(several.seen[front[knee]].params);
+    }
+    let losses = by_first(view).into_iter().filter_map(|seen| Some((seen.loss?, seen.params)));
+    losses.reduce(|best, next| if next.0 < best.0 { next } else { best }).map(|(_, params)| params)
+}
+
+/// By how much trials miss the constraints together ([`shares`]), in the order of [`observations`]. 0 for trials that keep them or are not known to miss them.
 pub(super) fn violations(view: &View<'_>) -> Vec<f64> {
     let finished = view.finished().map(|trial| trial.violations().to_vec());
     let unfinished = view
         .unfinished()
         .map(|trial| if trial.is_paused() { trial.violations() } else { vec![0.0; view.constraints()] });
     let all: Vec<Vec<f64>> = finished.chain(unfinished).collect();
-    let mut most = vec![0.0_f64; view.constraints()];
+    shares(&all, view.constraints())
+}
+
+/// By how much each of several misses all constraints together, each constraint as a share of the most that it is missed
+/// by.
+pub(crate) fn shares(all: &[Vec<f64>], constraints: usize) -> Vec<f64> {
+    let mut most = vec![0.0_f64; constraints];
     for (k, most) in most.iter_mut().enumerate() {
         let finite = all.iter().map(|violations| violations[k]).filter(|violation| violation.is_finite());
         *most = finite.fold(0.0, f64::max);

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
 use luthier_core::testing::Played;
-use luthier_core::{Direction, History, Parameter, Prior, Purpose, Sampler, Streams, Value};
+use luthier_core::{
+    Criteria, Direction, Ending, History, Outcome, Parameter, Prior, Purpose, Sampler, Streams, Value,
+};
 
 use super::super::{Auto, Gp, Random, Tpe};
 use super::*;
@@ -98,4 +100,32 @@ fn a_belief_loses_its_turns_when_a_better_trial_speaks_against_it() {
         };
         assert_eq!(propose(&space(1e-2)), propose(&unbelieved));
     }
+}
+
+#[test]
+fn who_misses_a_constraint_says_nothing_against_a_belief() {
+    let goal = luthier_core::Goal { name: "size".to_owned(), direction: Direction::Minimize };
+    let limit = luthier_core::Constraint::parse("size <= 10").unwrap();
+    let one = Criteria { objectives: Vec::new(), constraints: vec![limit] };
+    let two = Criteria { objectives: vec![goal], constraints: Vec::new() };
+    let space = Space::new([
+        Parameter::new("x", Distribution::float(0.0, 1.0)).believed(Prior::around(0.9).within(0.05))
+    ])
+    .unwrap();
+    let belief = Belief::of(&space).unwrap();
+    let holds = |criteria: &Criteria, trials: &[(f64, f64, f64)]| {
+        let mut played = Played(History::new(Direction::Minimize).with_criteria(criteria.clone()));
+        for (x, loss, size) in trials {
+            let trial = played.begin(Params::from([("x".to_owned(), Value::Float(*x))]), None);
+            played.report_with(trial, 1, *loss, &[("size", *size)]);
+            played.finish(trial, Outcome::Complete { value: *loss, step: Some(1), ending: Ending::Full });
+        }
+        belief.holds(&played.0.view())
+    };
+    // What is far from the belief is the best, but misses the constraint.
+    assert!(holds(&one, &[(0.1, 0.0, 50.0), (0.9, 1.0, 5.0)]));
+    assert!(!holds(&one, &[(0.1, 0.0, 5.0), (0.9, 1.0, 5.0)]));
+    // It is the best by the first objective, and the other one is the knee.
+    assert!(holds(&two, &[(0.1, 0.0, 10.0), (0.9, 1.0, 1.0), (0.2, 10.0, 0.0)]));
+    assert!(!holds(&two, &[(0.9, 0.0, 10.0), (0.1, 1.0, 1.0), (0.2, 10.0, 0.0)]));
 }
