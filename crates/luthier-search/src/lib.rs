@@ -31,5 +31,7 @@ pub use by_role::{ByRole, Compared, combinations, compare};
 pub use population::{Explore, Misfit, Pbt};
 pub use pruner::PrunerConfig;
 pub use queue::Queue;
-pub use registry::{Entry, POPULATIONS, SAMPLERS, population, sampler, sampler_names, uses_priors};
+pub use registry::{
+    Entry, POPULATIONS, SAMPLERS, population, sampler, sampler_names, users_of_priors, uses_priors,
+};
 pub use warm_start::{STARTS, leaders, warm_start};

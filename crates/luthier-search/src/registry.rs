@@ -105,6 +105,11 @@ pub fn uses_priors(name: &str) -> bool {
     matches!(name, "auto" | "random" | "tpe" | "gp")
 }
 
+/// The samplers that make use of priors.
+pub fn users_of_priors() -> Vec<&'static str> {
+    SAMPLERS.iter().map(|entry| entry.name).filter(|name| uses_priors(name)).collect()
+}
+
 /// The population based search of this name (one of [`POPULATIONS`]) with its default settings.
 pub fn population(name: &str) -> Option<Pbt> {
     POPULATIONS.iter().find(|entry| entry.0 == name).map(|entry| entry.2())

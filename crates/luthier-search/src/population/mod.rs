@@ -63,6 +63,11 @@ pub enum Misfit {
     /// The prior of this parameter.
     #[error("`{0}`: a population makes no use of priors")]
     Prior(String),
+    /// No parameter is called so, or stands below it.
+    #[error(
+        "population.inherit: expected the name of a parameter, or of what parameters stand below, found {0:?}"
+    )]
+    Inherited(String),
     /// This scientific parameter.
     #[error("`{0}`: a population compares no scientific parameters: its values change while a trial runs")]
     Role(String),
@@ -96,6 +101,11 @@ pub struct Pbt {
     pub explore: Explore,
 }
 
+/// Whether a name is this one, or below it.
+fn is_of(name: &str, other: &str) -> bool {
+    name.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 impl Pbt {
     /// As in the paper of 2017: values are perturbed.
     pub fn perturbed() -> Self {
@@ -127,15 +137,17 @@ impl Pbt {
         if let Some(name) = find(&|parameter| parameter.prior.is_some()) {
             return Err(Misfit::Prior(name));
         }
-        find(&|parameter| parameter.role == Role::Scientific).map_or(Ok(()), |name| Err(Misfit::Role(name)))
+        if let Some(name) = find(&|parameter| parameter.role == Role::Scientific) {
+            return Err(Misfit::Role(name));
+        }
+        let mut inherited = self.inherited.iter();
+        let unknown = inherited.find(|name| !space.iter().any(|parameter| is_of(&parameter.name, name)));
+        unknown.map_or(Ok(()), |name| Err(Misfit::Inherited(name.clone())))
     }
 
     /// Whether a parameter stays as it is while training.
     fn is_inherited(&self, name: &str) -> bool {
-        self.inherited.iter().any(|inherited| {
-            let below = |rest: &str| rest.is_empty() || rest.starts_with('.');
-            name.strip_prefix(inherited.as_str()).is_some_and(below)
-        })
+        self.inherited.iter().any(|inherited| is_of(name, inherited))
     }
 
     fn interval(&self, view: &View<'_>) -> Result<(u64, u64), SearchError> {

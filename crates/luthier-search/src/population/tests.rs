@@ -287,5 +287,7 @@ fn what_a_population_makes_no_use_of_is_named() {
     assert!(check(plain.clone(), &two).unwrap_err().contains("one objective"));
     let believed = plain.clone().believed(luthier_core::Prior::around(0.5));
     assert!(check(believed, &one).unwrap_err().starts_with("`x`: a population makes no use of priors"));
-    assert!(check(plain.in_role(Role::Scientific), &one).unwrap_err().contains("scientific"));
+    assert!(check(plain.clone().in_role(Role::Scientific), &one).unwrap_err().contains("scientific"));
+    let inherits = Pbt { inherited: vec!["x".into(), "xs".into()], ..Pbt::perturbed() };
+    assert_eq!(inherits.check(&Space::new([plain]).unwrap(), &one), Err(Misfit::Inherited("xs".into())));
 }

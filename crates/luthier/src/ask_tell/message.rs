@@ -1,7 +1,9 @@
 //! What a line may say.
 
-use luthier_core::{Metrics, Params, Prior, Role, Value, number};
-use serde::Deserialize;
+use luthier_core::{Direction, Metrics, Params, Prior, Role, Value, number};
+use serde_json::Value as Json;
+
+use super::keys::{self, Keys, count, finite, flag, list, measured, text, whole, word, written};
 
 /// A line.
 pub(super) enum Message {
@@ -12,11 +14,10 @@ pub(super) enum Message {
     Tell(Tell),
 }
 
-/// `{"start": …}`: keys that are not known are ignored, here and everywhere.
-#[derive(Debug, Deserialize)]
+/// `{"start": …}`: keys that are not known are refused, here and in what is within it.
+#[derive(Debug)]
 pub(super) struct Start {
     pub(super) problem: Problem,
-    #[serde(default)]
     pub(super) seed: u64,
     /// The trials that are to be had in all. They do not end the search.
     pub(super) trials: Option<u64>,
@@ -24,33 +25,30 @@ pub(super) struct Start {
     pub(super) epochs: Option<u64>,
     pub(super) sampler: Option<String>,
     /// A name, or an object with `kind` and settings.
-    pub(super) pruner: Option<serde_json::Value>,
+    pub(super) pruner: Option<Json>,
     /// Configurations to begin with.
-    #[serde(default)]
     pub(super) enqueue: Vec<Params>,
     /// Of the samplers "pbt" and "pb2".
     pub(super) population: Option<Population>,
 }
 
 /// A population: what is left out is as in a study file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Population {
     pub(super) size: Option<u64>,
     pub(super) interval: Option<u64>,
     pub(super) quantile: Option<f64>,
     /// Parameters that stay as they are while a trial runs.
-    #[serde(default)]
     pub(super) inherit: Vec<String>,
 }
 
 /// What is to be optimised.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Problem {
-    pub(super) direction: Option<String>,
+    pub(super) direction: Option<Direction>,
     /// Of several objectives, in the place of `direction`.
-    pub(super) directions: Option<Vec<String>>,
+    pub(super) directions: Option<Vec<Direction>>,
     /// What has to hold of parameters, or of metrics that are told.
-    #[serde(default)]
     pub(super) constraints: Vec<String>,
     /// The steps of a whole trial.
     pub(super) max_fidelity: Option<u64>,
@@ -58,48 +56,55 @@ pub(super) struct Problem {
 }
 
 /// A parameter.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Param {
     pub(super) name: String,
-    #[serde(rename = "type")]
-    pub(super) kind: String,
+    pub(super) kind: Type,
     pub(super) low: Option<serde_json::Number>,
     pub(super) high: Option<serde_json::Number>,
-    #[serde(default)]
     pub(super) log: bool,
     pub(super) step: Option<serde_json::Number>,
     pub(super) choices: Option<Vec<Value>>,
-    #[serde(default, rename = "if")]
     pub(super) conditions: Vec<When>,
     pub(super) prior: Option<Prior>,
-    #[serde(default)]
-    pub(super) role: Role,
+    pub(super) part: Part,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Type {
+    Float,
+    Int,
+    Cat,
+}
+
+/// What part a parameter has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Searched(Role),
+    /// It is the value of its prior.
+    Fixed,
 }
 
 /// A parameter exists where another one has one of some values.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct When {
     pub(super) param: String,
-    #[serde(rename = "in")]
     pub(super) values: Vec<Value>,
 }
 
-/// `{"tell": …}`
-#[derive(Debug, Deserialize)]
+/// `{"tell": …}`: keys that are not known are ignored, as in a report.
+#[derive(Debug)]
 pub(super) struct Tell {
     pub(super) id: u64,
-    #[serde(default, deserialize_with = "number")]
     pub(super) value: Option<f64>,
     /// Of several objectives, in the place of `value`.
-    pub(super) values: Option<Vec<Number>>,
+    pub(super) values: Option<Vec<f64>>,
     /// What constraints are on.
-    #[serde(default)]
     pub(super) metrics: Metrics,
     pub(super) state: State,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Complete,
     Pruned,
@@ -108,22 +113,14 @@ pub(super) enum State {
 }
 
 /// `{"report": …}`
-#[derive(Deserialize)]
 pub(super) struct Reported {
     pub(super) id: u64,
     pub(super) step: u64,
-    #[serde(default, deserialize_with = "number")]
     pub(super) value: Option<f64>,
     /// Of several objectives, in the place of `value`.
-    pub(super) values: Option<Vec<Number>>,
-    #[serde(default)]
+    pub(super) values: Option<Vec<f64>>,
     pub(super) metrics: Metrics,
 }
-
-/// A number that may be NaN or infinite.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Number(#[serde(with = "luthier_core::number")] pub(super) f64);
 
 /// A line that is no message.
 pub(super) struct Unreadable {
@@ -132,20 +129,13 @@ pub(super) struct Unreadable {
     pub(super) due: bool,
 }
 
-/// A number; null is none, and NaN and the infinities are text by now.
-fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    Ok(Option::<Number>::deserialize(deserializer)?.map(|written| written.0))
-}
-
 impl Message {
     /// Reads a line.
     pub(super) fn read(line: &str) -> Result<Self, Unreadable> {
         // Who tells waits for nothing; who says what cannot be read most likely waits.
         let unreadable = |reason: String, due: bool| Unreadable { reason, due };
-        let mut message: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(&number::quoted(line)).map_err(|error| {
-                unreadable(format!("not a JSON object: {error}"), !line.contains("\"tell\""))
-            })?;
+        let mut message: serde_json::Map<String, Json> = serde_json::from_str(&number::quoted(line))
+            .map_err(|error| unreadable(format!("not a JSON object: {error}"), !line.contains("\"tell\"")))?;
         let found = ["start", "ask", "enqueue", "report", "tell"].iter().find_map(|key| {
             let value = message.remove(*key)?;
             Some((*key, value))
@@ -156,12 +146,161 @@ impl Message {
             return Err(unreadable(reason, true));
         };
         let read = match key {
-            "start" => serde_json::from_value(value).map(|start| Self::Start(Box::new(start))),
+            "start" => Start::read(&value).map(|start| Self::Start(Box::new(start))),
             "ask" => Ok(Self::Ask),
-            "enqueue" => serde_json::from_value(value).map(Self::Enqueue),
-            "report" => serde_json::from_value(value).map(Self::Report),
-            _ => serde_json::from_value(value).map(Self::Tell),
+            "enqueue" => keys::params(&value, key).map(Self::Enqueue),
+            "report" => Reported::read(&value).map(Self::Report),
+            _ => Tell::read(&value).map(Self::Tell),
         };
-        read.map_err(|error| unreadable(format!("{key}: {error}"), key != "tell"))
+        read.map_err(|reason| unreadable(reason, key != "tell"))
+    }
+}
+
+impl Start {
+    fn read(value: &Json) -> Result<Self, String> {
+        let mut keys = Keys::open(value, "start")?;
+        let start = Self {
+            problem: keys.required("problem", Problem::read)?,
+            seed: keys.optional("seed", whole)?.unwrap_or_default(),
+            trials: keys.optional("trials", whole)?,
+            epochs: keys.optional("epochs", whole)?,
+            sampler: keys.optional("sampler", text)?,
+            pruner: keys.optional("pruner", |value, _| Ok(value.clone()))?,
+            enqueue: keys
+                .optional("enqueue", |value, path| list(value, path, keys::params))?
+                .unwrap_or_default(),
+            population: keys.optional("population", Population::read)?,
+        };
+        let warm = keys.optional("warm_start", |_, path| {
+            Err::<(), _>(format!(
+                "{path}: expected nothing: a conversation knows of no other studies; give their best configurations as \
+                 `enqueue`"
+            ))
+        });
+        warm.and_then(|_| keys.close()).map(|()| start)
+    }
+}
+
+impl Population {
+    fn read(value: &Json, path: &str) -> Result<Self, String> {
+        let mut keys = Keys::open(value, path)?;
+        let inherit = keys.optional("inherit", |value, path| list(value, path, text))?;
+        let population = Self {
+            size: keys.optional("size", count)?,
+            interval: keys.optional("interval", count)?,
+            quantile: keys.optional("quantile", finite)?,
+            inherit: inherit.unwrap_or_default(),
+        };
+        keys.close().map(|()| population)
+    }
+}
+
+impl Problem {
+    fn read(value: &Json, path: &str) -> Result<Self, String> {
+        let direction = |value: &Json, path: &str| {
+            word(value, path, &[("minimize", Direction::Minimize), ("maximize", Direction::Maximize)])
+        };
+        let mut keys = Keys::open(value, path)?;
+        // What is told of a problem beside what is asked for.
+        for label in ["name", "noisy"] {
+            keys.optional(label, |_, _| Ok(()))?;
+        }
+        let constraints = keys.optional("constraints", |value, path| list(value, path, text))?;
+        let problem = Self {
+            direction: keys.optional("direction", direction)?,
+            directions: keys.optional("directions", |value, path| list(value, path, direction))?,
+            constraints: constraints.unwrap_or_default(),
+            max_fidelity: keys.optional("max_fidelity", count)?,
+            params: keys.required("params", |value, path| list(value, path, Param::read))?,
+        };
+        keys.close().map(|()| problem)
+    }
+}
+
+impl Param {
+    fn read(value: &Json, path: &str) -> Result<Self, String> {
+        let mut keys = Keys::open(value, path)?;
+        let name = keys.required("name", text)?;
+        keys.call(format!("param {name:?}"));
+        let kinds = [("float", Type::Float), ("int", Type::Int), ("cat", Type::Cat)];
+        let parts = [
+            ("nuisance", Part::Searched(Role::Nuisance)),
+            ("scientific", Part::Searched(Role::Scientific)),
+            ("fixed", Part::Fixed),
+        ];
+        let conditions = keys.optional("if", |value, path| list(value, path, When::read))?;
+        let param = Self {
+            name,
+            kind: keys.required("type", |value, path| word(value, path, &kinds))?,
+            low: keys.optional("low", written)?,
+            high: keys.optional("high", written)?,
+            log: keys.optional("log", flag)?.unwrap_or_default(),
+            step: keys.optional("step", written)?,
+            choices: keys.optional("choices", |value, path| list(value, path, keys::value))?,
+            conditions: conditions.unwrap_or_default(),
+            prior: keys.optional("prior", prior)?,
+            part: keys.optional("role", |value, path| word(value, path, &parts))?.unwrap_or(parts[0].1),
+        };
+        keys.close().map(|()| param)
+    }
+}
+
+fn prior(value: &Json, path: &str) -> Result<Prior, String> {
+    let mut keys = Keys::open(value, path)?;
+    let prior = Prior {
+        around: keys.required("around", keys::value)?,
+        spread: keys.optional("spread", finite)?,
+        weight: keys.optional("weight", finite)?,
+    };
+    keys.close().map(|()| prior)
+}
+
+impl When {
+    fn read(value: &Json, path: &str) -> Result<Self, String> {
+        let mut keys = Keys::open(value, path)?;
+        let when = Self {
+            param: keys.required("param", text)?,
+            values: keys.required("in", |value, path| list(value, path, keys::value))?,
+        };
+        if when.values.is_empty() {
+            return Err(format!(
+                "{}.in: expected the values of `{}` beside which it exists, found none",
+                keys.path(),
+                when.param
+            ));
+        }
+        keys.close().map(|()| when)
+    }
+}
+
+impl Tell {
+    fn read(value: &Json) -> Result<Self, String> {
+        let states = [
+            ("complete", State::Complete),
+            ("pruned", State::Pruned),
+            ("paused", State::Paused),
+            ("failed", State::Failed),
+        ];
+        let mut keys = Keys::open(value, "tell")?;
+        Ok(Self {
+            id: keys.required("id", whole)?,
+            value: keys.optional("value", measured)?,
+            values: keys.optional("values", |value, path| list(value, path, measured))?,
+            metrics: keys.optional("metrics", keys::metrics)?.unwrap_or_default(),
+            state: keys.required("state", |value, path| word(value, path, &states))?,
+        })
+    }
+}
+
+impl Reported {
+    fn read(value: &Json) -> Result<Self, String> {
+        let mut keys = Keys::open(value, "report")?;
+        Ok(Self {
+            id: keys.required("id", whole)?,
+            step: keys.required("step", count)?,
+            value: keys.optional("value", measured)?,
+            values: keys.optional("values", |value, path| list(value, path, measured))?,
+            metrics: keys.optional("metrics", keys::metrics)?.unwrap_or_default(),
+        })
     }
 }

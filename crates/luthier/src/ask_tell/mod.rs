@@ -18,18 +18,24 @@
 //! trial may go on from the weights of another one: `{"id": 7, "params": {…}, "from": {"id": 3, "step": 10}, "until": 20}`. Its
 //! first report is of step 11. Trials keep what they had at each `until`, since others may begin with it.
 
+//!
+//! Keys of `start` that are not known are refused, but for the problem's `name` and `noisy`; those of other messages are
+//! ignored.
+
+mod begin;
+mod keys;
 mod message;
 mod problem;
 
 use luthier_core::{
     Decision, Ending, Event, FailCause, History, Lineage, Metrics, Next, Outcome, Params, Purpose, Recorded,
-    Report, SamplerAndPruner, Search, Space, Stop, StopReason, Streams, TrialId, trial_seed,
+    Report, Search, Space, Stop, StopReason, Streams, TrialId, trial_seed,
 };
-use luthier_search::{ByRole, PrunerConfig, Queue};
+use luthier_search::Queue;
 use serde::Serialize;
 use thiserror::Error;
 
-use message::{Message, Number, Population, Reported, Start, State, Tell};
+use message::{Message, Reported, State, Tell};
 
 /// A line that could not be followed, and to which no reply is due.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -47,6 +53,8 @@ struct Asked {
     history: History,
     space: Space,
     search: Queue,
+    /// Its name; empty if none was given.
+    sampler: String,
     seed: u64,
     /// The steps of a whole trial; nothing if it has a value only.
     steps: Option<u64>,
@@ -147,77 +155,19 @@ impl AskTell {
     }
 }
 
-/// The population that is asked for, if one is.
-fn population(start: &Start) -> Result<Option<luthier_search::Pbt>, String> {
-    let name = start.sampler.as_deref().unwrap_or_default();
-    let Some(mut pbt) = luthier_search::population(name) else { return Ok(None) };
-    if start.problem.max_fidelity.is_none() {
-        return Err(format!("the sampler {name:?} needs trials with reports: give problem.max_fidelity"));
-    }
-    if let Some(pruner) = start.pruner.as_ref().filter(|pruner| *pruner != "none") {
-        return Err(format!("the sampler {name:?} takes no pruner, found {pruner}: leave it out"));
-    }
-    if let Some(Population { size, interval, quantile, inherit }) = &start.population {
-        pbt.population = size.unwrap_or(pbt.population);
-        pbt.interval = *interval;
-        pbt.quantile = quantile.unwrap_or(pbt.quantile);
-        pbt.inherited.clone_from(inherit);
-    }
-    if pbt.population < 2 || pbt.interval == Some(0) || !(pbt.quantile > 0.0 && pbt.quantile <= 0.5) {
-        return Err("population: expected a size of 2 or more, an interval of 1 or more and a quantile above 0, up to 0.5"
-            .to_owned());
-    }
-    Ok(Some(pbt))
-}
-
 impl Asked {
-    fn new(start: &Start) -> Result<Self, String> {
-        let (space, direction, criteria) = problem::read(&start.problem)?;
-        let steps = start.problem.max_fidelity;
-        let several = !criteria.objectives.is_empty();
-        let history = History::new(direction).with_steps(steps).with_criteria(criteria);
-        let reasons = Vec::new();
-        if let Some(search) = population(start)? {
-            if several {
-                return Err("a population has one objective".to_owned());
-            }
-            let search = Queue::new(Box::new(search), []);
-            return Ok(Self { history, space, search, seed: start.seed, steps, reasons });
-        }
-        // For a number of steps, stopping early matters more than anything else; for a number of trials, it is that many
-        // chances to be had.
-        let default = match (steps, start.trials, start.epochs) {
-            (None, ..) => "none",
-            (Some(_), Some(_), None) => "median",
-            (Some(_), ..) => "asha",
-        };
-        let name = start.pruner.as_ref().map_or_else(|| default.to_owned(), problem::inline);
-        let pruner = PrunerConfig::parse(&name).map_err(|problems| problems.to_string())?;
-        if several && let Err(expected) = pruner.for_several_objectives() {
-            return Err(format!("pruner: expected {expected}, found {name:?}"));
-        }
-        let sampler = start.sampler.as_deref().unwrap_or("auto");
-        let sampler = luthier_search::sampler(sampler).ok_or_else(|| {
-            format!(
-                "there is no sampler {sampler:?}; there is {}",
-                luthier_search::sampler_names().join(", ")
-            )
-        })?;
-        let search = SamplerAndPruner::new(sampler, pruner.create());
-        let search = ByRole::wrap(Box::new(search), &space).map_err(|error| error.to_string())?;
-        let starts: Result<Vec<Params>, _> = start.enqueue.iter().map(|given| space.start(given)).collect();
-        let search = Queue::new(search, starts.map_err(|error| error.to_string())?);
-        Ok(Self { history, space, search, seed: start.seed, steps, reasons })
-    }
-
     fn record(&mut self, event: Event) -> Result<(), String> {
         let revision = self.history.revision() + 1;
         self.history.apply(&Recorded { revision, at_ms: 0, event }).map_err(|error| error.to_string())
     }
 
     fn enqueue(&mut self, given: &Params) -> Result<Enqueued, String> {
+        if self.sampler == "grid" {
+            return Err(format!("enqueue: {}", begin::GRID));
+        }
         let start = self.space.start(given).map_err(|error| error.to_string())?;
-        let trial = self.search.push(self.history.trials().len() as u64, start);
+        let pushed = self.search.push(self.history.trials().len() as u64, start);
+        let trial = pushed.map_err(|error| error.to_string())?;
         Ok(Enqueued { enqueued: TrialId(trial) })
     }
 
@@ -257,6 +207,11 @@ impl Asked {
 
     fn report(&mut self, reported: Reported) -> Result<Answer, String> {
         let Reported { id, step, value, values, mut metrics } = reported;
+        if let Some(steps) = self.steps.filter(|steps| step > *steps) {
+            return Err(format!(
+                "report.step: expected a step from 1 to {steps}, the problem's max_fidelity, found {step}"
+            ));
+        }
         let value = match &values {
             Some(values) => self.first_of(values, &mut metrics)?,
             None if self.history.criteria().objectives.is_empty() => value.unwrap_or(f64::NAN),
@@ -311,7 +266,7 @@ impl Asked {
     }
 
     /// The value of the first objective; those of the others are added to `metrics`.
-    fn first_of(&self, values: &[Number], metrics: &mut Metrics) -> Result<f64, String> {
+    fn first_of(&self, values: &[f64], metrics: &mut Metrics) -> Result<f64, String> {
         let expected = 1 + self.history.criteria().objectives.len();
         if values.len() != expected {
             return Err(format!(
@@ -320,9 +275,9 @@ impl Asked {
             ));
         }
         for (number, value) in values.iter().enumerate().skip(1) {
-            metrics.insert(problem::objective(number), value.0);
+            metrics.insert(problem::objective(number), *value);
         }
-        Ok(values[0].0)
+        Ok(values[0])
     }
 
     /// The value of the first objective, if it and all others are finite, with all that was measured beside it.
@@ -332,7 +287,7 @@ impl Asked {
         let mut value = tell.value.filter(|value| value.is_finite());
         if let Some(values) = &tell.values {
             let first = self.first_of(values, &mut metrics)?;
-            value = Some(first).filter(|_| values.iter().all(|value| value.0.is_finite()));
+            value = Some(first).filter(|_| values.iter().all(|value| value.is_finite()));
         }
         if tell.state == State::Complete && value.is_some() {
             let trial = self.history.trial(TrialId(tell.id));

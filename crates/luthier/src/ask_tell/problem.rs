@@ -1,8 +1,13 @@
 //! From the problem of a message to a space and what counts in it.
 
-use luthier_core::{Condition, Constraint, Criteria, Direction, Distribution, Goal, Parameter, Space, Value};
+use std::collections::BTreeMap;
 
-use super::message::{Param, Problem};
+use luthier_core::config::nearest;
+use luthier_core::{
+    Condition, Constraint, Criteria, Direction, Distribution, Goal, Parameter, Role, Space, Value,
+};
+
+use super::message::{Param, Part, Problem, Type, When};
 
 /// What a conversation calls the objective of this number, the first being 0.
 pub(super) fn objective(number: usize) -> String {
@@ -15,49 +20,29 @@ pub(super) fn objective(number: usize) -> String {
 ///
 /// Which parameter or which constraint makes no sense, and why.
 pub(super) fn read(problem: &Problem) -> Result<(Space, Direction, Criteria), String> {
-    let read = |key: &str, text: &str| match text {
-        "minimize" => Ok(Direction::Minimize),
-        "maximize" => Ok(Direction::Maximize),
-        other => Err(format!("problem.{key}: expected minimize or maximize, found {other:?}")),
-    };
-    let (direction, further) = match (&problem.direction, &problem.directions) {
+    let (direction, further) = match (problem.direction, &problem.directions) {
         (Some(_), Some(_)) => {
             return Err(
-                "problem: give `direction`, or `directions` of several objectives, not both".to_owned()
+                "start.problem: give `direction`, or `directions` of several objectives, not both".to_owned()
             );
         }
-        (direction, None) => (read("direction", direction.as_deref().unwrap_or("minimize"))?, Vec::new()),
+        (direction, None) => (direction.unwrap_or(Direction::Minimize), Vec::new()),
         (None, Some(directions)) => {
-            let mut all = directions.iter().map(|text| read("directions", text));
-            let first =
-                all.next().ok_or("problem.directions: expected one for each objective, found none")??;
-            let goal = |(number, direction)| Ok(Goal { name: objective(number), direction: direction? });
-            (first, (1..).zip(all).map(goal).collect::<Result<_, String>>()?)
+            let (first, further) = directions
+                .split_first()
+                .ok_or("start.problem.directions: expected one for each objective, found none")?;
+            let goal = |(number, direction): (_, &Direction)| Goal {
+                name: objective(number),
+                direction: *direction,
+            };
+            (*first, (1..).zip(further).map(goal).collect())
         }
     };
-    if problem.max_fidelity == Some(0) {
-        return Err("problem.max_fidelity: expected null or a number of steps above 0, found 0".to_owned());
-    }
-    let mut space = Space::default();
-    for param in &problem.params {
-        let distribution =
-            distribution(param).map_err(|reason| format!("param {:?}: {reason}", param.name))?;
-        let mut parameter = Parameter {
-            prior: param.prior.clone(),
-            role: param.role,
-            ..Parameter::new(&param.name, distribution)
-        };
-        for when in &param.conditions {
-            let other = space.get(&when.param).map(|other| &other.distribution);
-            let values = when.values.iter().map(|value| like(other, value)).collect();
-            parameter = parameter.when(Condition::In { param: when.param.clone(), values });
-        }
-        space.push(parameter).map_err(|error| error.to_string())?;
-    }
+    let space = space(&problem.params)?;
     let mut criteria = Criteria { objectives: further, constraints: Vec::new() };
     let mut on_parameters = Vec::new();
     for text in &problem.constraints {
-        let wrong = |reason: String| format!("problem.constraints, `{text}`: {reason}");
+        let wrong = |reason: String| format!("start.problem.constraints, `{text}`: {reason}");
         let constraint = Constraint::parse(text).map_err(|error| wrong(error.to_string()))?;
         if constraint.names().iter().all(|name| space.get(name).is_some()) {
             on_parameters.push(constraint);
@@ -75,18 +60,82 @@ pub(super) fn read(problem: &Problem) -> Result<(Space, Direction, Criteria), St
     Ok((space, direction, criteria))
 }
 
+/// The parameters of a problem. A fixed one has one value, and what exists beside others only is left out with its own
+/// children.
+fn space(params: &[Param]) -> Result<Space, String> {
+    let mut space = Space::default();
+    // The ranges as they are given, of parameters that are left out, too.
+    let mut given: BTreeMap<&str, Distribution> = BTreeMap::new();
+    for param in params {
+        let wrong = |reason: String| format!("param {:?}: {reason}", param.name);
+        let mut distribution = distribution(param).map_err(wrong)?;
+        distribution.check().map_err(|error| wrong(error.to_string()))?;
+        let range = distribution.clone();
+        let (mut prior, mut role) = (param.prior.clone(), Role::default());
+        match param.part {
+            Part::Searched(searched) => role = searched,
+            Part::Fixed => {
+                let prior = prior.take().ok_or_else(|| {
+                    wrong(
+                        "role: expected a value to keep to, prior = {\"around\": VALUE}, found no prior"
+                            .to_owned(),
+                    )
+                })?;
+                let fixed = prior.of(&distribution);
+                let fixed = fixed.map_err(|reason| wrong(format!("expected {reason}")))?;
+                distribution = alone(fixed.around, &distribution);
+            }
+        }
+        let mut parameter = Parameter { prior, role, ..Parameter::new(&param.name, distribution) };
+        let mut exists = true;
+        for When { param: on, values } in &param.conditions {
+            let parent = given.get(on.as_str()).ok_or_else(|| {
+                let near = nearest(on, given.keys().copied());
+                let near = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+                wrong(format!("if: expected a parameter that stands before it, found {on:?}{near}"))
+            })?;
+            let adopted = values.iter().map(|value| {
+                let known = parent.adopt(value);
+                known.ok_or_else(|| wrong(format!("if: expected values of {on:?}, {parent}, found {value}")))
+            });
+            let mut values = adopted.collect::<Result<Vec<_>, _>>()?;
+            values.retain(|value| space.get(on).is_some_and(|parent| parent.distribution.contains(value)));
+            exists &= !values.is_empty();
+            parameter = parameter.when(Condition::In { param: on.clone(), values });
+        }
+        if given.insert(&param.name, range).is_some() {
+            return Err(format!("there are two parameters named `{}`", param.name));
+        }
+        if exists {
+            space.push(parameter).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(space)
+}
+
+/// The part of a range that is one value of it.
+fn alone(value: Value, range: &Distribution) -> Distribution {
+    match (value, range) {
+        (Value::Float(x), Distribution::Float { log, .. }) => {
+            Distribution::Float { low: x, high: x, log: *log, step: None }
+        }
+        (Value::Int(i), Distribution::Int { .. }) => Distribution::int(i, i),
+        (option, _) => Distribution::Choice { options: vec![option] },
+    }
+}
+
 fn distribution(param: &Param) -> Result<Distribution, String> {
     let (low, high) = (param.low.as_ref(), param.high.as_ref());
-    let missing = |key: &str| format!("a parameter of type {:?} needs {key:?}", param.kind);
-    match param.kind.as_str() {
-        "float" => {
+    let missing = |key: &str| format!("a parameter of this type needs {key:?}");
+    match param.kind {
+        Type::Float => {
             let end = |end: Option<&serde_json::Number>, key| {
                 end.and_then(serde_json::Number::as_f64).ok_or_else(|| missing(key))
             };
             let step = param.step.as_ref().and_then(serde_json::Number::as_f64);
             Ok(Distribution::Float { low: end(low, "low")?, high: end(high, "high")?, log: param.log, step })
         }
-        "int" => {
+        Type::Int => {
             let whole = |number: &serde_json::Number| {
                 let whole = number.as_i64().or_else(|| {
                     number.as_f64().filter(|x| x.fract() == 0.0 && x.abs() < 9e15).map(|x| x as i64)
@@ -97,20 +146,10 @@ fn distribution(param: &Param) -> Result<Distribution, String> {
             let step = param.step.as_ref().map_or(Ok(1), whole)?;
             Ok(Distribution::Int { low: end(low, "low")?, high: end(high, "high")?, log: param.log, step })
         }
-        "cat" => {
+        Type::Cat => {
             let options = param.choices.clone().ok_or_else(|| missing("choices"))?;
             Ok(Distribution::Choice { options })
         }
-        other => Err(format!("expected the type float, int or cat, found {other:?}")),
-    }
-}
-
-/// A value as the other parameter has it: 1 and 1.0 are the same number to who writes JSON.
-fn like(distribution: Option<&Distribution>, value: &Value) -> Value {
-    match (distribution, value) {
-        (Some(Distribution::Float { .. }), Value::Int(i)) => Value::Float(*i as f64),
-        (Some(Distribution::Int { .. }), Value::Float(x)) if x.fract() == 0.0 => Value::Int(*x as i64),
-        _ => value.clone(),
     }
 }
 
