@@ -172,7 +172,7 @@ impl Space {
 
     /// Makes sure that the constraints allow a starting point, and others beside what it leaves out.
     fn check_start(&self, start: &Params) -> Result<(), StartError> {
-        for constraint in self.constraints().iter().filter(|constraint| !constraint.holds(start)) {
+        if let Some(constraint) = self.constraints().iter().find(|constraint| !constraint.holds(start)) {
             let named = constraint.names();
             let given = start.iter().filter(|(name, _)| named.contains(name.as_str()));
             let given: Vec<String> = given.map(|(name, value)| format!("{name} = {value}")).collect();

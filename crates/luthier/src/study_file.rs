@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use luthier_core::config::{Fields, Kind, Node, Problems, Template, bounds, defaults};
-use luthier_core::{Criteria, Params, SamplerAndPruner, Search, Space};
+use luthier_core::{Criteria, Direction, History, Params, Purpose, SamplerAndPruner, Search, Space, Streams};
 use luthier_search::pruner::Median;
 use luthier_search::{ByRole, PrunerConfig, Queue};
 use thiserror::Error;
@@ -90,10 +90,10 @@ luthier_core::settings! {
         /// The seed of every draw of the study.
         seed: u64 = 0;
         /// Configurations to begin with, by the paths of the ranges: [{ "train.optimizer.adam.learning_rate" = 1e-3 }, ...].
-        /// What one leaves out is chosen by the sampler.
+        /// What one leaves out is chosen by the sampler, as constraints allow. A population takes as many as it has members.
         enqueue: Vec<Params> = Vec::new();
         /// Earlier studies in the same storage, whose best configurations are begun with: ["STUDY", ...]. Values of
-        /// parameters that are not in this file, or outside its ranges, are left out.
+        /// parameters that are not in this file, outside its ranges, or that break its constraints are left out.
         warm_start: Vec<String> = Vec::new();
     }
 }
@@ -223,8 +223,6 @@ impl StudyFile {
             }
         }
         check_names(&root, &mut problems);
-        guidance::check(&root, &template, &mut problems);
-        let starts = guidance::starts(&root, &template, &mut problems);
         if let Some(sections) = &first {
             population::check(&root, &sections.search, &template, &mut problems);
         }
@@ -232,8 +230,13 @@ impl StudyFile {
         Task::complete(task, &root, &template, &mut problems);
         let (criteria, space) =
             criteria::read(&root, template.space(), Task::is_command(&root), &mut problems);
+        guidance::check(&root, &template, &space, &mut problems);
+        let starts = guidance::starts(&root, &space, &mut problems);
+        if let Some(sections) = &first {
+            population::check_space(&root, &sections.search, (&template, &space), &criteria, &mut problems);
+        }
         let sections = problems.or(first)?;
-        Ok(Self {
+        let file = Self {
             path: path.to_path_buf(),
             study: sections.study,
             search: sections.search,
@@ -244,7 +247,33 @@ impl StudyFile {
             root,
             template,
             space,
-        })
+        };
+        file.rehearse().map(|()| file)
+    }
+
+    /// Makes sure that there is something to try beside constraints on parameters.
+    fn rehearse(&self) -> Result<(), Problems> {
+        if self.space.constraints().is_empty() {
+            return Ok(());
+        }
+        let history =
+            History::new(Direction::Minimize).with_steps(Some(1)).with_criteria(self.criteria.clone());
+        let mut rng = Streams::new(self.search.seed).at(Purpose::Sampler, 0);
+        let next = self.make_search().and_then(|search| {
+            search.next(&history.view(), &self.space, &mut rng).map_err(|error| error.to_string())
+        });
+        let mut problems = Problems::new(self.path.display().to_string());
+        if let Err(reason) = next {
+            let list = self.root.get("search").and_then(|search| search.get("constraints"));
+            let line = list.map_or(0, |list| list.line);
+            problems.add(
+                line,
+                "search.constraints",
+                "constraints that something of the ranges keeps",
+                reason,
+            );
+        }
+        problems.or(Some(()))
     }
 
     /// Whether its trials run a program.
@@ -320,14 +349,24 @@ impl StudyFile {
     ///
     /// If the sampler is unknown, which [`StudyFile::parse`] has made sure of.
     pub fn make_search(&self) -> Result<Box<dyn Search>, String> {
-        if let Some(search) = population::search(&self.search, &self.template) {
-            return Ok(Box::new(search));
+        let population = population::search(&self.search, &self.template);
+        let members = population.as_ref().map(|pbt| pbt.population);
+        let search: Box<dyn Search> = if let Some(pbt) = population {
+            Box::new(pbt)
+        } else {
+            let sampler = luthier_search::sampler(&self.search.sampler)
+                .ok_or_else(|| format!("there is no sampler {}", self.search.sampler))?;
+            let search = SamplerAndPruner::new(sampler, self.search.pruner.create());
+            ByRole::wrap(Box::new(search), self.space()).map_err(|error| error.message)?
+        };
+        if self.starts.is_empty() {
+            return Ok(search);
         }
-        let sampler = luthier_search::sampler(&self.search.sampler)
-            .ok_or_else(|| format!("there is no sampler {}", self.search.sampler))?;
-        let search = SamplerAndPruner::new(sampler, self.search.pruner.create());
-        let search = ByRole::wrap(Box::new(search), self.space()).map_err(|error| error.message)?;
-        Ok(if self.starts.is_empty() { search } else { Box::new(Queue::new(search, self.starts.clone())) })
+        let queue = Queue::new(search, self.starts.clone());
+        Ok(Box::new(match members {
+            Some(members) => queue.of_population(members),
+            None => queue,
+        }))
     }
 
     /// The file as it was in a piece of a training whose values changed on the way.

@@ -168,10 +168,26 @@ fn what_cannot_be_believed_or_compared_is_said() {
         ("", ", role = \"fixed\"", "trials = 2", "a value to keep to: prior = { around = VALUE }"),
         ("", ", prior = { around = \"c\" }", "trials = 2", "a prior around a value of a | b, found c"),
         ("", "", "sampler = \"grid\"\nenqueue = [{ width = 2 }]", "nothing with the sampler \"grid\""),
+        ("", "", "sampler = \"grid\"\nwarm_start = [\"a\"]", "search.warm_start\n  expected nothing"),
+        ("", "", "constraints = [\"lr <= 0.1\"]", "did you mean `params.lr`?"),
+        (
+            "",
+            "",
+            "constraints = [\"width > 9\"]",
+            "wrong.toml:15: search.constraints\n  expected constraints that something of the ranges keeps",
+        ),
+        (
+            "",
+            "",
+            "constraints = [\"params.lr < 0.1\"]\nenqueue = [{ \"params.lr\" = 0.5 }]",
+            "search.enqueue.1.params.lr\n  expected values that keep the constraint `params.lr < 0.1`\n  found    params.lr = 0.5",
+        ),
     ] {
-        sandbox.write("study.toml", study("wrong", lr, kind, search));
-        let said = sandbox.fails(2, &["tune", "study.toml"]);
-        assert!(said.contains(message), "{said}");
+        sandbox.write("wrong.toml", study("wrong", lr, kind, search));
+        for command in ["tune", "check"] {
+            let said = sandbox.fails(2, &[command, "wrong.toml"]);
+            assert!(said.contains(message), "{said}");
+        }
     }
     // What is fixed is no parameter any more.
     sandbox.write(
@@ -180,4 +196,82 @@ fn what_cannot_be_believed_or_compared_is_said() {
     );
     sandbox.ok(&["tune", "study.toml"]);
     assert_eq!(sandbox.trials("fixed", "luthier.db")[0]["params"].as_object().unwrap().len(), 2);
+}
+
+/// A population of the same program.
+fn population(name: &str, lr: &str, kind: &str, search: &str) -> String {
+    let search = format!("sampler = \"pbt\"\nparallel = 2\n{search}");
+    let steps = "[command]\nsteps = 2\nresumes = true";
+    study(name, lr, kind, &search).replace("[command]", steps)
+}
+
+/// Two steps, each in a file of its own, so that a program that goes on has what was before.
+const TWO_STEPS: &str = r#"
+for step in 1 2; do
+  [ -f "$LUTHIER_CHECKPOINT/$step" ] && continue
+  touch "$LUTHIER_CHECKPOINT/$step"
+  awk -v step="$step" -v lr="$1" 'BEGIN { printf "{\"step\": %d, \"loss\": %.9f}\n", step, lr / step }'
+done
+"#;
+
+#[test]
+fn a_population_begins_with_starting_points_and_keeps_constraints() {
+    let search = "population = { size = 4, interval = 1, quantile = 0.5, inherit = [\"width\"] }\n\
+        constraints = [\"params.lr * width <= 0.01\"]\n\
+        enqueue = [{ \"params.lr\" = 0.002, width = 2 }, { width = 9 }]";
+    let sandbox = sandbox(&population("members", "", "", search));
+    sandbox.write("program.sh", TWO_STEPS);
+    sandbox.ok(&["tune", "study.toml"]);
+    let trials = sandbox.trials("members", "luthier.db");
+    assert_eq!(trials.len(), 6);
+    let first = &trials[0]["params"];
+    assert_eq!((&first["params.lr"], &first["width"]), (&0.002.into(), &2.into()));
+    assert_eq!(trials[1]["params"]["width"], 9);
+    for trial in &trials {
+        let number = |key: &str| trial["params"][key].as_f64().unwrap();
+        assert!(number("params.lr") * number("width") <= 0.01, "{trial}");
+    }
+    assert!(sandbox.ok(&["verify", "study.toml"]).contains("all agree"));
+    // An earlier study gives no more than there are members.
+    let later = population("later", "", "", "population = { size = 2 }\nwarm_start = [\"members\"]");
+    sandbox.write("later.toml", later);
+    sandbox.ok(&["tune", "later.toml"]);
+    let best = sandbox.json(&["best", "members"]);
+    assert_eq!(sandbox.trials("later", "luthier.db")[0]["params"], best["params"]);
+}
+
+#[test]
+fn what_a_population_makes_no_use_of_is_refused() {
+    let sandbox = sandbox("");
+    for (lr, kind, search, message) in [
+        (
+            ", prior = { around = 0.1 }",
+            "",
+            "",
+            "params.lr.prior\n  expected a sampler that makes use of priors",
+        ),
+        ("", ", role = \"scientific\"", "", "params.kind.role\n  expected a sampler that compares"),
+        (
+            "",
+            "",
+            "population = { inherit = [\"widht\"] }",
+            "found    \"widht\"\n  help     did you mean \"width\"?",
+        ),
+        (
+            "",
+            "",
+            "population = { size = 2 }\nenqueue = [{ width = 1 }, { width = 2 }, { width = 3 }]",
+            "search.enqueue\n  expected at most 2 configurations",
+        ),
+    ] {
+        sandbox.write("wrong.toml", population("wrong", lr, kind, search));
+        let said = sandbox.fails(2, &["check", "wrong.toml"]);
+        assert!(said.contains(message), "{said}");
+    }
+    let two = population("wrong", "", "", "")
+        .replace("\"loss\"\n", "[\"loss\", \"size\"]\n")
+        .replace("\"minimize\"", "[\"minimize\", \"minimize\"]");
+    sandbox.write("wrong.toml", two);
+    let said = sandbox.fails(2, &["check", "wrong.toml"]);
+    assert!(said.contains("wrong.toml:3: study.objective\n  expected one objective"), "{said}");
 }

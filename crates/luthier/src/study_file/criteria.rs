@@ -172,10 +172,12 @@ fn constraints(
             continue;
         }
         let metrics = MetricName::all();
+        // The parameter that a name is without its prefix: nobody calls a metric so.
+        let prefixed = |name: &str| space.get(&format!("params.{name}")).map(|one| one.name.as_str());
         let is_metric = |name: &str| {
             let section =
                 ["params.", "train.", "model.", "data."].iter().any(|section| name.starts_with(section));
-            !section && (is_command || MetricName::parse(name).is_some())
+            !section && prefixed(name).is_none() && (is_command || MetricName::parse(name).is_some())
         };
         let unknown = names.iter().find(|name| !is_parameter(name) && !is_metric(name));
         if unknown.is_some() && space.is_empty() {
@@ -184,7 +186,10 @@ fn constraints(
         }
         if let Some(unknown) = unknown {
             let known = space.iter().map(|one| one.name.as_str()).chain(metrics.iter().map(String::as_str));
-            let help = nearest(unknown, known).map(|near| format!("did you mean `{near}`?"));
+            let ends = |name: &str| name.strip_suffix(unknown).is_some_and(|before| before.ends_with('.'));
+            let ending = || space.iter().map(|one| one.name.as_str()).find(|name| ends(name));
+            let near = prefixed(unknown).or_else(ending).or_else(|| nearest(unknown, known));
+            let help = near.map(|near| format!("did you mean `{near}`?"));
             wrong("names of parameters with ranges, or of metrics", format!("`{unknown}` in {text:?}"), help);
         } else if let Some(name) = names.iter().find(|name| is_parameter(name)) {
             let found = format!("{text:?}, where `{name}` is a parameter and others are metrics");

@@ -1,18 +1,18 @@
 //! What a user knows beforehand: starting points, priors and roles, checked against the space.
 
 use luthier_core::config::{Decode, Kind, Node, Problem, Problems, Template};
-use luthier_core::{Params, Role};
+use luthier_core::{Params, Role, Space};
 
 /// The starting points of a file, as values of its ranges. A filled-in file searches nothing, and has none.
-pub(super) fn starts(root: &Node, template: &Template, problems: &mut Problems) -> Vec<Params> {
+pub(super) fn starts(root: &Node, space: &Space, problems: &mut Problems) -> Vec<Params> {
     let list = root.get("search").and_then(|search| search.get("enqueue")).map(|list| &list.kind);
-    let (Some(Kind::Array(items)), false) = (list, template.space().is_empty()) else { return Vec::new() };
+    let (Some(Kind::Array(items)), false) = (list, space.is_empty()) else { return Vec::new() };
     let mut starts = Vec::new();
     for (item, i) in items.iter().zip(1..) {
         let path = format!("search.enqueue.{i}");
         // What is no table of values is said where the section is read.
         let Some(given) = Params::decode(item, &path, &mut Problems::new("")) else { continue };
-        match template.space().start(&given) {
+        match space.start(&given) {
             Ok(start) => starts.push(start),
             Err(error) => problems.push(Problem {
                 line: Some(item.line).filter(|line| *line > 0),
@@ -27,29 +27,28 @@ pub(super) fn starts(root: &Node, template: &Template, problems: &mut Problems) 
 }
 
 /// Refuses what a sampler makes no use of, and comparisons that cannot be made.
-pub(super) fn check(root: &Node, template: &Template, problems: &mut Problems) {
+pub(super) fn check(root: &Node, template: &Template, space: &Space, problems: &mut Problems) {
     let search = |key: &str| root.get("search").and_then(|search| search.get(key));
     let sampler = search("sampler").and_then(Node::as_str).unwrap_or("auto");
-    let known = luthier_search::SAMPLERS.iter().any(|entry| entry.name == sampler);
-    let space = template.space();
+    let known = luthier_search::sampler_names().contains(&sampler);
     let believed = space.iter().find(|parameter| parameter.prior.is_some());
     if let Some(parameter) = believed.filter(|_| known && !luthier_search::uses_priors(sampler)) {
-        let users: Vec<&str> = luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect();
-        let users: Vec<&str> = users.into_iter().filter(|name| luthier_search::uses_priors(name)).collect();
         problems.add(
             template.line(&parameter.name).unwrap_or(0),
             &format!("{}.prior", parameter.name),
-            format!("a sampler that makes use of priors: {}", users.join(", ")),
+            format!("a sampler that makes use of priors: {}", luthier_search::users_of_priors().join(", ")),
             format!("the sampler {sampler:?}"),
         );
     }
-    if let Some(list) = search("enqueue").filter(|_| sampler == "grid") {
-        problems.add(
-            list.line,
-            "search.enqueue",
-            "nothing with the sampler \"grid\", which tries every combination by itself",
-            list.describe(),
-        );
+    for key in ["enqueue", "warm_start"].into_iter().filter(|_| sampler == "grid") {
+        if let Some(list) = search(key) {
+            problems.add(
+                list.line,
+                &format!("search.{key}"),
+                "nothing with the sampler \"grid\", which tries every combination by itself",
+                list.describe(),
+            );
+        }
     }
     if let Err(error) = luthier_search::combinations(space) {
         let parameter = space.iter().find(|parameter| parameter.role == Role::Scientific);

@@ -1,7 +1,8 @@
 //! Population based training by a study file: which parameters change while training, and what does not go together.
 
-use luthier_core::config::{Kind, Node, Problem, Problems, Template};
-use luthier_search::Pbt;
+use luthier_core::config::{Kind, Node, Problem, Problems, Template, nearest};
+use luthier_core::{Criteria, Space};
+use luthier_search::{Misfit, Pbt};
 
 use super::SearchSection;
 
@@ -116,6 +117,71 @@ pub(super) fn check(root: &Node, section: &SearchSection, template: &Template, p
             Some(help),
         );
     }
+}
+
+/// What a file with such a sampler may not say of its parameters, of what counts, and of where it begins.
+pub(super) fn check_space(
+    root: &Node,
+    section: &SearchSection,
+    (template, space): (&Template, &Space),
+    criteria: &Criteria,
+    problems: &mut Problems,
+) {
+    let Some(pbt) = search(section, template) else { return };
+    let search = |key: &str| root.get("search").and_then(|search| search.get(key));
+    let sampler = format!("the sampler {:?}", section.sampler);
+    match pbt.check(space, criteria) {
+        Err(Misfit::Objectives) => {
+            let node = root.get("study").and_then(|study| study.get("objective"));
+            let (line, found) = node.map_or((0, String::new()), |node| (node.line, node.describe()));
+            let expected = "one objective: a population ranks its members by it";
+            problems.add(line, "study.objective", expected, format!("{found}, and {sampler}"));
+        }
+        Err(Misfit::Role(name)) => problems.add(
+            template.line(&name).unwrap_or(0),
+            &format!("{name}.role"),
+            "a sampler that compares scientific parameters; the values of a population change while a trial runs",
+            sampler,
+        ),
+        // Priors are looked at for all samplers, and what is inherited is found among the parameters.
+        Err(Misfit::Prior(_) | Misfit::Inherited(_)) | Ok(()) => {}
+    }
+    let most = usize::try_from(pbt.population).unwrap_or(usize::MAX);
+    if let Some(list) = search("enqueue")
+        && section.enqueue.len() > most
+    {
+        let expected = format!("at most {most} configurations, as many as the population has members");
+        problems.add(list.line, "search.enqueue", expected, list.describe());
+    }
+    let Some(Kind::Array(items)) =
+        search("population").and_then(|settings| settings.get("inherit")).map(|list| &list.kind)
+    else {
+        return;
+    };
+    for item in items.iter().filter(|_| !space.is_empty()) {
+        let Some(name) = item.as_str() else { continue };
+        let place = |parameter: &str| template.place(parameter).unwrap_or_default();
+        if is_written(root, name)
+            || space.iter().any(|one| is_of(&one.name, name) || is_of(&place(&one.name), name))
+        {
+            continue;
+        }
+        let names = space.iter().map(|parameter| parameter.name.as_str());
+        let bare = space.iter().filter_map(|parameter| parameter.name.strip_prefix("params."));
+        problems.push(Problem {
+            line: Some(item.line).filter(|line| *line > 0),
+            path: "search.population.inherit".to_owned(),
+            expected: "names of parameters with ranges, or of what they stand below".to_owned(),
+            found: format!("{name:?}"),
+            help: nearest(name, names.chain(bare)).map(|near| format!("did you mean {near:?}?")),
+        });
+    }
+}
+
+/// Whether the file has something at this path: a value that has no range stays as it is anyway.
+fn is_written(root: &Node, path: &str) -> bool {
+    let at = |root: &Node| path.split('.').try_fold(root, |node, key| node.get(key)).is_some();
+    at(root) || root.get("params").is_some_and(at)
 }
 
 #[cfg(test)]

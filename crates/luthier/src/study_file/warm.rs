@@ -60,6 +60,10 @@ impl StudyFile {
             _ => Vec::new(),
         };
         items.extend(found.iter().map(node));
+        if luthier_search::population(&self.search.sampler).is_some() {
+            // There are no more members that begin anew.
+            items.truncate(self.search.population.size as usize);
+        }
         self.set_starts(items);
         Ok(self)
     }
@@ -72,7 +76,7 @@ impl StudyFile {
         // The section is there: it says where to start from.
         if self.root.set("search.enqueue", Node::new(Kind::Array(items))).is_ok() {
             // What was taken fits the space; what stood there was checked.
-            self.starts = guidance::starts(&self.root, &self.template, &mut Problems::new(""));
+            self.starts = guidance::starts(&self.root, &self.space, &mut Problems::new(""));
         }
     }
 
