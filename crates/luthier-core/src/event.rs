@@ -7,7 +7,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attributes, Distribution, Lineage, Metrics, Moment, Outcome, Params, Report, TrialId, Value};
+use crate::{
+    Attributes, Distribution, Lineage, Metrics, Moment, Outcome, Params, Prior, Report, TrialId, Value,
+};
 
 /// The place of an event in its study, from 1. Revision 0 is the empty study.
 pub type Revision = u64;
@@ -65,6 +67,13 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Attributes::is_empty")]
         attributes: Attributes,
     },
+    /// The search proposed values for a trial that asks for its parameters while it runs. It may ask for other ones.
+    ParamsProposed {
+        /// Its number.
+        trial: TrialId,
+        /// Values of parameters that earlier trials have asked for.
+        params: Params,
+    },
     /// A running trial asked for a parameter.
     ParamSuggested {
         /// Its number.
@@ -75,6 +84,9 @@ pub enum Event {
         distribution: Distribution,
         /// The value that it got.
         value: Value,
+        /// Where good values are believed to be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prior: Option<Prior>,
     },
     /// A running trial reported.
     Reported {
@@ -181,6 +193,7 @@ impl Event {
             Self::TrialStarted { trial, .. }
             | Self::TrialTaken { trial, .. }
             | Self::TrialImported { trial, .. }
+            | Self::ParamsProposed { trial, .. }
             | Self::ParamSuggested { trial, .. }
             | Self::Reported { trial, .. }
             | Self::TrialPaused { trial, .. }

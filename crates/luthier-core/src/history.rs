@@ -14,8 +14,8 @@ use indexmap::IndexMap;
 
 use crate::clock::{Clock, Said};
 use crate::{
-    Attributes, Criteria, Direction, Distribution, Due, Lineage, Metrics, Moment, Outcome, Params, Recorded,
-    Report, Revision, SessionId, Stop, StudyDefinition, TrialId,
+    Attributes, Criteria, Direction, Distribution, Due, Lineage, Metrics, Moment, Outcome, Params, Prior,
+    Recorded, Report, Revision, SessionId, Stop, StudyDefinition, TrialId,
 };
 
 pub use error::HistoryError;
@@ -30,6 +30,8 @@ pub struct Trial {
     pub params: Params,
     /// Ranges of parameters that it asked for while running.
     pub suggested: IndexMap<String, Distribution>,
+    /// Beliefs about parameters that it asked for while running.
+    pub believed: IndexMap<String, Prior>,
     /// The seed of its streams.
     pub seed: u64,
     /// The step at which it is to pause, if any.
@@ -65,6 +67,9 @@ pub struct Trial {
     pub further: Vec<f64>,
     /// By how much it misses each constraint on results, once it has ended.
     pub violations: Vec<f64>,
+    /// While it runs, its parameters with those that the search has proposed and it may yet ask for; empty where nothing
+    /// was proposed.
+    expected: Params,
     direction: Direction,
     ahead: Ahead,
     spent: Spent,
@@ -105,6 +110,12 @@ impl Trial {
     /// How it has ended, whether that counts yet or not.
     pub fn end(&self) -> Option<&Outcome> {
         self.outcome.as_ref().or(self.ahead.end.as_ref().map(|(outcome, _)| outcome))
+    }
+
+    /// Its parameters as far as an algorithm can know them: while it runs, with what the search has proposed for those that
+    /// it has not asked for yet.
+    fn foreseen(&self) -> &Params {
+        if self.outcome.is_none() && !self.expected.is_empty() { &self.expected } else { &self.params }
     }
 
     /// Whether a person asked for it, and not the search.

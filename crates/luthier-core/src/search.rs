@@ -10,7 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Decision, Origin, Parameter, Params, Rng, Space, TrialId, Unfinished, Value, View};
+use crate::{Decision, Origin, Params, Rng, Space, TrialId, Unfinished, View};
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,9 +140,6 @@ pub trait Search: Send + Sync {
     /// [`SearchError`] where the algorithm cannot work on this space.
     fn next(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Next, SearchError>;
 
-    /// A value for one parameter of a running trial, in a study that finds its space as it goes.
-    fn suggest(&self, view: &View<'_>, parameter: &Parameter, rng: &mut Rng) -> Result<Value, SearchError>;
-
     /// Whether a running trial goes on after its latest report.
     fn decide(&self, view: &View<'_>, trial: &Unfinished<'_>, rng: &mut Rng) -> Decision;
 
@@ -182,18 +179,6 @@ pub trait Sampler: Send + Sync {
     fn is_exhausted(&self, view: &View<'_>, space: &Space) -> bool {
         let _ = (view, space);
         false
-    }
-
-    /// A value for one parameter, where the space is found trial by trial.
-    ///
-    /// The default proposes in the space of that parameter alone.
-    fn suggest(&self, view: &View<'_>, parameter: &Parameter, rng: &mut Rng) -> Result<Value, SearchError> {
-        let alone = Parameter { conditions: Vec::new(), ..parameter.clone() };
-        let space = Space::new([alone]).map_err(|error| SearchError { message: error.to_string() })?;
-        let mut params = self.propose(view, &space, rng)?;
-        params.swap_remove(&parameter.name).ok_or_else(|| SearchError {
-            message: format!("the sampler proposed no value for `{}`", parameter.name),
-        })
     }
 }
 
@@ -288,10 +273,6 @@ impl Search for SamplerAndPruner {
             Admission::Resume(trial, budget) => Next::Resume { trial, until: step(budget) },
             Admission::Wait => Next::Wait,
         })
-    }
-
-    fn suggest(&self, view: &View<'_>, parameter: &Parameter, rng: &mut Rng) -> Result<Value, SearchError> {
-        self.sampler.suggest(view, parameter, rng)
     }
 
     fn decide(&self, view: &View<'_>, trial: &Unfinished<'_>, rng: &mut Rng) -> Decision {

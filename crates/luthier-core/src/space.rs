@@ -41,7 +41,8 @@ impl Condition {
         }
     }
 
-    pub(crate) fn holds(&self, params: &Params) -> bool {
+    /// Whether it holds of `params`.
+    pub fn holds(&self, params: &Params) -> bool {
         match self {
             Self::In { param, values } => params.get(param).is_some_and(|found| values.contains(found)),
             Self::AtLeast { param, value } => {
@@ -73,6 +74,9 @@ pub struct Parameter {
     /// It exists where all of these hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// Whether trials may lack it where its conditions hold, by something that is not known. It is always proposed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
     /// Where good values are believed to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prior: Option<Prior>,
@@ -84,7 +88,14 @@ pub struct Parameter {
 impl Parameter {
     /// A parameter that always exists.
     pub fn new(name: impl Into<String>, distribution: Distribution) -> Self {
-        Self { name: name.into(), distribution, conditions: Vec::new(), prior: None, role: Role::default() }
+        Self {
+            name: name.into(),
+            distribution,
+            conditions: Vec::new(),
+            optional: false,
+            prior: None,
+            role: Role::default(),
+        }
     }
 
     /// The same parameter, existing only where `condition` holds too.
@@ -104,6 +115,11 @@ impl Parameter {
     #[must_use]
     pub fn in_role(self, role: Role) -> Self {
         Self { role, ..self }
+    }
+
+    /// Whether every trial has it.
+    pub fn is_always_there(&self) -> bool {
+        self.conditions.is_empty() && !self.optional
     }
 
     /// Whether the parameter exists beside `params`.

@@ -170,10 +170,6 @@ impl Search for ByRole {
         }
     }
 
-    fn suggest(&self, view: &View<'_>, parameter: &Parameter, rng: &mut Rng) -> Result<Value, SearchError> {
-        self.search.suggest(view, parameter, rng)
-    }
-
     fn decide(&self, view: &View<'_>, trial: &Unfinished<'_>, rng: &mut Rng) -> Decision {
         let combination = self.of(trial.params());
         let trials = view.select(|params| self.of(params) == combination);

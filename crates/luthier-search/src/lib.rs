@@ -17,6 +17,7 @@
 //! ```
 
 mod by_role;
+mod by_run;
 mod curves;
 pub mod importance;
 pub mod pareto;
@@ -28,6 +29,7 @@ pub mod sampler;
 mod warm_start;
 
 pub use by_role::{ByRole, Compared, combinations, compare};
+pub use by_run::{Proposal, suggested_space};
 pub use population::{Explore, Misfit, Pbt};
 pub use pruner::PrunerConfig;
 pub use queue::Queue;

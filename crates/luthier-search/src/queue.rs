@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use luthier_core::{
-    Decision, Next, Origin, Parameter, Params, Rng, Search, SearchError, Space, TrialId, Unfinished, Value,
-    View,
+    Decision, Next, Origin, Params, Rng, Search, SearchError, Space, TrialId, Unfinished, View,
 };
 
 /// A search whose trials of some numbers have configurations that are given. What a configuration leaves out has the values
@@ -60,10 +59,6 @@ impl Search for Queue {
             *params = complete.map_err(|error| SearchError { message: error.to_string() })?;
         }
         Ok(next)
-    }
-
-    fn suggest(&self, view: &View<'_>, parameter: &Parameter, rng: &mut Rng) -> Result<Value, SearchError> {
-        self.search.suggest(view, parameter, rng)
     }
 
     fn decide(&self, view: &View<'_>, trial: &Unfinished<'_>, rng: &mut Rng) -> Decision {

@@ -9,10 +9,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use luthier_core::config::Problems;
 use luthier_core::{
-    Direction, Ending, Event, FailCause, History, Outcome, Params, Report, Search, Trial as StoredTrial,
-    TrialId,
+    Direction, Ending, Event, FailCause, History, Outcome, Params, Pruner, Purpose, Report, Rng, Sampler,
+    Streams, Trial as StoredTrial, TrialId,
 };
 use luthier_runner::{Ledger, LedgerError};
+use luthier_search::Proposal;
 use thiserror::Error;
 
 pub use builder::StudyBuilder;
@@ -45,6 +46,12 @@ pub enum StudyError {
         /// The sampler.
         name: String,
     },
+    /// A grid has to know its ends.
+    #[error(
+        "the sampler \"grid\" counts the values of all parameters before the first trial, and here trials ask for them one by \
+         one; take \"sobol\", which fills a space evenly, `enqueue` each combination, or write a study file"
+    )]
+    Grid,
     /// The storage.
     #[error(transparent)]
     Storage(#[from] luthier_core::StorageError),
@@ -131,7 +138,26 @@ fn tell(ledger: &mut Ledger, trial: TrialId, event: &Event) -> Result<(), StudyE
     })
 }
 
-/// A study whose objective is Rust code. Its parameters are those that the trials ask for.
+/// The stream that a trial's parameters are drawn from.
+fn draws(ledger: &Ledger, trial: TrialId) -> Rng {
+    Streams::new(ledger.study().definition.seed).at(Purpose::Sampler, trial.0)
+}
+
+/// A study whose objective is Rust code. Its parameters are those that the trials ask for, with the ranges that they name.
+///
+/// **All parameters are searched together**, as in a study file, although each is asked for by itself. When a trial begins,
+/// the sampler proposes a whole configuration, over all parameters that trials have asked for so far; each
+/// [`suggest`](Trial::suggest_float) takes its value from there. So the order of the questions and what else is asked for make
+/// no difference to what the sampler learns, and a proposal is made once a trial, however many parameters there are. A
+/// parameter that is new, or has another range than last time, gets a value of its own, chosen by what is known of the trials
+/// before. The proposal is stored with the study: it does not change while the trial runs, and trials that begin meanwhile know
+/// of it.
+///
+/// **A parameter may be asked for by some trials only** (`momentum` where the optimizer is `sgd`). Where the value of another
+/// parameter, a choice or a whole number, tells who asks, that is found out, and it is searched as a conditional parameter of a
+/// study file is. Ranges may change from trial to trial, but values outside the last range teach nothing of that parameter,
+/// and a range that changes every time (`0..=n`, where `n` was chosen before) is searched by itself: a fixed range, of which
+/// the objective takes a part, is better.
 ///
 /// ```
 /// use luthier::Study;
@@ -147,7 +173,8 @@ fn tell(ledger: &mut Ledger, trial: TrialId, event: &Event) -> Result<(), StudyE
 /// ```
 pub struct Study {
     ledger: Mutex<Ledger>,
-    search: Box<dyn Search>,
+    sampler: Box<dyn Sampler>,
+    pruner: Box<dyn Pruner>,
     parallel: usize,
     /// Configurations that trials to come begin with.
     queue: Mutex<VecDeque<Start>>,
@@ -183,12 +210,19 @@ impl Study {
     ///
     /// If it cannot be stored.
     pub fn ask(&self) -> Result<Trial<'_>, StudyError> {
-        let id = self.ledger().turn(|ledger| {
+        let (id, proposal) = self.ledger().turn(|ledger| {
+            let history = ledger.history();
+            let mut rng = draws(ledger, TrialId(history.trials().len() as u64));
+            let proposal = Proposal::new(&*self.sampler, &history.view(), &mut rng)?;
             let id = ledger.start(Params::new(), None, None, None)?;
             ledger.take(id)?;
-            Ok::<_, StudyError>(id)
+            if !proposal.params().is_empty() {
+                // So that those who begin a trial meanwhile know where this one is going.
+                ledger.add(Event::ParamsProposed { trial: id, params: proposal.params().clone() })?;
+            }
+            Ok::<_, StudyError>((id, proposal))
         })?;
-        Ok(Trial::new(self, id, self.queue().pop_front().unwrap_or_default()))
+        Ok(Trial::new(self, id, proposal, self.queue().pop_front().unwrap_or_default()))
     }
 
     fn queue(&self) -> MutexGuard<'_, VecDeque<Start>> {

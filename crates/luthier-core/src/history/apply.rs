@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::{Ahead, History, HistoryError, SessionRecord, Spent, Trial};
-use crate::{Due, Event, Lineage, Moment, Recorded, SessionId, Stop, TrialId};
+use crate::{Due, Event, Lineage, Moment, Params, Recorded, SessionId, Stop, TrialId};
 
 impl History {
     /// Adds the next event.
@@ -35,6 +35,8 @@ impl History {
                     id: *trial,
                     params: params.clone(),
                     suggested: IndexMap::new(),
+                    believed: IndexMap::new(),
+                    expected: Params::new(),
                     seed: *seed,
                     until: *until,
                     from: from.clone(),
@@ -76,10 +78,19 @@ impl History {
                 trial.started_us = *started_us;
             }
             Event::StudyImported { attributes, .. } => self.attributes = attributes.clone(),
-            Event::ParamSuggested { trial, name, distribution, value } => {
+            Event::ParamsProposed { trial, params } => {
+                self.unfinished(*trial)?.expected.clone_from(params);
+            }
+            Event::ParamSuggested { trial, name, distribution, value, prior } => {
                 let trial = self.unfinished(*trial)?;
                 trial.params.insert(name.clone(), value.clone());
                 trial.suggested.insert(name.clone(), distribution.clone());
+                if let Some(prior) = prior {
+                    trial.believed.insert(name.clone(), prior.clone());
+                }
+                if !trial.expected.is_empty() {
+                    trial.expected.insert(name.clone(), value.clone());
+                }
             }
             Event::Reported { trial, report } => {
                 let is_ordered = self.follows_clock(*trial);

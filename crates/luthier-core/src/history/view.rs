@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Trial;
-use crate::{Criteria, Distribution, Origin, Outcome, Params, Report, Stop, TrialId};
+use crate::{Criteria, Distribution, Origin, Outcome, Params, Prior, Report, Stop, TrialId};
 
 /// What an algorithm sees of a study: trials by number, with losses to be minimised.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +29,7 @@ impl<'a> View<'a> {
     }
 
     /// All trials that the search has asked for, by number and whatever their state.
-    pub fn tried(&self) -> impl Iterator<Item = Tried<'a>> + use<'a> {
+    pub fn tried(&self) -> impl DoubleEndedIterator<Item = Tried<'a>> + use<'a> {
         self.trials.iter().filter(|trial| !trial.is_requested()).map(|trial| Tried { trial })
     }
 
@@ -103,6 +103,14 @@ impl<'a> View<'a> {
         Self { trials, requested, limit: None, ..*self }
     }
 
+    /// The view of the trials with smaller numbers than this one's, as they stand now.
+    #[must_use]
+    pub fn before(self, id: TrialId) -> Self {
+        let (trials, rest) = self.trials.split_at(self.trials.partition_point(|trial| trial.id < id));
+        let requested = self.requested - rest.iter().filter(|trial| trial.is_requested()).count();
+        Self { trials, requested, ..self }
+    }
+
     /// The trials that have ended, by number.
     pub fn finished(&self) -> impl Iterator<Item = FinishedTrial<'a>> + use<'a> {
         self.tried()
@@ -140,9 +148,18 @@ impl<'a> Tried<'a> {
         self.trial.id
     }
 
-    /// Its parameters.
+    /// Its parameters; while it runs, with what was proposed for those that it may yet ask for.
     pub fn params(&self) -> &'a Params {
-        &self.trial.params
+        self.trial.foreseen()
+    }
+
+    /// The parameters that it asked for while running, in that order, each with its range and the belief about it.
+    pub fn suggested(
+        &self,
+    ) -> impl Iterator<Item = (&'a str, &'a Distribution, Option<&'a Prior>)> + use<'a> {
+        let trial = self.trial;
+        let asked = trial.suggested.iter();
+        asked.map(|(name, range)| (name.as_str(), range, trial.believed.get(name)))
     }
 
     /// The checkpoint of another trial that it began with, if it did.
@@ -257,11 +274,6 @@ impl<'a> FinishedTrial<'a> {
     pub fn violations(&self) -> &'a [f64] {
         &self.trial.violations
     }
-
-    /// The range under which the parameter was asked for, in a study that finds its space as it goes.
-    pub fn suggested(&self, name: &str) -> Option<&'a Distribution> {
-        self.trial.suggested.get(name)
-    }
 }
 
 /// A trial that has not ended: it runs, or is paused.
@@ -277,9 +289,9 @@ impl<'a> Unfinished<'a> {
         self.trial.id
     }
 
-    /// Its parameters.
+    /// Its parameters, with what was proposed for those that it may yet ask for.
     pub fn params(&self) -> &'a Params {
-        &self.trial.params
+        self.trial.foreseen()
     }
 
     /// The losses of its reports: `(step, loss)`, steps rising. They may be NaN.

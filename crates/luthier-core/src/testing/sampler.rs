@@ -57,16 +57,22 @@ pub fn sampler_contract(sampler: &dyn Sampler) {
             assert!(space.contains(&params), "{params:?}");
             // It is a function of what it is given.
             assert_eq!(params, sampler.propose(&view, &space, &mut rng()).unwrap());
-            for parameter in space.iter() {
-                let value = sampler.suggest(&view, parameter, &mut rng()).unwrap();
-                assert!(parameter.distribution.contains(&value), "{value} for {}", parameter.name);
-            }
         }
     }
 
     sees_no_gaps(sampler, &space);
     keeps_to_unusual_spaces(sampler);
     copes_with_several_objectives(sampler);
+
+    // A parameter that trials may lack is proposed all the same.
+    let optional = Parameter { optional: true, ..Parameter::new("extra", Distribution::float(0.0, 1.0)) };
+    let wider = Space::new(space.iter().cloned().chain([optional])).unwrap();
+    let history = History::replay(Direction::Minimize, &mixed_history(&space, 40)).unwrap();
+    for position in 40..44 {
+        let mut rng = Streams::new(1).at(Purpose::Sampler, position);
+        let params = sampler.propose(&history.view(), &wider, &mut rng).unwrap();
+        assert!(wider.contains(&params) && params.contains_key("extra"), "{params:?}");
+    }
 
     // Trials of another space (an older file, a parameter that has gone) do no harm.
     let other = Space::new([Parameter::new("rate", Distribution::log_float(1.0, 2.0))]).unwrap();

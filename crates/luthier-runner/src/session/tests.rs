@@ -232,10 +232,6 @@ impl Search for TwoRungs {
         Ok(Next::Resume { trial: best.id(), until: None })
     }
 
-    fn suggest(&self, _: &View<'_>, parameter: &Parameter, rng: &mut Rng) -> Result<Value, SearchError> {
-        Ok(parameter.distribution.sample(rng))
-    }
-
     fn decide(&self, _: &View<'_>, _: &Unfinished<'_>, _: &mut Rng) -> Decision {
         Decision::Continue
     }

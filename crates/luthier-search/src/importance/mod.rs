@@ -38,7 +38,7 @@ mod fanova;
 mod forest;
 mod ped_anova;
 
-use luthier_core::{Distribution, Parameter, Params, Space, View};
+use luthier_core::{Parameter, Params, Space, View};
 use thiserror::Error;
 
 use crate::sampler::Several;
@@ -196,23 +196,6 @@ pub fn front_importance(view: &View<'_>, space: &Space) -> Result<Importances, I
         return Err(ImportanceError::OneFront { trials: data.losses.len() });
     }
     Ok(Importances::new(&data, ped_anova::measure(&data), Vec::new()))
-}
-
-/// The space of a study that found it as it went: each parameter with the last range under which it was asked for. A
-/// value of an earlier trial that is not in it counts as if the trial had not had the parameter.
-pub fn suggested_space(view: &View<'_>) -> Space {
-    let mut last: Vec<(String, Distribution)> = Vec::new();
-    for trial in view.finished() {
-        for name in trial.params().keys() {
-            let Some(range) = trial.suggested(name) else { continue };
-            match last.iter_mut().find(|(known, _)| known == name) {
-                Some((_, known)) => known.clone_from(range),
-                None => last.push((name.clone(), range.clone())),
-            }
-        }
-    }
-    // Each range was checked when it was asked for, and no name comes twice.
-    Space::new(last.into_iter().map(|(name, range)| Parameter::new(name, range))).unwrap_or_default()
 }
 
 /// Trials as both methods see them.

@@ -3,8 +3,8 @@
 
 use luthier_core::testing::Played;
 use luthier_core::{
-    Condition, Criteria, Direction, Ending, Event, FailCause, Goal, History, Metrics, Outcome, Purpose,
-    Report, Streams, Value,
+    Condition, Criteria, Direction, Distribution, Ending, Event, FailCause, Goal, History, Metrics, Outcome,
+    Purpose, Report, Streams, Value,
 };
 use serde_json::Value as Json;
 
@@ -260,19 +260,6 @@ fn what_cannot_be_judged_is_said() {
     let huge = trials(9, |n| if n < 5 { f64::MAX } else { f64::MIN });
     let found = importance(Method::Fanova, 0, &huge.view(), &space, 0).unwrap();
     assert!(found.parameters[0].share.unwrap() > 0.99, "{found:?}");
-}
-
-#[test]
-fn a_space_that_was_found_is_that_of_the_last_questions() {
-    let mut played = Played::new();
-    for n in 0..2 {
-        let trial = played.start(None);
-        let distribution = Distribution::float(0.0, 1.0 + f64::from(n));
-        played.add(Event::ParamSuggested { trial, name: "x".into(), distribution, value: Value::Float(0.5) });
-        played.complete(trial, 1.0);
-    }
-    let space = suggested_space(&played.0.view());
-    assert_eq!(space.get("x").unwrap().distribution, Distribution::float(0.0, 2.0));
 }
 
 #[test]

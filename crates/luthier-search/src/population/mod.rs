@@ -33,7 +33,7 @@ mod generation;
 
 use luthier_core::{
     Criteria, Decision, Next, Origin, Parameter, Params, Rng, Role, Sampler, Search, SearchError, Space,
-    Unfinished, Value, View,
+    Unfinished, View,
 };
 use thiserror::Error;
 
@@ -235,14 +235,6 @@ impl Search for Pbt {
             Stage::Wait => Next::Wait,
             Stage::Done => Next::Done,
         })
-    }
-
-    fn suggest(&self, _: &View<'_>, parameter: &Parameter, _: &mut Rng) -> Result<Value, SearchError> {
-        let message = format!(
-            "population based training has to know its parameters beforehand, and `{}` is asked for while a trial runs",
-            parameter.name
-        );
-        Err(SearchError { message })
     }
 
     fn decide(&self, _: &View<'_>, _: &Unfinished<'_>, _: &mut Rng) -> Decision {

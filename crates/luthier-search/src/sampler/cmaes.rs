@@ -1,4 +1,4 @@
-//! CMA-ES: a normal distribution that follows what was good, for numbers without conditions.
+//! CMA-ES: a normal distribution that follows what was good, for numbers that every trial has.
 //!
 //! Symbols: d is the number of coordinates, lambda the size of a population, n the number of trials; the distribution has
 //! the mean m, the step size sigma and the covariance C (Hansen 2016, "The CMA evolution strategy: a tutorial",
@@ -11,7 +11,7 @@
 //!   2021, "Warm starting CMA-ES for hyperparameter optimization", arXiv:2012.06932), or stands in the middle
 //! - where it has come to its end, a new one begins: with twice the population (IPOP; Auger and Hansen 2005), or by turns
 //!   with a small one and a small step (BIPOP; Hansen 2009)
-//! - parameters that are choices or have conditions, for which there is no such distribution, come from TPE; in a space
+//! - parameters that are choices, or that not every trial has, for which there is no such distribution, come from TPE; in a space
 //!   that has no others, all do.
 //!
 //! Nothing is kept: the distributions are made again at each proposal, from the results in the history and the draws of
@@ -94,7 +94,7 @@ impl<'a> Coordinates<'a> {
     fn new(space: &'a Space) -> Self {
         let is_number = |parameter: &&Parameter| {
             !matches!(parameter.distribution, Range::Choice { .. })
-                && parameter.conditions.is_empty()
+                && parameter.is_always_there()
                 && parameter.distribution.cardinality() != Some(1)
         };
         let parameters: Vec<&Parameter> = space.iter().filter(is_number).collect();

@@ -221,7 +221,7 @@ fn trial_events(
     });
     events.push(Event::TrialImported { trial, started_us, attributes });
     for (name, (distribution, value)) in params {
-        events.push(Event::ParamSuggested { trial, name, distribution, value });
+        events.push(Event::ParamSuggested { trial, name, distribution, value, prior: None });
     }
     for (step, value) in reports {
         let metrics = metrics.swap_remove(&step).unwrap_or_default();

@@ -213,6 +213,7 @@ fn a_choice_that_changed_has_all_its_options_in_optuna() {
             name: "kind".to_owned(),
             distribution: Distribution::choice(options),
             value: Value::from(value),
+            prior: None,
         });
     }
     let (study, ..) = made_here();

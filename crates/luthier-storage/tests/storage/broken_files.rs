@@ -157,7 +157,7 @@ fn an_event_that_is_missing_or_makes_no_sense() {
         (
             "UPDATE events SET event = '{\"event\":\"unheard\"}' WHERE revision = 3",
             "study 1: event 3 cannot be read (unknown variant `unheard`, expected one of `trial_started`, \
-             `trial_taken`, `trial_imported`, `study_imported`, `param_suggested`, `reported`, `trial_paused`, `trial_resumed`, \
+             `trial_taken`, `trial_imported`, `study_imported`, `params_proposed`, `param_suggested`, `reported`, `trial_paused`, `trial_resumed`, \
              `trial_stopped`, `trial_finished`, `tested`, `session_started`, `session_ended` at line 1 column 18)",
         ),
     ] {

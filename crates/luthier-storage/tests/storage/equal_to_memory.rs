@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use luthier_core::{
-    Distribution, Ending, Event, MemoryStorage, Metrics, Outcome, Params, Presence, Recorded, Report,
+    Distribution, Ending, Event, MemoryStorage, Metrics, Outcome, Params, Presence, Prior, Recorded, Report,
     SessionId, Stop, Storage, StorageError, Study, StudyId, TrialId, Value,
 };
 use luthier_storage::SqliteStorage;
@@ -52,10 +52,13 @@ fn events() -> impl Strategy<Value = Event> {
                 from: None,
             }
         ),
+        (trial.clone(), proptest::collection::vec((".{0,5}", value.clone()), 0..4))
+            .prop_map(|(trial, params)| Event::ParamsProposed { trial, params: Params::from_iter(params) }),
         (trial.clone(), ".{0,5}", value).prop_map(|(trial, name, value)| Event::ParamSuggested {
             trial,
             name,
             distribution: Distribution::log_float(0.1 + 0.2, 1e300),
+            prior: matches!(value, Value::Float(_)).then(|| Prior::around(value.clone())),
             value,
         }),
         (trial.clone(), any::<u64>(), numbers(), metrics).prop_map(|(trial, step, value, metrics)| {

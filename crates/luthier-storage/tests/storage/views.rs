@@ -48,6 +48,7 @@ fn trials_and_reports_can_be_read_with_sql() {
         name: name.to_owned(),
         distribution: Distribution::int(1, 3),
         value,
+        prior: None,
     };
     let reported = |trial, step, value, metrics| Event::Reported {
         trial: TrialId(trial),

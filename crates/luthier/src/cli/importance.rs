@@ -4,8 +4,8 @@ use clap::{Args, ValueEnum};
 use luthier_core::StudyDefinition;
 use luthier_search::importance::{
     Importance, ImportanceError, Importances, Interaction, Method, front_importance, importance,
-    suggested_space,
 };
+use luthier_search::suggested_space;
 use serde::Serialize;
 
 use super::output::{print, print_json, table, table_text, tell};

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use luthier_core::{
-    Constraint, Criteria, Direction, Event, FailCause, Goal, MemoryStorage, Outcome, SamplerAndPruner,
-    SessionRecord, Storage, StudyDefinition, Trial as StoredTrial, TrialId,
+    Constraint, Criteria, Direction, Event, FailCause, Goal, MemoryStorage, Outcome, SessionRecord, Storage,
+    StudyDefinition, Trial as StoredTrial, TrialId,
 };
 use luthier_runner::{Ledger, Trials};
 use luthier_search::PrunerConfig;
@@ -62,7 +62,8 @@ impl StudyBuilder {
         self
     }
 
-    /// What chooses parameters: `auto` unless set; [`luthier_search::SAMPLERS`] lists them.
+    /// What chooses parameters: `auto` unless set; [`luthier_search::SAMPLERS`] lists them. Not `grid`, which has
+    /// to know all ranges beforehand.
     #[must_use]
     pub fn sampler(mut self, name: &str) -> Self {
         name.clone_into(&mut self.sampler);
@@ -131,6 +132,9 @@ impl StudyBuilder {
         if luthier_search::population(&self.sampler).is_some() {
             return Err(StudyError::Population { name: self.sampler });
         }
+        if self.sampler == "grid" {
+            return Err(StudyError::Grid);
+        }
         let sampler = luthier_search::sampler(&self.sampler).ok_or_else(|| StudyError::Unknown {
             name: self.sampler.clone(),
             known: luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
@@ -183,7 +187,8 @@ impl StudyBuilder {
         end_abandoned(&mut ledger)?;
         Ok(Study {
             ledger: Mutex::new(ledger),
-            search: Box::new(SamplerAndPruner::new(sampler, pruner.create())),
+            sampler,
+            pruner: pruner.create(),
             parallel: self.parallel,
             queue: Mutex::default(),
         })

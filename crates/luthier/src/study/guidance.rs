@@ -1,7 +1,8 @@
 //! What is known of a study beforehand, and what it says of its parameters.
 
 use luthier_core::{History, Value};
-use luthier_search::importance::{Importances, Method, front_importance, importance, suggested_space};
+use luthier_search::importance::{Importances, Method, front_importance, importance};
+use luthier_search::suggested_space;
 
 use super::{Start, Study, StudyError};
 

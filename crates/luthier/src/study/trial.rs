@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use luthier_core::config::nearest;
 use luthier_core::{
-    Decision, Distribution, Event, Metrics, Parameter, Params, Prior, Purpose, Report, StopReason, Streams,
-    TrialId, Value,
+    Decision, Distribution, Event, Metrics, Parameter, Params, Prior, Report, StopReason, Streams, TrialId,
+    Value,
 };
+use luthier_search::Proposal;
 
-use super::{Study, StudyError, tell};
+use super::{Study, StudyError, draws, tell};
 
 /// Values that a trial begins with.
 #[derive(Debug, Clone, Default)]
@@ -25,23 +26,31 @@ pub struct Trial<'s> {
     stopped: Option<StopReason>,
     measured: Metrics,
     began: Instant,
+    asking: Asking,
+}
+
+/// Where a trial has its values from.
+struct Asking {
     /// Values that it begins with.
     start: Start,
+    /// The others.
+    proposal: Proposal,
 }
 
 impl<'s> Trial<'s> {
-    pub(super) fn new(study: &'s Study, id: TrialId, start: Start) -> Self {
-        Self { study, id, stopped: None, measured: Metrics::default(), began: Instant::now(), start }
+    pub(super) fn new(study: &'s Study, id: TrialId, proposal: Proposal, start: Start) -> Self {
+        let asking = Asking { start, proposal };
+        Self { study, id, stopped: None, measured: Metrics::default(), began: Instant::now(), asking }
     }
 
     /// The first of the values that it began with that it has not asked for.
     pub(super) fn unasked(&self) -> Option<StudyError> {
-        if !self.start.strict {
+        if !self.asking.start.strict {
             return None;
         }
         let ledger = self.study.ledger();
         let asked = &ledger.history().trial(self.id)?.suggested;
-        let name = self.start.params.keys().find(|name| !asked.contains_key(*name))?;
+        let name = self.asking.start.params.keys().find(|name| !asked.contains_key(*name))?;
         let near = nearest(name, asked.keys().map(String::as_str));
         let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         let reason = format!("it was enqueued, and trial {} never asked for it{hint}", self.id);
@@ -82,7 +91,7 @@ impl Trial<'_> {
     ) -> Result<V, StudyError> {
         let values: Vec<Value> = options.iter().cloned().map(Into::into).collect();
         let parameter = Parameter::new(name, Distribution::Choice { options: values.clone() });
-        let chosen = suggest_value(self.study, self.id, &self.start, parameter)?;
+        let chosen = suggest_value(self.study, self.id, &self.asking, parameter)?;
         let index = values.iter().position(|value| *value == chosen);
         index.map(|index| options[index].clone()).ok_or_else(|| StudyError::Parameter {
             name: name.to_owned(),
@@ -94,7 +103,7 @@ impl Trial<'_> {
         Suggest {
             study: self.study,
             id: self.id,
-            start: &self.start,
+            asking: &self.asking,
             parameter: Parameter::new(name, distribution),
             value: std::marker::PhantomData,
         }
@@ -118,7 +127,7 @@ impl Trial<'_> {
         let view = ledger.history().view();
         let Some(trial) = view.get_unfinished(self.id) else { return Ok(Decision::Continue) };
         let mut rng = Streams::new(ledger.study().definition.seed).of_decision(self.id, step);
-        let decision = self.study.search.decide(&view, &trial, &mut rng);
+        let decision = self.study.pruner.decide(&view, &trial, &mut rng);
         if let Decision::Stop(reason) = &decision {
             self.stopped = Some(reason.clone());
         }
@@ -129,7 +138,7 @@ impl Trial<'_> {
 fn suggest_value(
     study: &Study,
     id: TrialId,
-    start: &Start,
+    asking: &Asking,
     mut parameter: Parameter,
 ) -> Result<Value, StudyError> {
     let mut ledger = study.ledger();
@@ -148,10 +157,7 @@ fn suggest_value(
     if let Some(prior) = &parameter.prior {
         parameter.prior = Some(prior.of(distribution).map_err(|reason| wrong(format!("expected {reason}")))?);
     }
-    let seed = ledger.study().definition.seed;
-    // A stream of its own for each parameter of each trial.
-    let place = u64::from_str_radix(&luthier_core::fingerprint(name.as_bytes()), 16).unwrap_or(0);
-    let mut rng = Streams::new(seed ^ place).at(Purpose::Sampler, id.0);
+    let Asking { start, proposal } = asking;
     let given = start.params.get(name);
     let value = match given.and_then(|value| distribution.adopt(value)) {
         Some(value) => value,
@@ -161,13 +167,17 @@ fn suggest_value(
                 "{found} was enqueued, and the trial asks for a value of {distribution}"
             )));
         }
-        None => study.search.suggest(&ledger.history().view(), &parameter, &mut rng)?,
+        None => {
+            let mut rng = draws(&ledger, id);
+            proposal.value(&*study.sampler, &ledger.history().view(), id, &parameter, &mut rng)?
+        }
     };
     let event = Event::ParamSuggested {
         trial: id,
         name: name.to_owned(),
         distribution: distribution.clone(),
         value: value.clone(),
+        prior: parameter.prior.clone(),
     };
     tell(&mut ledger, id, &event)?;
     Ok(value)
@@ -178,7 +188,7 @@ fn suggest_value(
 pub struct Suggest<'t, T> {
     study: &'t Study,
     id: TrialId,
-    start: &'t Start,
+    asking: &'t Asking,
     parameter: Parameter,
     value: std::marker::PhantomData<T>,
 }
@@ -200,7 +210,7 @@ impl<T> Suggest<'_, T> {
     }
 
     fn choose(&self) -> Result<Value, StudyError> {
-        suggest_value(self.study, self.id, self.start, self.parameter.clone())
+        suggest_value(self.study, self.id, self.asking, self.parameter.clone())
     }
 
     fn wrong(&self, value: &Value) -> StudyError {

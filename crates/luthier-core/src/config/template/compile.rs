@@ -274,7 +274,14 @@ impl Compiler<'_> {
         let conditions = conditions.to_vec();
         let Belief { prior, part } = belief;
         let role = if let Part::Searched(role) = part { role } else { crate::Role::default() };
-        match self.space.push(Parameter { name: name.clone(), distribution, conditions, prior, role }) {
+        match self.space.push(Parameter {
+            name: name.clone(),
+            distribution,
+            conditions,
+            optional: false,
+            prior,
+            role,
+        }) {
             Ok(()) => {
                 self.lines.insert(name, line);
                 Some(())

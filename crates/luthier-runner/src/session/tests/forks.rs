@@ -103,10 +103,6 @@ impl Search for Forking {
         Ok(if view.unfinished().any(|trial| !trial.is_paused()) { Next::Wait } else { Next::Done })
     }
 
-    fn suggest(&self, _: &View<'_>, parameter: &Parameter, rng: &mut Rng) -> Result<Value, SearchError> {
-        Ok(parameter.distribution.sample(rng))
-    }
-
     fn decide(&self, _: &View<'_>, _: &Unfinished<'_>, _: &mut Rng) -> Decision {
         Decision::Continue
     }

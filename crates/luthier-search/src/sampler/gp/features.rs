@@ -54,7 +54,7 @@ impl<'a> Features<'a> {
                 Kind::Scale { warp: features.warps - 1 }
             };
             features.columns.push(Column { kind, length });
-            if !parameter.conditions.is_empty() {
+            if !parameter.is_always_there() {
                 features.columns.push(Column { kind: Kind::Exists, length });
             }
         }
@@ -66,11 +66,11 @@ impl<'a> Features<'a> {
     pub(super) fn row(&self, params: &Params) -> Option<Vec<f64>> {
         let mut row = Vec::with_capacity(self.columns.len());
         for parameter in self.space.iter() {
-            let unit = if parameter.is_active(params) {
-                Some(parameter.distribution.to_unit(params.get(&parameter.name)?)?)
-            } else {
-                None
-            };
+            let unit = params.get(&parameter.name).and_then(|value| parameter.distribution.to_unit(value));
+            let unit = unit.filter(|_| parameter.is_active(params));
+            if unit.is_none() && !parameter.optional && parameter.is_active(params) {
+                return None;
+            }
             if !varies(parameter) {
                 continue;
             }
@@ -80,7 +80,7 @@ impl<'a> Features<'a> {
                 }
                 _ => unit.unwrap_or(0.5),
             });
-            if !parameter.conditions.is_empty() {
+            if !parameter.is_always_there() {
                 row.push(if unit.is_some() { 1.0 } else { 0.0 });
             }
         }

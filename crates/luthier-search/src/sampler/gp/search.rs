@@ -101,7 +101,7 @@ impl Acquisition<'_> {
                 debug_assert!(matches!(self.features.columns[c].kind, Kind::Scale { .. }));
                 moving.push((c, &parameter.name));
             }
-            c += if parameter.conditions.is_empty() { 1 } else { 2 };
+            c += if parameter.is_always_there() { 1 } else { 2 };
         }
         if moving.is_empty() {
             return candidate;
