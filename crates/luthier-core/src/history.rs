@@ -353,6 +353,7 @@ impl History {
             criteria: &self.criteria,
             steps: self.steps,
             limit: self.limit,
+            limited: self.limit.is_some(),
             closed: false,
         }
     }

@@ -225,6 +225,7 @@ impl StudyFile {
         check_names(&root, &mut problems);
         if let Some(sections) = &first {
             population::check(&root, &sections.search, &template, &mut problems);
+            task::refuse_wilcoxon(&root, &mut problems);
         }
         let task = first.as_mut().map(|sections: &mut Sections| &mut sections.task);
         Task::complete(task, &root, &template, &mut problems);

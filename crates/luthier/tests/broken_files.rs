@@ -102,6 +102,7 @@ unusable! {
     objective_of_another_task: study("name = \"broken\"", "name = \"broken\"\nobjective = \"val_rmse\"");
     unknown_sampler: study("trials = 2", "sampler = \"tpee\"");
     unknown_pruner: study("trials = 2", "pruner = \"medan\"");
+    wilcoxon_without_folds: study("trials = 2", "trials = 2\npruner = \"wilcoxon\"");
     bad_timeout: study("trials = 2", "timeout = \"4 parsecs\"");
     unknown_source: study(GENERATED, "source = \"minst\"");
     convolution_on_a_table: study("layers = [", "layers = [{ conv = 8, kernel = 3 }, ");

@@ -351,6 +351,7 @@ fn mistakes_are_found_before_the_first_trial() {
         ("[params]", "[parms]", "parms", "did you mean `params`?"),
         ("[params]", "[model]\nlayers = []\n[params]", "model", "the unknown key `model`"),
         ("[search]", "[search]\npruner = \"asha\"", "study.toml:14: search.pruner", "resumes = true"),
+        ("[search]", "[search]\npruner = \"wilcoxon\"", "study.toml:14: search.pruner", "folds"),
         (
             "[params]",
             "report = { kind = \"regex\", pattern = '(?P<value>' }\n[params]",

@@ -14,6 +14,7 @@ pub struct View<'a> {
     pub(super) criteria: &'a Criteria,
     pub(super) steps: Option<u64>,
     pub(super) limit: Option<u64>,
+    pub(super) limited: bool,
     pub(super) closed: bool,
 }
 
@@ -41,6 +42,11 @@ impl<'a> View<'a> {
     /// The trials that may still begin at most, where there is a limit.
     pub fn left(&self) -> Option<u64> {
         if self.closed { Some(0) } else { self.limit.map(|limit| limit.saturating_sub(self.len() as u64)) }
+    }
+
+    /// Whether the study is to have so many trials and no more, rather than so much time.
+    pub fn is_limited(&self) -> bool {
+        self.limited
     }
 
     /// The number of objectives, at least 1.
@@ -89,6 +95,7 @@ impl<'a> View<'a> {
             trials,
             requested: 0,
             limit: None,
+            limited: self.limited,
             steps: self.steps,
             closed: self.closed,
             criteria: self.criteria,

@@ -10,8 +10,8 @@
 //! that learns, most new trials are among the best of those so far; all of them would go on, and the steps would be spent
 //! on long trainings of early guesses (`docs/search.md` has what it is worth).
 //!
-//! **The first rung rises.** In the form that promotes, new trials begin at rung k once k times [`ENDED`] trials have come to
-//! their end, and behind the last rung they run as a whole. What rungs have to say is said by then: who is behind for other
+//! **The first rung rises.** In the form that promotes, and where it is not the number of trials that is limited, new trials begin
+//! at rung k once k times [`ENDED`] trials have come to their end, and behind the last rung they run as a whole. What rungs have to say is said by then: who is behind for other
 //! reasons than the first steps show would never be found, and for ever more short trials most of the steps would be
 //! spent. So a study goes from many short trials to few long ones, as Hyperband's brackets do, but by its own pace.
 //!
@@ -44,7 +44,7 @@ use super::rungs::{Rungs, last_step};
 use super::standing::{best_first, by_one_loss};
 
 /// Trials that come to their end before the first rung rises by one.
-const ENDED: usize = 4;
+const ENDED: usize = 8;
 
 /// What happens to a trial at a rung.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,15 +159,13 @@ impl Pruner for Asha {
         }
         let is_open = |trial: Unfinished<'_>| !trial.is_paused();
         let may_win = view.finished().any(|trial| trial.loss().is_some()) || view.unfinished().any(is_open);
-        match highest.filter(|_| view.is_closed() && !may_win) {
-            Some(trial) => Admission::Resume(trial, Budget::Full),
-            None => {
-                let is_whole =
-                    |trial: &FinishedTrial<'_>| matches!(trial.outcome(), Outcome::Complete { .. });
-                let first = view.finished().filter(is_whole).count() / ENDED;
-                Admission::New(rungs.get(first).map_or(Budget::Full, |rung| Budget::Until(*rung)))
-            }
+        if let Some(trial) = highest.filter(|_| view.is_closed() && !may_win) {
+            return Admission::Resume(trial, Budget::Full);
         }
+        let is_whole = |trial: &FinishedTrial<'_>| matches!(trial.outcome(), Outcome::Complete { .. });
+        // So many trials are to be had for little, where their number is given.
+        let whole = if view.is_limited() { 0 } else { view.finished().filter(is_whole).count() };
+        Admission::New(rungs.get(whole / ENDED).map_or(Budget::Full, |rung| Budget::Until(*rung)))
     }
 
     fn given_up(&self, view: &View<'_>) -> Vec<TrialId> {

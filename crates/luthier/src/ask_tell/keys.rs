@@ -9,7 +9,6 @@ use serde_json::{Map, Value as Json};
 pub(super) struct Keys<'a> {
     path: String,
     all: &'a Map<String, Json>,
-    asked: Vec<&'static str>,
 }
 
 /// What is said of a value that cannot be read.
@@ -24,7 +23,7 @@ impl<'a> Keys<'a> {
     /// The object at `path`.
     pub(super) fn open(value: &'a Json, path: &str) -> Result<Self, String> {
         match value {
-            Json::Object(all) => Ok(Self { path: path.to_owned(), all, asked: Vec::new() }),
+            Json::Object(all) => Ok(Self { path: path.to_owned(), all }),
             other => Err(wrong(path, "an object", other)),
         }
     }
@@ -41,11 +40,10 @@ impl<'a> Keys<'a> {
 
     /// The value of a key; null is none.
     pub(super) fn optional<T>(
-        &mut self,
-        key: &'static str,
+        &self,
+        key: &str,
         read: impl FnOnce(&Json, &str) -> Result<T, String>,
     ) -> Result<Option<T>, String> {
-        self.asked.push(key);
         match self.all.get(key) {
             None | Some(Json::Null) => Ok(None),
             Some(value) => read(value, &format!("{}.{key}", self.path)).map(Some),
@@ -54,26 +52,48 @@ impl<'a> Keys<'a> {
 
     /// The value of a key that has to be there.
     pub(super) fn required<T>(
-        &mut self,
-        key: &'static str,
+        &self,
+        key: &str,
         read: impl FnOnce(&Json, &str) -> Result<T, String>,
     ) -> Result<T, String> {
         let found = self.optional(key, read)?;
         found.ok_or_else(|| format!("{}.{key}: the key is missing", self.path))
     }
+}
 
-    /// Refuses all keys that nobody has asked for.
-    pub(super) fn close(self) -> Result<(), String> {
-        let asked = |key: &str| self.asked.contains(&key);
-        let unknown = self.all.iter().find(|(key, value)| !asked(key.as_str()) && !value.is_null());
-        let Some((key, _)) = unknown else { return Ok(()) };
-        let near = nearest(key, self.asked.iter().copied());
-        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        Err(format!(
-            "{}.{key}: expected one of {}, found another key{near}",
-            self.path,
-            self.asked.join(", ")
-        ))
+/// The keys of a start, and of the objects within it.
+const KNOWN: [(&str, &[&str]); 6] = [
+    ("start", &["problem", "seed", "trials", "epochs", "sampler", "pruner", "enqueue", "population"]),
+    ("population", &["size", "interval", "quantile", "inherit"]),
+    ("problem", &["name", "noisy", "direction", "directions", "constraints", "max_fidelity", "params"]),
+    ("params", &["name", "type", "low", "high", "log", "step", "choices", "if", "prior", "role"]),
+    ("prior", &["around", "spread", "weight"]),
+    ("if", &["param", "in"]),
+];
+
+/// The keys of the object called `name` that mean nothing, each with its place and a known key that is near.
+pub(super) fn ignored(value: &Json, name: &str, path: &str) -> Vec<String> {
+    let Some((_, known)) = KNOWN.iter().find(|(other, _)| *other == name) else { return Vec::new() };
+    match value {
+        Json::Array(all) => {
+            let each = all.iter().enumerate().map(|(i, one)| ignored(one, name, &format!("{path}[{i}]")));
+            each.flatten().collect()
+        }
+        Json::Object(all) => {
+            let of = |(key, value): (&String, &Json)| {
+                let path = format!("{path}.{key}");
+                if value.is_null() {
+                    return Vec::new();
+                }
+                if known.contains(&key.as_str()) {
+                    return ignored(value, key, &path);
+                }
+                let near = nearest(key, known.iter().copied());
+                vec![near.map_or_else(|| path.clone(), |near| format!("{path} (did you mean `{near}`?)"))]
+            };
+            all.iter().flat_map(of).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -14,11 +14,13 @@ pub(super) enum Message {
     Tell(Tell),
 }
 
-/// `{"start": …}`: keys that are not known are refused, here and in what is within it.
+/// `{"start": …}`
 #[derive(Debug)]
 pub(super) struct Start {
     pub(super) problem: Problem,
     pub(super) seed: u64,
+    /// Keys that mean nothing.
+    pub(super) ignored: Vec<String>,
     /// The trials that are to be had in all. They do not end the search.
     pub(super) trials: Option<u64>,
     /// The same in steps.
@@ -92,7 +94,7 @@ pub(super) struct When {
     pub(super) values: Vec<Value>,
 }
 
-/// `{"tell": …}`: keys that are not known are ignored, as in a report.
+/// `{"tell": …}`
 #[derive(Debug)]
 pub(super) struct Tell {
     pub(super) id: u64,
@@ -158,10 +160,11 @@ impl Message {
 
 impl Start {
     fn read(value: &Json) -> Result<Self, String> {
-        let mut keys = Keys::open(value, "start")?;
+        let keys = Keys::open(value, "start")?;
         let start = Self {
             problem: keys.required("problem", Problem::read)?,
             seed: keys.optional("seed", whole)?.unwrap_or_default(),
+            ignored: keys::ignored(value, "start", "start"),
             trials: keys.optional("trials", whole)?,
             epochs: keys.optional("epochs", whole)?,
             sampler: keys.optional("sampler", text)?,
@@ -177,13 +180,13 @@ impl Start {
                  `enqueue`"
             ))
         });
-        warm.and_then(|_| keys.close()).map(|()| start)
+        warm.map(|_| start)
     }
 }
 
 impl Population {
     fn read(value: &Json, path: &str) -> Result<Self, String> {
-        let mut keys = Keys::open(value, path)?;
+        let keys = Keys::open(value, path)?;
         let inherit = keys.optional("inherit", |value, path| list(value, path, text))?;
         let population = Self {
             size: keys.optional("size", count)?,
@@ -191,7 +194,7 @@ impl Population {
             quantile: keys.optional("quantile", finite)?,
             inherit: inherit.unwrap_or_default(),
         };
-        keys.close().map(|()| population)
+        Ok(population)
     }
 }
 
@@ -200,11 +203,7 @@ impl Problem {
         let direction = |value: &Json, path: &str| {
             word(value, path, &[("minimize", Direction::Minimize), ("maximize", Direction::Maximize)])
         };
-        let mut keys = Keys::open(value, path)?;
-        // What is told of a problem beside what is asked for.
-        for label in ["name", "noisy"] {
-            keys.optional(label, |_, _| Ok(()))?;
-        }
+        let keys = Keys::open(value, path)?;
         let constraints = keys.optional("constraints", |value, path| list(value, path, text))?;
         let problem = Self {
             direction: keys.optional("direction", direction)?,
@@ -213,7 +212,7 @@ impl Problem {
             max_fidelity: keys.optional("max_fidelity", count)?,
             params: keys.required("params", |value, path| list(value, path, Param::read))?,
         };
-        keys.close().map(|()| problem)
+        Ok(problem)
     }
 }
 
@@ -241,23 +240,23 @@ impl Param {
             prior: keys.optional("prior", prior)?,
             part: keys.optional("role", |value, path| word(value, path, &parts))?.unwrap_or(parts[0].1),
         };
-        keys.close().map(|()| param)
+        Ok(param)
     }
 }
 
 fn prior(value: &Json, path: &str) -> Result<Prior, String> {
-    let mut keys = Keys::open(value, path)?;
+    let keys = Keys::open(value, path)?;
     let prior = Prior {
         around: keys.required("around", keys::value)?,
         spread: keys.optional("spread", finite)?,
         weight: keys.optional("weight", finite)?,
     };
-    keys.close().map(|()| prior)
+    Ok(prior)
 }
 
 impl When {
     fn read(value: &Json, path: &str) -> Result<Self, String> {
-        let mut keys = Keys::open(value, path)?;
+        let keys = Keys::open(value, path)?;
         let when = Self {
             param: keys.required("param", text)?,
             values: keys.required("in", |value, path| list(value, path, keys::value))?,
@@ -269,7 +268,7 @@ impl When {
                 when.param
             ));
         }
-        keys.close().map(|()| when)
+        Ok(when)
     }
 }
 
@@ -281,7 +280,7 @@ impl Tell {
             ("paused", State::Paused),
             ("failed", State::Failed),
         ];
-        let mut keys = Keys::open(value, "tell")?;
+        let keys = Keys::open(value, "tell")?;
         Ok(Self {
             id: keys.required("id", whole)?,
             value: keys.optional("value", measured)?,
@@ -294,7 +293,7 @@ impl Tell {
 
 impl Reported {
     fn read(value: &Json) -> Result<Self, String> {
-        let mut keys = Keys::open(value, "report")?;
+        let keys = Keys::open(value, "report")?;
         Ok(Self {
             id: keys.required("id", whole)?,
             step: keys.required("step", count)?,

@@ -19,8 +19,8 @@
 //! first report is of step 11. Trials keep what they had at each `until`, since others may begin with it.
 
 //!
-//! Keys of `start` that are not known are refused, but for the problem's `name` and `noisy`; those of other messages are
-//! ignored.
+//! Keys that are not known are ignored. Those of `start` are named in its reply, with a known one that is near:
+//! `{"ready": true, "ignored": ["start.sead (did you mean `seed`?)"]}`.
 
 mod begin;
 mod keys;
@@ -65,6 +65,8 @@ struct Asked {
 #[derive(Serialize)]
 struct Ready {
     ready: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ignored: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -145,7 +147,7 @@ impl AskTell {
         match message {
             Message::Start(start) => {
                 self.study = Some(Asked::new(&start)?);
-                json(&Ready { ready: true })
+                json(&Ready { ready: true, ignored: start.ignored })
             }
             Message::Ask => self.study()?.ask(),
             Message::Enqueue(given) => json(&self.study()?.enqueue(&given)?),

@@ -199,3 +199,27 @@ fn refuse_pauses(root: &Node, problems: &mut Problems) {
         ),
     });
 }
+
+/// Wilcoxon's test compares the folds of trials, and takes their means so far for what trials report.
+pub(super) fn refuse_wilcoxon(root: &Node, problems: &mut Problems) {
+    let Some(node) = root.get("search").and_then(|search| search.get("pruner")) else { return };
+    let Some(PrunerConfig::Wilcoxon(_)) = PrunerConfig::decode(node, "", &mut Problems::new("")) else {
+        return;
+    };
+    let split =
+        |key: &str| root.get("data").and_then(|data| data.get("split")).and_then(|split| split.get(key));
+    if !Task::is_command(root) && split("folds").is_some() && split("fold").is_none() {
+        return;
+    }
+    problems.push(Problem {
+        line: Some(node.line).filter(|line| *line > 0),
+        path: "search.pruner".to_owned(),
+        expected: "a pruner of learning curves: the reports of a trial are not the means over its folds".to_owned(),
+        found: node.describe(),
+        help: Some(
+            "take \"median\", or say `split = { folds = 5 }` in [data]; for other instances, such as seeds, use ask-tell \
+             or Rust"
+                .to_owned(),
+        ),
+    });
+}

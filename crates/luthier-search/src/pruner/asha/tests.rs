@@ -117,6 +117,19 @@ fn who_is_behind_at_a_rung_stops() {
     assert_eq!(played.decide(&asha, TrialId(0)), Decision::Continue);
 }
 
+/// A session of a study that is to have so many trials.
+fn limited_to(trials: u64) -> Event {
+    Event::SessionStarted {
+        program: String::new(),
+        worker: None,
+        file: None,
+        data: None,
+        class: None,
+        trials: Some(trials),
+        at: None,
+    }
+}
+
 /// Plays a study of at most `limit` trials in `slots` slots at random, and passes each state of it to `look`, with the
 /// trial that goes on there.
 fn play(seed: u64, asha: &Asha, limit: u64, slots: usize, mut look: impl FnMut(&History, Option<TrialId>)) {
@@ -124,16 +137,7 @@ fn play(seed: u64, asha: &Asha, limit: u64, slots: usize, mut look: impl FnMut(&
     let length = 1 + rng.below(30) as u64;
     let steps = Some(length).filter(|_| rng.below(2) == 0);
     let mut played = Played(History::new(Direction::Minimize).with_steps(steps));
-    let begun = Event::SessionStarted {
-        program: String::new(),
-        worker: None,
-        file: None,
-        data: None,
-        class: None,
-        trials: Some(limit),
-        at: None,
-    };
-    played.add(begun);
+    played.add(limited_to(limit));
     let mut running: Vec<TrialId> = Vec::new();
     let until = |budget| match budget {
         Budget::Full => None,
@@ -254,4 +258,7 @@ fn new_trials_begin_at_a_higher_rung_the_more_have_come_to_their_end() {
         .collect();
     let expected = [1, 3, 9].into_iter().flat_map(|rung| [Budget::Until(rung); ENDED]);
     assert_eq!(budgets, expected.chain([Budget::Full]).collect::<Vec<_>>());
+    // Where there is to be a number of trials, they stay cheap.
+    played.add(limited_to(1000));
+    assert_eq!(asha.admit(&played.0.view()), Admission::New(Budget::Until(1)));
 }
