@@ -187,7 +187,11 @@ fn what_makes_no_sense_is_refused() {
         "one for each of the 2 objectives",
     );
     refused(&format!("{TWO}\ntarget = 1.0"), "", "several objectives have no one value to reach");
-    refused(TWO, "pruner = \"curve\"", "a pruner that compares several objectives");
+    refused(
+        TWO,
+        "pruner = { kind = \"threshold\", limit = 1.0 }",
+        "a pruner that compares several objectives",
+    );
     refused(one, "constraints = [\"params.x <\"]", "found the end");
     refused(one, "constraints = [\"params.z < 1\"]", "did you mean `params.");
     refused(one, "constraints = [\"size < 1\"]", "a limit on metrics");
