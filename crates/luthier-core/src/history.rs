@@ -30,8 +30,8 @@ pub struct Trial {
     pub params: Params,
     /// Ranges of parameters that it asked for while running.
     pub suggested: IndexMap<String, Distribution>,
-    /// Beliefs about parameters that it asked for while running.
-    pub believed: IndexMap<String, Prior>,
+    /// Beliefs about parameters that it asked for while running, if it has any.
+    pub believed: Option<Box<IndexMap<String, Prior>>>,
     /// The seed of its streams.
     pub seed: u64,
     /// The step at which it is to pause, if any.
@@ -67,9 +67,9 @@ pub struct Trial {
     pub further: Vec<f64>,
     /// By how much it misses each constraint on results, once it has ended.
     pub violations: Vec<f64>,
-    /// While it runs, its parameters with those that the search has proposed and it may yet ask for; empty where nothing
-    /// was proposed.
-    expected: Params,
+    /// While it runs, its parameters with those that the search has proposed and it may yet ask for, where something was
+    /// proposed.
+    expected: Option<Box<Params>>,
     direction: Direction,
     ahead: Ahead,
     spent: Spent,
@@ -115,7 +115,7 @@ impl Trial {
     /// Its parameters as far as an algorithm can know them: while it runs, with what the search has proposed for those that
     /// it has not asked for yet.
     fn foreseen(&self) -> &Params {
-        if self.outcome.is_none() && !self.expected.is_empty() { &self.expected } else { &self.params }
+        self.expected.as_deref().filter(|_| self.outcome.is_none()).unwrap_or(&self.params)
     }
 
     /// Whether a person asked for it, and not the search.

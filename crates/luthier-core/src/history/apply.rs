@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::{Ahead, History, HistoryError, SessionRecord, Spent, Trial};
-use crate::{Due, Event, Lineage, Moment, Params, Recorded, SessionId, Stop, TrialId};
+use crate::{Due, Event, Lineage, Moment, Recorded, SessionId, Stop, TrialId};
 
 impl History {
     /// Adds the next event.
@@ -35,8 +35,8 @@ impl History {
                     id: *trial,
                     params: params.clone(),
                     suggested: IndexMap::new(),
-                    believed: IndexMap::new(),
-                    expected: Params::new(),
+                    believed: None,
+                    expected: None,
                     seed: *seed,
                     until: *until,
                     from: from.clone(),
@@ -79,17 +79,18 @@ impl History {
             }
             Event::StudyImported { attributes, .. } => self.attributes = attributes.clone(),
             Event::ParamsProposed { trial, params } => {
-                self.unfinished(*trial)?.expected.clone_from(params);
+                self.unfinished(*trial)?.expected =
+                    Some(params).filter(|params| !params.is_empty()).cloned().map(Box::new);
             }
             Event::ParamSuggested { trial, name, distribution, value, prior } => {
                 let trial = self.unfinished(*trial)?;
                 trial.params.insert(name.clone(), value.clone());
                 trial.suggested.insert(name.clone(), distribution.clone());
                 if let Some(prior) = prior {
-                    trial.believed.insert(name.clone(), prior.clone());
+                    trial.believed.get_or_insert_default().insert(name.clone(), prior.clone());
                 }
-                if !trial.expected.is_empty() {
-                    trial.expected.insert(name.clone(), value.clone());
+                if let Some(expected) = &mut trial.expected {
+                    expected.insert(name.clone(), value.clone());
                 }
             }
             Event::Reported { trial, report } => {

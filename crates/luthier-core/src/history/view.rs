@@ -166,7 +166,9 @@ impl<'a> Tried<'a> {
     ) -> impl Iterator<Item = (&'a str, &'a Distribution, Option<&'a Prior>)> + use<'a> {
         let trial = self.trial;
         let asked = trial.suggested.iter();
-        asked.map(|(name, range)| (name.as_str(), range, trial.believed.get(name)))
+        asked.map(|(name, range)| {
+            (name.as_str(), range, trial.believed.as_ref().and_then(|believed| believed.get(name)))
+        })
     }
 
     /// The checkpoint of another trial that it began with, if it did.

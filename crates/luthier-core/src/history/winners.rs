@@ -1,7 +1,7 @@
 //! Who wins: the best trial, or of several objectives the Pareto front, among those that keep the constraints.
 
 use super::{History, Trial};
-use crate::{FailCause, Outcome, Params, Report, TrialId, dominates};
+use crate::{FailCause, Outcome, Report, TrialId, dominates};
 
 impl Trial {
     /// Its last report up to `step`, whether it counts yet or not; without a step the last one of all.
@@ -64,7 +64,7 @@ impl History {
             // There will be no more.
             trial.reports.shrink_to_fit();
             trial.losses.shrink_to_fit();
-            trial.expected = Params::new();
+            trial.expected = None;
         }
         if !self.criteria.is_empty()
             && let Some(trial) = self.trials.get_mut(id.0 as usize)
