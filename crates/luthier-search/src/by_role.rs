@@ -211,7 +211,7 @@ pub fn compare(view: &View<'_>, space: &Space) -> Vec<Compared> {
         let values = chosen(&names, trial.params());
         let Some(place) = found.iter().position(|compared| compared.values == values) else { continue };
         found[place].trials += 1;
-        if trial.violations().iter().all(|violation| *violation <= 0.0)
+        if trial.keeps_constraints()
             && let Some(loss) = trial.loss_vector()
         {
             losses[place].push((trial.id(), loss));

@@ -45,8 +45,7 @@ pub fn leaders(view: &View<'_>, space: &Space, most: usize) -> Vec<Params> {
 /// The configurations of complete trials, the best first.
 fn best_first<'a>(view: &View<'a>) -> Vec<&'a Params> {
     let trials = view.finished().filter_map(|trial| Some((trial, trial.loss_vector()?)));
-    let (kept, missed): (Vec<_>, Vec<_>) =
-        trials.partition(|(trial, _)| trial.violations().iter().all(|violation| *violation <= 0.0));
+    let (kept, missed): (Vec<_>, Vec<_>) = trials.partition(|(trial, _)| trial.keeps_constraints());
     if kept.is_empty() {
         let violations: Vec<Vec<f64>> = missed.iter().map(|(trial, _)| trial.violations().to_vec()).collect();
         let shares = shares(&violations, view.constraints());

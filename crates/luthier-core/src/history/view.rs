@@ -244,6 +244,11 @@ pub struct FinishedTrial<'a> {
 }
 
 impl<'a> FinishedTrial<'a> {
+    /// Whether it keeps all constraints on results.
+    pub fn keeps_constraints(&self) -> bool {
+        self.violations().iter().all(|violation| *violation <= 0.0)
+    }
+
     /// Its number.
     pub fn id(&self) -> TrialId {
         self.trial.id

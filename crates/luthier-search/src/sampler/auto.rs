@@ -100,8 +100,8 @@ fn begun(view: &View<'_>) -> Option<TrialId> {
     let (mut first, mut count) = (Vec::with_capacity(STRETCH), 0);
     let complete = view.finished().filter(|trial| matches!(trial.outcome(), Outcome::Complete { .. }));
     for trial in complete {
-        let keeps = trial.violations().iter().all(|violation| *violation <= 0.0);
-        let loss = trial.loss().filter(|loss| keeps && loss.is_finite()).unwrap_or(f64::INFINITY);
+        let loss = trial.loss().filter(|loss| trial.keeps_constraints() && loss.is_finite());
+        let loss = loss.unwrap_or(f64::INFINITY);
         for bests in [&mut all, &mut own] {
             bests.push(bests.last().map_or(loss, |best: &f64| best.min(loss)));
         }
