@@ -43,13 +43,13 @@ parallel = {parallel}
 {search}
 """
 
-POPULATION = "population = {{ size = {}, interval = {} }}".format(MEMBERS, INTERVAL)
+POPULATION = 'sampler = {{ kind = "{}", size = {}, interval = {} }}'
 METHODS = {
     "random": f'sampler = "random"\npruner = "none"\ntrials = {MEMBERS}',
     "random + ASHA": 'sampler = "random"\npruner = "asha"',
     "`auto` + ASHA": 'sampler = "auto"\npruner = "asha"',
-    "`pbt`": f'sampler = "pbt"\n{POPULATION}',
-    "`pb2`": f'sampler = "pb2"\n{POPULATION}',
+    "`pbt`": POPULATION.format("pbt", MEMBERS, INTERVAL),
+    "`pb2`": POPULATION.format("pb2", MEMBERS, INTERVAL),
 }
 
 

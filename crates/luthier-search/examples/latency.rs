@@ -80,17 +80,15 @@ fn main() {
     grow(&mut played, &small, streams, 10_000);
     let bytes = memory().saturating_sub(before) / 10_000;
     drop(played);
-    for entry in luthier_search::SAMPLERS {
-        if !names.is_empty() && !names.iter().any(|name| name == entry.name) {
+    for (name, sampler) in luthier_search::samplers() {
+        if !names.is_empty() && !names.iter().any(|wanted| wanted == name) {
             continue;
         }
-        let sampler = entry.create();
         let show = |space: &Space, length: u64, history: &History| {
             let (median, high) = times(&*sampler, history, space, streams);
             let parameters = if space.len() > 10 { ", 200 parameters" } else { "" };
             println!(
-                "{:8} {length:6} trials{parameters}: median {median:8.3} ms, 95th percentile {high:8.3} ms",
-                entry.name
+                "{name:8} {length:6} trials{parameters}: median {median:8.3} ms, 95th percentile {high:8.3} ms"
             );
         };
         let mut played = Played::new();

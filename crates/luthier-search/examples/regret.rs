@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use luthier_core::SamplerAndPruner;
-use luthier_search::{PrunerConfig, SAMPLERS};
+use luthier_search::PrunerConfig;
 use problems::{Problem, curve_problems, noisy_problems, problems, regret};
 
 /// What is asked for.
@@ -30,11 +30,10 @@ struct Options {
 
 impl Options {
     fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let all = |names: Vec<&str>| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let samplers = all(SAMPLERS.iter().map(|entry| entry.name).collect());
+        let samplers: Vec<String> = luthier_search::samplers().map(|(name, _)| name.to_owned()).collect();
         // Those that need no setting.
-        let pruners = PrunerConfig::KINDS.iter().copied().filter(|kind| PrunerConfig::parse(kind).is_ok());
-        let pruners = all(pruners.collect());
+        let pruners = PrunerConfig::KINDS.iter().filter(|kind| PrunerConfig::parse(kind).is_ok());
+        let pruners: Vec<String> = pruners.map(ToString::to_string).collect();
         let mut found = Self { samplers: Vec::new(), pruners: Vec::new(), seeds: 8, trials: 40 };
         while let Some(option) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{option} needs a value"));
@@ -44,13 +43,21 @@ impl Options {
                     .filter(|n| *n > 0)
                     .ok_or(format!("expected a number above 0, found {text:?}"))
             };
-            let known = |name: String, names: &[String]| {
-                let list = names.join(", ");
-                if names.contains(&name) { Ok(name) } else { Err(format!("no {name:?}; there is {list}")) }
+            // A name, or a table with settings as in a study file.
+            let known = |text: String, is_known: bool, names: &[String]| {
+                if is_known { Ok(text) } else { Err(format!("no {text:?}; there is {}", names.join(", "))) }
             };
             match option.as_str() {
-                "--sampler" => found.samplers.push(known(value()?, &samplers)?),
-                "--pruner" => found.pruners.push(known(value()?, &pruners)?),
+                "--sampler" => {
+                    let text = value()?;
+                    let is_known = luthier_search::sampler(&text).is_some();
+                    found.samplers.push(known(text, is_known, &samplers)?);
+                }
+                "--pruner" => {
+                    let text = value()?;
+                    let is_known = PrunerConfig::parse(&text).is_ok();
+                    found.pruners.push(known(text, is_known, &pruners)?);
+                }
                 "--seeds" => found.seeds = count(value()?)?,
                 "--trials" => found.trials = count(value()?)?,
                 _ => {

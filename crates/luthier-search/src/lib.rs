@@ -7,7 +7,7 @@
 //! use luthier_core::{Direction, Distribution, History, Parameter, Purpose, Space, Streams};
 //!
 //! let space = Space::new([Parameter::new("rate", Distribution::log_float(1e-5, 1e-1))])?;
-//! let sampler = luthier_search::sampler("tpe").expect("a name of SAMPLERS");
+//! let sampler = luthier_search::sampler("tpe").expect("a sampler of this name");
 //! let history = History::new(Direction::Minimize);
 //! let mut rng = Streams::new(0).at(Purpose::Sampler, 0);
 //! let params = sampler.propose(&history.view(), &space, &mut rng)?;
@@ -24,16 +24,14 @@ pub mod pareto;
 mod population;
 pub mod pruner;
 mod queue;
-mod registry;
 pub mod sampler;
+mod sampler_config;
 mod warm_start;
 
 pub use by_role::{ByRole, Compared, combinations, compare};
 pub use by_run::{Proposal, suggested_space};
-pub use population::{Explore, Misfit, Pbt};
+pub use population::{Explore, Misfit, Pbt, Population};
 pub use pruner::PrunerConfig;
 pub use queue::Queue;
-pub use registry::{
-    Entry, POPULATIONS, SAMPLERS, population, sampler, sampler_names, users_of_priors, uses_priors,
-};
+pub use sampler_config::{SamplerConfig, sampler, samplers};
 pub use warm_start::{STARTS, leaders, warm_start};

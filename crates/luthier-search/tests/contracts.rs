@@ -7,13 +7,13 @@ use luthier_core::{
     Distribution, History, Next, Outcome, Parameter, Purpose, SamplerAndPruner, Search, Space, Streams,
     TrialId,
 };
-use luthier_search::sampler::Grid;
-use luthier_search::{PrunerConfig, SAMPLERS};
+use luthier_search::sampler::{CmaEs, Grid, Restart};
+use luthier_search::{PrunerConfig, SamplerConfig};
 
 #[test]
 fn samplers() {
-    for entry in SAMPLERS {
-        sampler_contract(&*entry.create());
+    for (_, sampler) in luthier_search::samplers() {
+        sampler_contract(&*sampler);
     }
 }
 
@@ -54,11 +54,27 @@ fn a_search_over_a_grid_comes_to_its_end() {
 #[test]
 fn names_find_their_algorithm() {
     assert_eq!(
-        SAMPLERS.iter().map(|entry| entry.name).collect::<Vec<_>>(),
+        luthier_search::samplers().map(|(name, _)| name).collect::<Vec<_>>(),
         ["auto", "random", "sobol", "halton", "grid", "tpe", "gp", "cmaes", "nsga2"]
     );
-    assert!(luthier_search::sampler("median").is_none());
+    assert!(luthier_search::sampler("median").is_none() && luthier_search::sampler("pbt").is_none());
     assert!(PrunerConfig::parse("median").unwrap().create().decides());
+    let cmaes = CmaEs { population: Some(8), restart: Restart::Never, ..CmaEs::default() };
+    assert_eq!(
+        SamplerConfig::parse("{ kind = \"cmaes\", population = 8, restart = \"never\" }").unwrap(),
+        SamplerConfig::CmaEs(cmaes)
+    );
+    for (text, expected) in [
+        ("{ kind = \"cmaes\", population = 3 }", "a whole number of 4 or more"),
+        ("{ kind = \"cmaes\", sigma = 0.0 }", "a number above 0, up to 1"),
+        ("{ kind = \"tpe\", candidates = 0 }", "a whole number of 1 or more"),
+        ("{ kind = \"tpe\", good_share = 1.5 }", "a number from 0 to 1"),
+        ("{ kind = \"auto\", candidates = 9 }", "no key here"),
+        ("tpee", "did you mean \"tpe\"?"),
+    ] {
+        let said = SamplerConfig::parse(text).unwrap_err().to_string();
+        assert!(said.contains(expected), "{text}: {said}");
+    }
     let missing = PrunerConfig::parse("threshold").unwrap_err();
     assert!(missing.to_string().contains("limit"), "{missing}");
 }

@@ -5,7 +5,6 @@
 
 use luthier_core::testing::{Played, conditional_space};
 use luthier_core::{History, Params, Purpose, Space, Streams};
-use luthier_search::SAMPLERS;
 use serde_json::{Value, json};
 
 /// A history whose losses need no function of a C library.
@@ -40,11 +39,8 @@ fn proposals_are_those_of_the_golden_file() {
         let params = sampler.propose(&history(&space, trials).view(), &space, &mut rng).unwrap();
         serde_json::to_value(params).unwrap()
     };
-    let found: Value = SAMPLERS
-        .iter()
-        .map(|entry| {
-            (entry.name, json!([propose(entry.name, 5), propose(entry.name, 40), propose(entry.name, 300)]))
-        })
+    let found: Value = luthier_search::samplers()
+        .map(|(name, _)| (name, json!([propose(name, 5), propose(name, 40), propose(name, 300)])))
         .map(|(name, proposals)| (name.to_owned(), proposals))
         .collect::<serde_json::Map<_, _>>()
         .into();

@@ -6,7 +6,7 @@ use luthier_core::{
     Constraint, Distribution, Next, Parameter, Params, Purpose, SamplerAndPruner, Search, Space, Streams,
     Value,
 };
-use luthier_search::{Pbt, Queue};
+use luthier_search::{Pbt, Population, Queue};
 
 #[test]
 fn starting_points_come_first_and_are_completed() {
@@ -70,7 +70,8 @@ fn what_a_starting_point_leaves_out_keeps_the_constraints() {
 fn a_population_begins_with_starting_points_and_goes_on_with_forks() {
     let space = Space::new([Parameter::new("x", Distribution::float(0.0, 1.0))]).unwrap();
     let start = |x: f64| space.start(&Params::from([("x".to_owned(), Value::Float(x))])).unwrap();
-    let pbt = Pbt { population: 3, interval: Some(1), ..Pbt::perturbed() };
+    let settings = Population { size: 3, interval: Some(1), ..Population::default() };
+    let pbt = Pbt { settings, ..Pbt::perturbed() };
     let mut queue = Queue::new(Box::new(pbt), [start(0.25)]).of_population(3);
     assert!(queue.forks());
     assert_eq!(queue.push(0, start(0.5)), Ok(1));

@@ -16,8 +16,8 @@ pub use luthier_storage as storage;
 pub use luthier_train as train;
 pub use study::{Best, BoxError, Study, StudyBuilder, StudyError, Suggest, Trial};
 pub use study_file::{
-    LoadError, Loaded, OneOrMore, PieceSettings, PopulationSettings, SearchSection, StudyFile,
-    StudyFileError, StudySection, Task, Training, TrialSection, WarmStartError, difference,
+    LoadError, Loaded, OneOrMore, PieceSettings, SearchSection, StudyFile, StudyFileError, StudySection,
+    Task, Training, TrialSection, WarmStartError, difference,
 };
 
 /// The program and its version, as studies record it.

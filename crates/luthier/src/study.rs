@@ -26,14 +26,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Why a study cannot go on.
 #[derive(Debug, Error)]
 pub enum StudyError {
-    /// There is no sampler of that name.
-    #[error("there is no sampler {name:?}; there is {known}")]
-    Unknown {
-        /// The name.
-        name: String,
-        /// The names that there are.
-        known: String,
-    },
+    /// There is no such sampler, or a setting of it is wrong.
+    #[error("the sampler cannot be read: {0}")]
+    Sampler(Problems),
     /// There is no such pruner, or a setting of it is wrong.
     #[error("the pruner cannot be read: {0}")]
     Pruner(Problems),

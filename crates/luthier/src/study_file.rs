@@ -11,10 +11,10 @@ mod warm;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use luthier_core::config::{Fields, Kind, Node, Problems, Template, bounds, defaults};
-use luthier_core::{Criteria, Direction, History, Params, Purpose, SamplerAndPruner, Search, Space, Streams};
+use luthier_core::config::{Fields, Kind, Node, Problems, Template, bounds};
+use luthier_core::{Criteria, Direction, History, Params, Purpose, Search, Space, Streams};
 use luthier_search::pruner::Median;
-use luthier_search::{ByRole, PrunerConfig, Queue};
+use luthier_search::{PrunerConfig, SamplerConfig};
 use thiserror::Error;
 
 pub use criteria::OneOrMore;
@@ -44,27 +44,11 @@ luthier_core::settings! {
 }
 
 luthier_core::settings! {
-    /// How a population is trained, with the samplers "pbt" and "pb2".
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct PopulationSettings {
-        /// Members that train side by side.
-        size: u64 = 10, bounds::AT_LEAST_TWO;
-        /// Epochs (reports) after which members are compared and replaced; a tenth of a trial if left out.
-        interval: Option<u64> = None, bounds::COUNT;
-        /// The share that is replaced each time.
-        quantile: f64 = 0.25, bounds::AT_MOST_HALF;
-        /// Parameters that stay as they are while training, with all below them. Of a training those of [model] stay but
-        /// for dropout rates, those of [data] but for augmentation, and those of the loss; all others change.
-        inherit: Vec<String> = Vec::new();
-    }
-}
-
-luthier_core::settings! {
     /// The section `[search]`.
     #[derive(Debug, Clone, PartialEq)]
     pub struct SearchSection {
-        /// What chooses configurations.
-        sampler: String = "auto".to_owned();
+        /// What chooses configurations: the name of a kind, or a table with settings.
+        sampler: SamplerConfig = SamplerConfig::Auto;
         /// What has to hold: of parameters, such as "train.batch_size * model.layers.dense1.dense <= 4096", or of metrics at
         /// the epoch that counts, such as "weights <= 100000". Configurations that break the former are not tried, trials
         /// that miss the latter cannot win.
@@ -72,8 +56,6 @@ luthier_core::settings! {
         /// What stops trials that cannot win: the name of a kind, or a table with settings. "none" with the samplers "pbt"
         /// and "pb2". Where time is the limit and not the number of trials, "asha" gives far more for it.
         pruner: PrunerConfig = PrunerConfig::Median(Median::default());
-        /// The population of the samplers "pbt" and "pb2".
-        population: PopulationSettings = defaults();
         /// Configurations to try; 100 if neither they nor a timeout are given. A population ends by itself.
         trials: Option<u64> = None, bounds::COUNT;
         /// Time for everything, the final evaluation included: "90s", "10m", "2h".
@@ -231,9 +213,9 @@ impl StudyFile {
         Task::complete(task, &root, &template, &mut problems);
         let (criteria, space) =
             criteria::read(&root, template.space(), Task::is_command(&root), &mut problems);
-        guidance::check(&root, &template, &space, &mut problems);
         let starts = guidance::starts(&root, &space, &mut problems);
         if let Some(sections) = &first {
+            guidance::check(&root, &sections.search.sampler, (&template, &space), &mut problems);
             population::check_space(&root, &sections.search, (&template, &space), &criteria, &mut problems);
         }
         let sections = problems.or(first)?;
@@ -332,7 +314,7 @@ impl StudyFile {
     pub fn trials(&self) -> Option<u64> {
         match (self.search.trials, self.search.timeout) {
             // A population ends by itself.
-            (None, None) if luthier_search::population(&self.search.sampler).is_some() => None,
+            (None, None) if self.search.sampler.population().is_some() => None,
             (None, None) => Some(DEFAULT_TRIALS),
             (trials, _) => trials,
         }
@@ -348,26 +330,11 @@ impl StudyFile {
     ///
     /// # Errors
     ///
-    /// If the sampler is unknown, which [`StudyFile::parse`] has made sure of.
+    /// If scientific parameters cannot be compared, which [`StudyFile::parse`] has made sure of.
     pub fn make_search(&self) -> Result<Box<dyn Search>, String> {
-        let population = population::search(&self.search, &self.template);
-        let members = population.as_ref().map(|pbt| pbt.population);
-        let search: Box<dyn Search> = if let Some(pbt) = population {
-            Box::new(pbt)
-        } else {
-            let sampler = luthier_search::sampler(&self.search.sampler)
-                .ok_or_else(|| format!("there is no sampler {}", self.search.sampler))?;
-            let search = SamplerAndPruner::new(sampler, self.search.pruner.create());
-            ByRole::wrap(Box::new(search), self.space()).map_err(|error| error.message)?
-        };
-        if self.starts.is_empty() {
-            return Ok(search);
-        }
-        let queue = Queue::new(search, self.starts.clone());
-        Ok(Box::new(match members {
-            Some(members) => queue.of_population(members),
-            None => queue,
-        }))
+        let sampler = population::resolved(&self.search.sampler, &self.template);
+        let search = sampler.search(&self.search.pruner, &self.space, self.starts.clone());
+        Ok(Box::new(search.map_err(|error| error.message)?))
     }
 
     /// The file as it was in a piece of a training whose values changed on the way.

@@ -32,7 +32,7 @@ schedule = {{ learning_rate = {{ kind = "cosine", end = 0.1 }} }}
     )
 }
 
-const PBT: &str = "sampler = \"pbt\"\npopulation = { size = 4, interval = 3 }\nslots = 3";
+const PBT: &str = "sampler = { kind = \"pbt\", size = 4, interval = 3 }\nslots = 3";
 
 fn sandbox(search: &str, epochs: u64) -> Sandbox {
     let sandbox = Sandbox::new();
@@ -122,11 +122,11 @@ fn what_does_not_go_with_a_population_is_said() {
     };
     refused("sampler = \"pbt\"\npruner = \"asha\"", "no pruner beside this sampler");
     refused("sampler = \"pbt\"\ntrials = 5", "5 trials, and a population of 10");
-    refused("sampler = \"tpe\"\npopulation = { size = 4 }", "the sampler \"pbt\" or \"pb2\"");
-    refused("sampler = \"pb2\"\npopulation = { size = 1 }", "a whole number of 2 or more");
-    refused("sampler = \"pb2\"\npopulation = { quantile = 0.9 }", "a number above 0, up to 0.5");
-    let all = "population = { inherit = [\"model\", \"train.optimizer\"] }";
-    refused(&format!("sampler = \"pbt\"\n{all}"), "a parameter that can change while training");
+    refused("sampler = { kind = \"tpe\", size = 4 }", "the unknown key `size`");
+    refused("sampler = { kind = \"pb2\", size = 1 }", "a whole number of 2 or more");
+    refused("sampler = { kind = \"pb2\", quantile = 0.9 }", "a number above 0, up to 0.5");
+    let all = "sampler = { kind = \"pbt\", inherit = [\"model\", \"train.optimizer\"] }";
+    refused(all, "a parameter that can change while training");
     let sandbox = Sandbox::new();
     let folds = study("sampler = \"pbt\"", 12).replace("[model]", "split = { folds = 3 }\n\n[model]");
     sandbox.write("study.toml", folds);
@@ -262,7 +262,7 @@ fn a_program_is_forked_with_its_folder() {
         format!(
             "[study]\nname = \"program\"\nobjective = \"loss\"\ndirection = \"minimize\"\n\n[command]\n\
              run = [\"sh\", \"program.sh\", \"{{lr}}\"]\n{command}\n\n[params]\nlr = {{ float = [0.1, 1.0] }}\n\n\
-             [search]\nsampler = \"pbt\"\npopulation = {{ size = 3, interval = 2 }}\nslots = 3\n"
+             [search]\nsampler = {{ kind = \"pbt\", size = 3, interval = 2 }}\nslots = 3\n"
         )
     };
     let sandbox = Sandbox::new();

@@ -198,9 +198,25 @@ fn what_cannot_be_believed_or_compared_is_said() {
     assert_eq!(sandbox.trials("fixed", "luthier.db")[0]["params"].as_object().unwrap().len(), 2);
 }
 
+#[test]
+fn settings_of_a_sampler_count() {
+    let sandbox = sandbox("");
+    sandbox.write("study.toml", study("grid", "", "", "sampler = { kind = \"grid\", points = 2 }"));
+    sandbox.ok(&["tune", "study.toml"]);
+    let trials = sandbox.trials("grid", "luthier.db");
+    assert_eq!(trials.len(), 2 * 2 * 9);
+    let mut rates: Vec<f64> = params(&trials, "params.lr").iter().filter_map(Value::as_f64).collect();
+    rates.dedup();
+    assert_eq!(rates, [1e-4, 1.0]);
+    let wrong = study("grid", "", "", "sampler = { kind = \"grid\", point = 2 }");
+    sandbox.write("wrong.toml", wrong);
+    let said = sandbox.fails(2, &["check", "wrong.toml"]);
+    assert!(said.contains("search.sampler.point") && said.contains("did you mean `points`?"), "{said}");
+}
+
 /// A population of the same program.
-fn population(name: &str, lr: &str, kind: &str, search: &str) -> String {
-    let search = format!("sampler = \"pbt\"\nparallel = 2\n{search}");
+fn population(name: &str, (lr, kind): (&str, &str), settings: &str, search: &str) -> String {
+    let search = format!("sampler = {{ kind = \"pbt\"{settings} }}\nparallel = 2\n{search}");
     let steps = "[command]\nsteps = 2\nresumes = true";
     study(name, lr, kind, &search).replace("[command]", steps)
 }
@@ -216,10 +232,10 @@ done
 
 #[test]
 fn a_population_begins_with_starting_points_and_keeps_constraints() {
-    let search = "population = { size = 4, interval = 1, quantile = 0.5, inherit = [\"width\"] }\n\
-        constraints = [\"params.lr * width <= 0.01\"]\n\
+    let settings = ", size = 4, interval = 1, quantile = 0.5, inherit = [\"width\"]";
+    let search = "constraints = [\"params.lr * width <= 0.01\"]\n\
         enqueue = [{ \"params.lr\" = 0.002, width = 2 }, { width = 9 }]";
-    let sandbox = sandbox(&population("members", "", "", search));
+    let sandbox = sandbox(&population("members", ("", ""), settings, search));
     sandbox.write("program.sh", TWO_STEPS);
     sandbox.ok(&["tune", "study.toml"]);
     let trials = sandbox.trials("members", "luthier.db");
@@ -233,7 +249,7 @@ fn a_population_begins_with_starting_points_and_keeps_constraints() {
     }
     assert!(sandbox.ok(&["verify", "study.toml"]).contains("all agree"));
     // An earlier study gives no more than there are members.
-    let later = population("later", "", "", "population = { size = 2 }\nwarm_start = [\"members\"]");
+    let later = population("later", ("", ""), ", size = 2", "warm_start = [\"members\"]");
     sandbox.write("later.toml", later);
     sandbox.ok(&["tune", "later.toml"]);
     let best = sandbox.json(&["best", "members"]);
@@ -243,32 +259,29 @@ fn a_population_begins_with_starting_points_and_keeps_constraints() {
 #[test]
 fn what_a_population_makes_no_use_of_is_refused() {
     let sandbox = sandbox("");
-    for (lr, kind, search, message) in [
+    for (lr, kind, settings, search, message) in [
         (
             ", prior = { around = 0.1 }",
             "",
             "",
+            "",
             "params.lr.prior\n  expected a sampler that makes use of priors",
         ),
-        ("", ", role = \"scientific\"", "", "params.kind.role\n  expected a sampler that compares"),
+        ("", ", role = \"scientific\"", "", "", "params.kind.role\n  expected a sampler that compares"),
+        ("", "", ", inherit = [\"widht\"]", "", "found    \"widht\"\n  help     did you mean \"width\"?"),
         (
             "",
             "",
-            "population = { inherit = [\"widht\"] }",
-            "found    \"widht\"\n  help     did you mean \"width\"?",
-        ),
-        (
-            "",
-            "",
-            "population = { size = 2 }\nenqueue = [{ width = 1 }, { width = 2 }, { width = 3 }]",
+            ", size = 2",
+            "enqueue = [{ width = 1 }, { width = 2 }, { width = 3 }]",
             "search.enqueue\n  expected at most 2 configurations",
         ),
     ] {
-        sandbox.write("wrong.toml", population("wrong", lr, kind, search));
+        sandbox.write("wrong.toml", population("wrong", (lr, kind), settings, search));
         let said = sandbox.fails(2, &["check", "wrong.toml"]);
         assert!(said.contains(message), "{said}");
     }
-    let two = population("wrong", "", "", "")
+    let two = population("wrong", ("", ""), "", "")
         .replace("\"loss\"\n", "[\"loss\", \"size\"]\n")
         .replace("\"minimize\"", "[\"minimize\", \"minimize\"]");
     sandbox.write("wrong.toml", two);

@@ -185,7 +185,7 @@ impl Page {
                 self.paragraph(&prose(kind.doc));
                 // Mostly it says the same in fewer words.
                 if let Some(Schema::Table(table)) = &settings
-                    && table.doc.len() > kind.doc.len()
+                    && prose(table.doc).len() > prose(kind.doc).len()
                 {
                     self.paragraph(&prose(table.doc));
                 }
@@ -275,11 +275,32 @@ fn anchor(name: &str) -> String {
     text
 }
 
-/// Documentation as Markdown: the blank before each line gone, and links that only rustdoc can follow.
+/// Documentation as Markdown, without what is for rustdoc alone: the blank before each line, links to items, examples in
+/// Rust.
 fn prose(doc: &str) -> String {
-    let lines: Vec<&str> =
-        doc.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect();
-    lines.join("\n").replace("[`", "`").replace("`]", "`").trim().to_owned()
+    let mut is_example = false;
+    let lines = doc.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).filter(|line| {
+        let fence = line.starts_with("```");
+        is_example ^= fence;
+        !fence && !is_example
+    });
+    let mut text = String::new();
+    let mut rest = lines.collect::<Vec<_>>().join("\n");
+    // A link to an item: `[text](Type::item)`.
+    while let Some((before, target)) = rest.split_once("](")
+        && let Some((item, after)) = target.split_once(')')
+    {
+        if item.contains("::")
+            && let Some((before, label)) = before.rsplit_once('[')
+        {
+            text += &format!("{before}{label}");
+        } else {
+            text += &format!("{before}]({item})");
+        }
+        rest = after.to_owned();
+    }
+    text += &rest;
+    text.replace("[`", "`").replace("`]", "`").trim().to_owned()
 }
 
 /// Documentation in one line.

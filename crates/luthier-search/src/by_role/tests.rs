@@ -89,8 +89,8 @@ fn every_combination_gets_as_many_trials_and_is_tuned_by_its_own() {
 #[test]
 fn every_sampler_can_be_had() {
     let space = space();
-    for entry in crate::SAMPLERS {
-        assert_eq!(run(&*search(entry.name, "none", &space), &space, 30, 1).trials().len().min(15), 15);
+    for (name, _) in crate::samplers() {
+        assert_eq!(run(&*search(name, "none", &space), &space, 30, 1).trials().len().min(15), 15);
     }
 }
 

@@ -31,6 +31,7 @@ mod bandit;
 mod explore;
 mod generation;
 
+use luthier_core::config::{bounds, defaults};
 use luthier_core::{
     Criteria, Decision, Next, Origin, Parameter, Params, Rng, Role, Sampler, Search, SearchError, Space,
     Unfinished, View,
@@ -64,13 +65,35 @@ pub enum Misfit {
     #[error("`{0}`: a population makes no use of priors")]
     Prior(String),
     /// No parameter is called so, or stands below it.
-    #[error(
-        "population.inherit: expected the name of a parameter, or of what parameters stand below, found {0:?}"
-    )]
+    #[error("inherit: expected the name of a parameter, or of what parameters stand below, found {0:?}")]
     Inherited(String),
     /// This scientific parameter.
     #[error("`{0}`: a population compares no scientific parameters: its values change while a trial runs")]
     Role(String),
+}
+
+luthier_core::settings! {
+    /// How a population is trained.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Population {
+        /// Members that train side by side, P.
+        size: u64 = 10, bounds::AT_LEAST_TWO;
+        /// Steps (epochs, reports) after which members are compared and replaced, I; a tenth of a trial, rounded up, if
+        /// left out.
+        interval: Option<u64> = None, bounds::COUNT;
+        /// The share that is replaced each time, q.
+        quantile: f64 = 0.25, bounds::AT_MOST_HALF;
+        /// Parameters that stay as they are while training, with all below them: "model", or "model.layers.dense1". Of a
+        /// training by a study file those of [model] stay anyway but for dropout rates, those of [data] but for
+        /// augmentation, and those of the loss.
+        inherit: Vec<String> = Vec::new();
+    }
+}
+
+impl Default for Population {
+    fn default() -> Self {
+        defaults()
+    }
 }
 
 /// Population based training.
@@ -89,15 +112,9 @@ pub enum Misfit {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pbt {
-    /// Members, P, at least 2. 10 by default.
-    pub population: u64,
-    /// Steps of a generation, I; a tenth of a trial, rounded up, if `None`.
-    pub interval: Option<u64>,
-    /// The share that is replaced after each generation, q, in (0, 0.5]. 0.25 by default.
-    pub quantile: f64,
-    /// Names of parameters that do not change while training, with all below them: `model`, or `model.layers.dense1`.
-    pub inherited: Vec<String>,
-    /// How the others change.
+    /// How many members there are, and when they are compared.
+    pub settings: Population,
+    /// How parameters change that are not inherited.
     pub explore: Explore,
 }
 
@@ -109,13 +126,7 @@ fn is_of(name: &str, other: &str) -> bool {
 impl Pbt {
     /// As in the paper of 2017: values are perturbed.
     pub fn perturbed() -> Self {
-        Self {
-            population: 10,
-            interval: None,
-            quantile: 0.25,
-            inherited: Vec::new(),
-            explore: Explore::Perturb,
-        }
+        Self { settings: Population::default(), explore: Explore::Perturb }
     }
 
     /// PB2: values are chosen by a bandit.
@@ -140,14 +151,19 @@ impl Pbt {
         if let Some(name) = find(&|parameter| parameter.role == Role::Scientific) {
             return Err(Misfit::Role(name));
         }
-        let mut inherited = self.inherited.iter();
+        let mut inherited = self.settings.inherit.iter();
         let unknown = inherited.find(|name| !space.iter().any(|parameter| is_of(&parameter.name, name)));
         unknown.map_or(Ok(()), |name| Err(Misfit::Inherited(name.clone())))
     }
 
     /// Whether a parameter stays as it is while training.
     fn is_inherited(&self, name: &str) -> bool {
-        self.inherited.iter().any(|inherited| is_of(name, inherited))
+        self.settings.inherit.iter().any(|inherited| is_of(name, inherited))
+    }
+
+    /// Members: one alone has nobody to learn from.
+    pub fn size(&self) -> u64 {
+        self.settings.size.max(2)
     }
 
     fn interval(&self, view: &View<'_>) -> Result<(u64, u64), SearchError> {
@@ -157,13 +173,13 @@ impl Pbt {
                       [command]"
                 .to_owned(),
         })?;
-        let interval = self.interval.unwrap_or(steps.div_ceil(10)).max(1);
+        let interval = self.settings.interval.unwrap_or(steps.div_ceil(10)).max(1);
         Ok((interval, steps))
     }
 
     fn generation<'v>(&self, view: &View<'v>) -> Result<Generation<'v>, SearchError> {
         let (interval, steps) = self.interval(view)?;
-        Ok(Generation::of(view, self.population.max(2) as usize, interval, steps, self.quantile))
+        Ok(Generation::of(view, self.size() as usize, interval, steps, self.settings.quantile))
     }
 
     /// The parameters of a member that goes on from the checkpoint of `parent`.
@@ -215,7 +231,7 @@ impl Search for Pbt {
         let until = generation.until();
         Ok(match generation.stage(view.is_closed()) {
             Stage::Found if view.is_closed() => {
-                let population = self.population.max(2);
+                let population = self.size();
                 return Err(SearchError {
                     message: format!(
                         "a population of {population} needs at least {population} trials, and the study may begin {}",

@@ -113,7 +113,9 @@ fn sinks(_: TrialId, params: &Params, _: u64, before: f64) -> f64 {
 }
 
 fn four(explore: Explore) -> Pbt {
-    Pbt { population: 4, interval: Some(5), inherited: vec!["width".into()], explore, ..Pbt::perturbed() }
+    let settings =
+        Population { size: 4, interval: Some(5), inherit: vec!["width".into()], ..Population::default() };
+    Pbt { settings, explore }
 }
 
 #[test]
@@ -205,7 +207,8 @@ fn checkpoints_are_wanted_until_all_have_gone_on() {
 fn the_bandit_leaves_what_does_not_help() {
     // In steps of 2 from the worst end of the range: how far has each come?
     let rates = |explore: Explore| {
-        let pbt = Pbt { population: 8, interval: Some(2), quantile: 0.25, ..four(explore) };
+        let mut pbt = four(explore);
+        (pbt.settings.size, pbt.settings.interval) = (8, Some(2));
         let mut played = Played::new(pbt, 40, &sinks);
         played.play(u64::MAX);
         let forks = played.history.trials()[8..].iter();
@@ -237,7 +240,8 @@ fn constraints_on_parameters_are_kept_by_founders_and_forks() {
     let constraint = luthier_core::Constraint::parse("rate * width <= 0.05 and kind == 'a'").unwrap();
     let space = space().with_constraints([constraint]).unwrap();
     for explore in [Explore::Perturb, Explore::Bandit] {
-        let pbt = Pbt { quantile: 0.5, interval: Some(1), ..four(explore) };
+        let mut pbt = four(explore);
+        (pbt.settings.quantile, pbt.settings.interval) = (0.5, Some(1));
         let mut played = Played::new(pbt, 20, &sinks);
         played.space = space.clone();
         played.play(u64::MAX);
@@ -261,7 +265,8 @@ fn members_that_miss_a_constraint_on_results_are_replaced_first() {
     let criteria = Criteria { objectives: Vec::new(), constraints };
     let history = History::new(Direction::Minimize).with_steps(Some(2)).with_criteria(criteria);
     let mut played = luthier_core::testing::Played(history);
-    let pbt = Pbt { population: 4, interval: Some(1), quantile: 0.5, ..Pbt::perturbed() };
+    let settings = Population { size: 4, interval: Some(1), quantile: 0.5, ..Population::default() };
+    let pbt = Pbt { settings, explore: Explore::Perturb };
     // The best by its loss misses the most, the next one less; one has no loss at all.
     for (loss, size) in [(0.1, 90.0), (0.5, 10.0), (0.2, 11.0), (f64::NAN, 1.0)] {
         let trial = played.begin(space().sample(&mut Streams::new(0).at(Purpose::Data, 0)), Some(1));
@@ -288,6 +293,7 @@ fn what_a_population_makes_no_use_of_is_named() {
     let believed = plain.clone().believed(luthier_core::Prior::around(0.5));
     assert!(check(believed, &one).unwrap_err().starts_with("`x`: a population makes no use of priors"));
     assert!(check(plain.clone().in_role(Role::Scientific), &one).unwrap_err().contains("scientific"));
-    let inherits = Pbt { inherited: vec!["x".into(), "xs".into()], ..Pbt::perturbed() };
+    let settings = Population { inherit: vec!["x".into(), "xs".into()], ..Population::default() };
+    let inherits = Pbt { settings, explore: Explore::Perturb };
     assert_eq!(inherits.check(&Space::new([plain]).unwrap(), &one), Err(Misfit::Inherited("xs".into())));
 }

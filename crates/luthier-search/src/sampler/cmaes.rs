@@ -28,6 +28,7 @@ mod eigen;
 mod margin;
 mod replay;
 
+use luthier_core::config::{Bound, defaults};
 use luthier_core::{Distribution as Range, Parameter, Params, Rng, Sampler, SearchError, Space, View};
 
 use super::Tpe;
@@ -37,44 +38,53 @@ use replay::Replay;
 /// Coordinates up to which covariances are learnt; beyond, variances alone.
 const FULL: usize = 60;
 
-/// What begins when a distribution has come to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Restart {
-    /// Nothing: the same distribution goes on.
-    Never,
-    /// One with twice the population.
-    Ipop,
-    /// By turns one with twice the population, and a small one, each for as many trials as the other had.
-    #[default]
-    Bipop,
+/// At least 4.
+const AT_LEAST_FOUR: Bound<usize> = Bound { expected: "a whole number of 4 or more", holds: |n| *n >= 4 };
+
+/// A step may be as long as a range.
+const STEP: Bound<f64> = Bound { expected: "a number above 0, up to 1", holds: |x| *x > 0.0 && *x <= 1.0 };
+
+luthier_core::kinds! {
+    /// What begins when a distribution has come to its end.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Restart ("what begins when a distribution has come to its end") {
+        /// Nothing: the same distribution goes on.
+        "never" => Never,
+        /// One with twice the population.
+        "ipop" => Ipop,
+        /// By turns one with twice the population, and a small one, each for as many trials as the other had.
+        "bipop" => Bipop,
+    }
 }
 
-/// The sampler of CMA-ES.
-///
-/// ```
-/// use luthier_core::{Direction, Distribution, History, Parameter, Purpose, Sampler, Space, Streams};
-/// use luthier_search::sampler::CmaEs;
-///
-/// let space = Space::new([Parameter::new("rate", Distribution::log_float(1e-5, 1e-1))])?;
-/// let history = History::new(Direction::Minimize);
-/// let sampler = CmaEs { population: Some(8), ..CmaEs::default() };
-/// let params = sampler.propose(&history.view(), &space, &mut Streams::new(0).at(Purpose::Sampler, 0))?;
-/// assert!(space.contains(&params));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct CmaEs {
-    /// Trials of a population, at least 4; `4 + 3 ln d`, rounded down, by default.
-    pub population: Option<usize>,
-    /// The first step size, as a share of each range. 0.2 by default.
-    pub sigma: f64,
-    /// What begins at the end of a distribution.
-    pub restart: Restart,
+luthier_core::settings! {
+    /// The sampler of CMA-ES.
+    ///
+    /// ```
+    /// use luthier_core::{Direction, Distribution, History, Parameter, Purpose, Sampler, Space, Streams};
+    /// use luthier_search::sampler::CmaEs;
+    ///
+    /// let space = Space::new([Parameter::new("rate", Distribution::log_float(1e-5, 1e-1))])?;
+    /// let history = History::new(Direction::Minimize);
+    /// let sampler = CmaEs { population: Some(8), ..CmaEs::default() };
+    /// let params = sampler.propose(&history.view(), &space, &mut Streams::new(0).at(Purpose::Sampler, 0))?;
+    /// assert!(space.contains(&params));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct CmaEs {
+        /// Trials of a population; `4 + 3 ln d` of d numbers, rounded down, if left out.
+        population: Option<usize> = None, AT_LEAST_FOUR;
+        /// The first step size, as a share of each range.
+        sigma: f64 = 0.2, STEP;
+        /// What begins when a distribution has come to its end.
+        restart: Restart = Restart::Bipop;
+    }
 }
 
 impl Default for CmaEs {
     fn default() -> Self {
-        Self { population: None, sigma: 0.2, restart: Restart::default() }
+        defaults()
     }
 }
 

@@ -28,6 +28,7 @@ mod quantile;
 mod search;
 mod warp;
 
+use luthier_core::config::defaults;
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
 use super::belief;
@@ -48,18 +49,20 @@ const FITTED: usize = 64;
 /// Trials that a neighbourhood is searched of.
 const LEADERS: usize = 5;
 
-/// The sampler by a Gaussian process.
-///
-/// The first [`startup_trials`](Self::startup_trials) are points of Sobol's sequence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gp {
-    /// Trials that have to end before the history is used. 10 by default.
-    pub startup_trials: usize,
+luthier_core::settings! {
+    /// The sampler by a Gaussian process.
+    ///
+    /// The first [`startup_trials`](Self::startup_trials) are points of Sobol's sequence.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Gp {
+        /// Trials that have to end before the history is used.
+        startup_trials: usize = 10;
+    }
 }
 
 impl Default for Gp {
     fn default() -> Self {
-        Self { startup_trials: 10 }
+        defaults()
     }
 }
 

@@ -12,37 +12,40 @@
 
 use std::collections::BTreeMap;
 
+use luthier_core::config::{bounds, defaults};
 use luthier_core::{Distribution, Parameter, Params, Rng, Sampler, SearchError, Space, Value, View};
 
-/// Every combination of values: all options, all whole numbers, all steps, and of a range of floats without a step so
-/// many [`points`](Self::points), evenly spaced on its scale with both ends among them.
-///
-/// The configuration of a trial is that of its number. After the last one the sampler is
-/// [exhausted](Sampler::is_exhausted).
-///
-/// ```
-/// use luthier_core::{Direction, Distribution, History, Parameter, Purpose, Sampler, Space, Streams};
-/// use luthier_search::sampler::Grid;
-///
-/// let space = Space::new([
-///     Parameter::new("optimizer", Distribution::choice(["adam", "sgd"])),
-///     Parameter::new("rate", Distribution::log_float(1e-4, 1e-2)),
-/// ])?;
-/// let grid = Grid { points: 3 };
-/// let history = History::new(Direction::Minimize);
-/// let params = grid.propose(&history.view(), &space, &mut Streams::new(0).at(Purpose::Sampler, 5))?;
-/// assert_eq!((params["optimizer"].as_str(), params["rate"].as_f64()), (Some("sgd"), Some(1e-2)));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grid {
-    /// Values of a range of floats that has no step; 0 means 1. 5 by default.
-    pub points: u64,
+luthier_core::settings! {
+    /// Every combination of values: all options, all whole numbers, all steps, and of a range of floats without a step so
+    /// many [`points`](Self::points), evenly spaced on its scale with both ends among them.
+    ///
+    /// The configuration of a trial is that of its number. After the last one the sampler is
+    /// [exhausted](Sampler::is_exhausted).
+    ///
+    /// ```
+    /// use luthier_core::{Direction, Distribution, History, Parameter, Purpose, Sampler, Space, Streams};
+    /// use luthier_search::sampler::Grid;
+    ///
+    /// let space = Space::new([
+    ///     Parameter::new("optimizer", Distribution::choice(["adam", "sgd"])),
+    ///     Parameter::new("rate", Distribution::log_float(1e-4, 1e-2)),
+    /// ])?;
+    /// let grid = Grid { points: 3 };
+    /// let history = History::new(Direction::Minimize);
+    /// let params = grid.propose(&history.view(), &space, &mut Streams::new(0).at(Purpose::Sampler, 5))?;
+    /// assert_eq!((params["optimizer"].as_str(), params["rate"].as_f64()), (Some("sgd"), Some(1e-2)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Grid {
+        /// Values of a range of floats that has no step.
+        points: u64 = 5, bounds::COUNT;
+    }
 }
 
 impl Default for Grid {
     fn default() -> Self {
-        Self { points: 5 }
+        defaults()
     }
 }
 

@@ -19,6 +19,7 @@
 //!
 //! Complexity: O(n (m N + d)).
 
+use luthier_core::config::{bounds, defaults};
 use luthier_core::{Distribution, Params, Rng, Sampler, SearchError, Space, Value, View};
 
 use super::several::{Seen, Several};
@@ -37,34 +38,36 @@ const CROSSED: f64 = 0.9;
 /// Children that are made until one keeps the constraints on parameters and has not been tried.
 const CHILDREN: usize = 50;
 
-/// The sampler of NSGA-II.
-///
-/// ```
-/// use luthier_core::{Direction, Distribution, History, Parameter, Purpose, Sampler, Space, Streams};
-/// use luthier_search::sampler::Nsga2;
-///
-/// let space = Space::new([Parameter::new("rate", Distribution::log_float(1e-5, 1e-1))])?;
-/// let history = History::new(Direction::Minimize);
-/// let sampler = Nsga2 { population: 50 };
-/// let params = sampler.propose(&history.view(), &space, &mut Streams::new(0).at(Purpose::Sampler, 0))?;
-/// assert!(space.contains(&params));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Nsga2 {
-    /// Trials of a generation; 0 and 1 mean 2. 20 by default: of some hundred trials that makes generations enough.
-    pub population: usize,
+luthier_core::settings! {
+    /// The sampler of NSGA-II.
+    ///
+    /// ```
+    /// use luthier_core::{Direction, Distribution, History, Parameter, Purpose, Sampler, Space, Streams};
+    /// use luthier_search::sampler::Nsga2;
+    ///
+    /// let space = Space::new([Parameter::new("rate", Distribution::log_float(1e-5, 1e-1))])?;
+    /// let history = History::new(Direction::Minimize);
+    /// let sampler = Nsga2 { population: 50 };
+    /// let params = sampler.propose(&history.view(), &space, &mut Streams::new(0).at(Purpose::Sampler, 0))?;
+    /// assert!(space.contains(&params));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Nsga2 {
+        /// Trials of a generation.
+        population: u64 = 20, bounds::AT_LEAST_TWO;
+    }
 }
 
 impl Default for Nsga2 {
     fn default() -> Self {
-        Self { population: 20 }
+        defaults()
     }
 }
 
 impl Sampler for Nsga2 {
     fn propose(&self, view: &View<'_>, space: &Space, rng: &mut Rng) -> Result<Params, SearchError> {
-        let size = self.population.max(2);
+        let size = self.population.max(2) as usize;
         let generation = rng.position() / size as u64;
         let several = Several::new(view);
         let parents = if generation == 0 { Vec::new() } else { parents(view, several, size, generation) };

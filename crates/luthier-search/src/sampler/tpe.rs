@@ -26,6 +26,7 @@ mod normal;
 mod parzen;
 mod several;
 
+use luthier_core::config::{bounds, defaults};
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
 use super::belief;
@@ -52,39 +53,40 @@ const DRAWS: usize = 20;
 /// The weight of the prior kernel, where an observation weighs 1 on average.
 const PRIOR_WEIGHT: f64 = 1.0;
 
-/// The TPE sampler.
-///
-/// The first [`startup_trials`](Self::startup_trials) are spread evenly over the space, by taking of some random
-/// configurations the one that is farthest from the trials so far (Mitchell 1991).
-///
-/// ```
-/// use luthier_core::{Direction, Distribution, History, Parameter, Purpose, Sampler, Space, Streams};
-/// use luthier_search::sampler::Tpe;
-///
-/// let space = Space::new([
-///     Parameter::new("optimizer", Distribution::choice(["adam", "sgd"])),
-///     Parameter::new("rate", Distribution::log_float(1e-5, 1e-1)),
-/// ])?;
-/// let tpe = Tpe { startup_trials: 20, ..Tpe::default() };
-/// let history = History::new(Direction::Minimize);
-/// let params = tpe.propose(&history.view(), &space, &mut Streams::new(0).at(Purpose::Sampler, 0))?;
-/// assert!(space.contains(&params));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, PartialEq)]
-pub struct Tpe {
-    /// Trials that have to end before the history is used. 10 by default.
-    pub startup_trials: usize,
-    /// Candidates for each proposal; 0 means 1. 24 by default: more of them search l more greedily.
-    pub candidates: usize,
-    /// The share of the observations that is good, in `0.0..=1.0`, rounded up to a whole observation. 0.15 by
-    /// default.
-    pub good_share: f64,
+luthier_core::settings! {
+    /// The TPE sampler.
+    ///
+    /// The first [`startup_trials`](Self::startup_trials) are spread evenly over the space, by taking of some random
+    /// configurations the one that is farthest from the trials so far (Mitchell 1991).
+    ///
+    /// ```
+    /// use luthier_core::{Direction, Distribution, History, Parameter, Purpose, Sampler, Space, Streams};
+    /// use luthier_search::sampler::Tpe;
+    ///
+    /// let space = Space::new([
+    ///     Parameter::new("optimizer", Distribution::choice(["adam", "sgd"])),
+    ///     Parameter::new("rate", Distribution::log_float(1e-5, 1e-1)),
+    /// ])?;
+    /// let tpe = Tpe { startup_trials: 20, ..Tpe::default() };
+    /// let history = History::new(Direction::Minimize);
+    /// let params = tpe.propose(&history.view(), &space, &mut Streams::new(0).at(Purpose::Sampler, 0))?;
+    /// assert!(space.contains(&params));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Tpe {
+        /// Trials that have to end before the history is used.
+        startup_trials: usize = 10;
+        /// Candidates for each proposal: more of them search the good trials' surroundings more greedily.
+        candidates: usize = 24, bounds::AT_LEAST_ONE;
+        /// The share of the observations that is good, rounded up to a whole observation.
+        good_share: f64 = 0.15, bounds::SHARE;
+    }
 }
 
 impl Default for Tpe {
     fn default() -> Self {
-        Self { startup_trials: 10, candidates: 24, good_share: 0.15 }
+        defaults()
     }
 }
 

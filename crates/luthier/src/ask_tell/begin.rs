@@ -1,10 +1,10 @@
 //! From a `start` to a search.
 
-use luthier_core::{Criteria, History, Params, Purpose, SamplerAndPruner, Search, Space, Streams};
-use luthier_search::{ByRole, Pbt, PrunerConfig, Queue};
+use luthier_core::{Criteria, History, Params, Purpose, Search, Space, Streams};
+use luthier_search::{PrunerConfig, SamplerConfig};
 
 use super::Asked;
-use super::message::{Population, Start};
+use super::message::Start;
 use super::problem;
 
 impl Asked {
@@ -16,20 +16,15 @@ impl Asked {
     pub(super) fn new(start: &Start) -> Result<Self, String> {
         let (space, direction, criteria) = problem::read(&start.problem)?;
         let steps = start.problem.max_fidelity;
-        let mut search = match population(start, &space, &criteria)? {
-            Some(pbt) => {
-                let members = pbt.population;
-                Queue::new(Box::new(pbt), []).of_population(members)
-            }
-            None => Queue::new(sampled(start, &space, &criteria)?, []),
-        };
+        let sampler = sampler(start, &space, &criteria)?;
+        let pruner = pruner(start, &sampler, &criteria)?;
+        let mut search = sampler.search(&pruner, &space, []).map_err(|error| error.to_string())?;
         for (given, place) in start.enqueue.iter().zip(0..) {
             let wrong = |error: String| format!("start.enqueue[{place}]: {error}");
             let begins: Params = space.start(given).map_err(|error| wrong(error.to_string()))?;
             search.push(0, begins).map_err(|error| wrong(error.to_string()))?;
         }
         let history = History::new(direction).with_steps(steps).with_criteria(criteria);
-        let sampler = start.sampler.clone().unwrap_or_default();
         let asked = Self { history, space, search, sampler, seed: start.seed, steps, reasons: Vec::new() };
         asked.rehearse().map(|()| asked)
     }
@@ -45,27 +40,41 @@ impl Asked {
     }
 }
 
-/// The search by a sampler and a pruner.
-fn sampled(start: &Start, space: &Space, criteria: &Criteria) -> Result<Box<dyn Search>, String> {
-    let name = start.sampler.as_deref().unwrap_or("auto");
-    let sampler = luthier_search::sampler(name).ok_or_else(|| {
-        format!("there is no sampler {name:?}; there is {}", luthier_search::sampler_names().join(", "))
-    })?;
-    if start.population.is_some() {
-        return Err(format!(
-            "start.population: expected nothing, or the sampler \"pbt\" or \"pb2\", found the sampler {name:?}"
-        ));
-    }
+/// The sampler that is asked for, `auto` where none is.
+fn sampler(start: &Start, space: &Space, criteria: &Criteria) -> Result<SamplerConfig, String> {
+    let Some(asked) = &start.sampler else { return Ok(SamplerConfig::Auto) };
+    let sampler: SamplerConfig = problem::settings(asked, "start.sampler")?;
+    let name = sampler.kind();
     let believed = space.iter().find(|parameter| parameter.prior.is_some());
-    if let Some(parameter) = believed.filter(|_| !luthier_search::uses_priors(name)) {
+    if let (Some(parameter), Err(expected)) = (believed, sampler.for_priors()) {
         return Err(format!(
-            "param {:?}.prior: expected a sampler that makes use of priors: {}, found the sampler {name:?}",
-            parameter.name,
-            luthier_search::users_of_priors().join(", ")
+            "param {:?}.prior: expected {expected}, found the sampler {name:?}",
+            parameter.name
         ));
     }
-    if name == "grid" && !start.enqueue.is_empty() {
-        return Err(format!("start.enqueue: {GRID}"));
+    if !start.enqueue.is_empty() {
+        sampler.for_starts().map_err(|expected| format!("start.enqueue: expected {expected}"))?;
+    }
+    if let Some(pbt) = sampler.population() {
+        if start.problem.max_fidelity.is_none() {
+            return Err(format!(
+                "the sampler {name:?} needs trials with reports: give start.problem.max_fidelity"
+            ));
+        }
+        pbt.check(space, criteria).map_err(|misfit| format!("the sampler {name:?}: {misfit}"))?;
+    }
+    Ok(sampler)
+}
+
+/// The pruner that is asked for, or the best for what there is to be had.
+fn pruner(start: &Start, sampler: &SamplerConfig, criteria: &Criteria) -> Result<PrunerConfig, String> {
+    if sampler.population().is_some() {
+        return match start.pruner.as_ref().filter(|pruner| *pruner != "none") {
+            Some(pruner) => {
+                Err(format!("the sampler {:?} takes no pruner, found {pruner}: leave it out", sampler.kind()))
+            }
+            None => Ok(PrunerConfig::None),
+        };
     }
     // For a number of steps, stopping early matters more than anything else; for a number of trials, it is that many
     // chances to be had.
@@ -74,44 +83,12 @@ fn sampled(start: &Start, space: &Space, criteria: &Criteria) -> Result<Box<dyn 
         (Some(_), Some(_), None) => "median",
         (Some(_), ..) => "asha",
     };
-    let pruner = start.pruner.as_ref().map_or_else(|| default.to_owned(), problem::inline);
-    let config = PrunerConfig::parse(&pruner).map_err(|problems| problems.to_string())?;
+    let asked = start.pruner.clone().unwrap_or_else(|| default.into());
+    let pruner: PrunerConfig = problem::settings(&asked, "start.pruner")?;
     if !criteria.objectives.is_empty()
-        && let Err(expected) = config.for_several_objectives()
+        && let Err(expected) = pruner.for_several_objectives()
     {
-        return Err(format!("start.pruner: expected {expected}, found {pruner:?}"));
+        return Err(format!("start.pruner: expected {expected}, found {asked}"));
     }
-    let search = SamplerAndPruner::new(sampler, config.create());
-    ByRole::wrap(Box::new(search), space).map_err(|error| error.to_string())
-}
-
-/// Why a grid takes no starting points.
-pub(super) const GRID: &str =
-    "expected nothing with the sampler \"grid\", which tries every combination by itself";
-
-/// The population that is asked for, if one is.
-fn population(start: &Start, space: &Space, criteria: &Criteria) -> Result<Option<Pbt>, String> {
-    let name = start.sampler.as_deref().unwrap_or_default();
-    let Some(mut pbt) = luthier_search::population(name) else { return Ok(None) };
-    if start.problem.max_fidelity.is_none() {
-        return Err(format!(
-            "the sampler {name:?} needs trials with reports: give start.problem.max_fidelity"
-        ));
-    }
-    if let Some(pruner) = start.pruner.as_ref().filter(|pruner| *pruner != "none") {
-        return Err(format!("the sampler {name:?} takes no pruner, found {pruner}: leave it out"));
-    }
-    if let Some(Population { size, interval, quantile, inherit }) = &start.population {
-        pbt.population = size.unwrap_or(pbt.population);
-        pbt.interval = *interval;
-        pbt.quantile = quantile.unwrap_or(pbt.quantile);
-        pbt.inherited.clone_from(inherit);
-    }
-    if pbt.population < 2 || !(pbt.quantile > 0.0 && pbt.quantile <= 0.5) {
-        return Err(
-            "start.population: expected a size of 2 or more and a quantile above 0, up to 0.5".to_owned()
-        );
-    }
-    pbt.check(space, criteria).map_err(|misfit| format!("the sampler {name:?}: {misfit}"))?;
-    Ok(Some(pbt))
+    Ok(pruner)
 }

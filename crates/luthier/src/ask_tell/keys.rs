@@ -62,9 +62,8 @@ impl<'a> Keys<'a> {
 }
 
 /// The keys of a start, and of the objects within it.
-const KNOWN: [(&str, &[&str]); 6] = [
-    ("start", &["problem", "seed", "trials", "epochs", "sampler", "pruner", "enqueue", "population"]),
-    ("population", &["size", "interval", "quantile", "inherit"]),
+const KNOWN: [(&str, &[&str]); 5] = [
+    ("start", &["problem", "seed", "trials", "epochs", "sampler", "pruner", "enqueue"]),
     ("problem", &["name", "noisy", "direction", "directions", "constraints", "max_fidelity", "params"]),
     ("params", &["name", "type", "low", "high", "log", "step", "choices", "if", "prior", "role"]),
     ("prior", &["around", "spread", "weight"]),

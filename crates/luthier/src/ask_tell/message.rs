@@ -25,23 +25,12 @@ pub(super) struct Start {
     pub(super) trials: Option<u64>,
     /// The same in steps.
     pub(super) epochs: Option<u64>,
-    pub(super) sampler: Option<String>,
     /// A name, or an object with `kind` and settings.
+    pub(super) sampler: Option<Json>,
+    /// The same.
     pub(super) pruner: Option<Json>,
     /// Configurations to begin with.
     pub(super) enqueue: Vec<Params>,
-    /// Of the samplers "pbt" and "pb2".
-    pub(super) population: Option<Population>,
-}
-
-/// A population: what is left out is as in a study file.
-#[derive(Debug)]
-pub(super) struct Population {
-    pub(super) size: Option<u64>,
-    pub(super) interval: Option<u64>,
-    pub(super) quantile: Option<f64>,
-    /// Parameters that stay as they are while a trial runs.
-    pub(super) inherit: Vec<String>,
 }
 
 /// What is to be optimised.
@@ -167,12 +156,11 @@ impl Start {
             ignored: keys::ignored(value, "start", "start"),
             trials: keys.optional("trials", whole)?,
             epochs: keys.optional("epochs", whole)?,
-            sampler: keys.optional("sampler", text)?,
+            sampler: keys.optional("sampler", |value, _| Ok(value.clone()))?,
             pruner: keys.optional("pruner", |value, _| Ok(value.clone()))?,
             enqueue: keys
                 .optional("enqueue", |value, path| list(value, path, keys::params))?
                 .unwrap_or_default(),
-            population: keys.optional("population", Population::read)?,
         };
         let warm = keys.optional("warm_start", |_, path| {
             Err::<(), _>(format!(
@@ -181,20 +169,6 @@ impl Start {
             ))
         });
         warm.map(|_| start)
-    }
-}
-
-impl Population {
-    fn read(value: &Json, path: &str) -> Result<Self, String> {
-        let keys = Keys::open(value, path)?;
-        let inherit = keys.optional("inherit", |value, path| list(value, path, text))?;
-        let population = Self {
-            size: keys.optional("size", count)?,
-            interval: keys.optional("interval", count)?,
-            quantile: keys.optional("quantile", finite)?,
-            inherit: inherit.unwrap_or_default(),
-        };
-        Ok(population)
     }
 }
 

@@ -14,7 +14,9 @@
 //! ```
 
 //!
-//! With the samplers `pbt` and `pb2` (`"population": {"size": 10, "interval": 2, "quantile": 0.25, "inherit": ["layers"]}`) a
+//! `sampler` and `pruner` are names, or objects with settings as in a study file: `{"kind": "tpe", "candidates": 48}`.
+//!
+//! With the samplers `pbt` and `pb2` (`{"kind": "pbt", "size": 10, "interval": 2, "quantile": 0.25, "inherit": ["layers"]}`) a
 //! trial may go on from the weights of another one: `{"id": 7, "params": {…}, "from": {"id": 3, "step": 10}, "until": 20}`. Its
 //! first report is of step 11. Trials keep what they had at each `until`, since others may begin with it.
 
@@ -31,7 +33,7 @@ use luthier_core::{
     Decision, Ending, Event, FailCause, History, Lineage, Metrics, Next, Outcome, Params, Purpose, Recorded,
     Report, Search, Space, Stop, StopReason, Streams, TrialId, trial_seed,
 };
-use luthier_search::Queue;
+use luthier_search::{Queue, SamplerConfig};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -53,8 +55,7 @@ struct Asked {
     history: History,
     space: Space,
     search: Queue,
-    /// Its name; empty if none was given.
-    sampler: String,
+    sampler: SamplerConfig,
     seed: u64,
     /// The steps of a whole trial; nothing if it has a value only.
     steps: Option<u64>,
@@ -164,9 +165,7 @@ impl Asked {
     }
 
     fn enqueue(&mut self, given: &Params) -> Result<Enqueued, String> {
-        if self.sampler == "grid" {
-            return Err(format!("enqueue: {}", begin::GRID));
-        }
+        self.sampler.for_starts().map_err(|expected| format!("enqueue: expected {expected}"))?;
         let start = self.space.start(given).map_err(|error| error.to_string())?;
         let pushed = self.search.push(self.history.trials().len() as u64, start);
         let trial = pushed.map_err(|error| error.to_string())?;

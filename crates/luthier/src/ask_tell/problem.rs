@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use luthier_core::config::nearest;
+use luthier_core::config::{Decode, Node, Problems, nearest};
 use luthier_core::{
     Condition, Constraint, Criteria, Direction, Distribution, Goal, Parameter, Role, Space, Value,
 };
@@ -153,13 +153,31 @@ fn distribution(param: &Param) -> Result<Distribution, String> {
     }
 }
 
+/// An algorithm: its name, or an object with `kind` and settings, as in a study file.
+///
+/// # Errors
+///
+/// What is wrong with it, with its place.
+pub(super) fn settings<T: Decode>(value: &serde_json::Value, path: &str) -> Result<T, String> {
+    let mut problems = Problems::new("");
+    let read = T::decode(&Node::parse_value(&inline(value)), path, &mut problems);
+    problems.or(read).map_err(|problems| {
+        let each = problems.iter().map(|problem| {
+            let help = problem.help.iter().map(|help| format!("; {help}")).collect::<String>();
+            format!("{}: expected {}, found {}{help}", problem.path, problem.expected, problem.found)
+        });
+        each.collect::<Vec<_>>().join("; ")
+    })
+}
+
 /// A JSON value as it is written in a study file.
-pub(super) fn inline(value: &serde_json::Value) -> String {
+fn inline(value: &serde_json::Value) -> String {
     use serde_json::Value as Json;
     match value {
         Json::String(text) => text.clone(),
         Json::Object(keys) => {
-            let keys = keys.iter().map(|(key, value)| match value {
+            let given = keys.iter().filter(|(_, value)| !value.is_null());
+            let keys = given.map(|(key, value)| match value {
                 Json::String(text) => format!("{key:?} = {text:?}"),
                 other => format!("{key:?} = {}", inline(other)),
             });

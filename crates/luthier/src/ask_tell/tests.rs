@@ -133,10 +133,23 @@ fn the_same_start_gives_the_same_trials() {
 }
 
 #[test]
+fn settings_of_a_sampler_count() {
+    let mut conversation = Conversation::start(None, json!({"sampler": {"kind": "grid", "points": 2}}));
+    let mut places = std::collections::BTreeSet::new();
+    // 5 numbers of layers; "adam" alone, and two others with 2 momenta.
+    for id in 0..2 * 5 * (1 + 2 + 2) {
+        let trial = conversation.say(&json!({"ask": {}}));
+        places.insert(trial["params"]["x"].to_string());
+        conversation.tell(&json!({"id": id, "value": 1.0, "state": "complete"}));
+    }
+    assert_eq!(conversation.say(&json!({"ask": {}})), json!({"done": true}));
+    assert_eq!(places.len(), 2);
+}
+
+#[test]
 fn a_population_says_whose_weights_a_trial_begins_with() {
     for sampler in ["pbt", "pb2"] {
-        let population = json!({"size": 3, "interval": 3, "inherit": ["layers"]});
-        let more = json!({"sampler": sampler, "population": population});
+        let more = json!({"sampler": {"kind": sampler, "size": 3, "interval": 3, "inherit": ["layers"]}});
         let mut conversation = Conversation::start(Some(9), more);
         // What each trial has come to at each step.
         let mut values: std::collections::BTreeMap<(u64, u64), f64> = std::collections::BTreeMap::new();
@@ -203,7 +216,7 @@ fn lines_that_cannot_be_followed_change_nothing() {
     );
     refused(
         &with(x.clone(), json!({"sampler": "magic"})),
-        "no sampler \"magic\"; there is auto, random, sobol",
+        "start.sampler: expected one of auto, random, sobol",
     );
     refused(&with(x.clone(), json!({"pruner": "magic"})), "one of none, median");
     assert_eq!(session.line(&with(x, json!({"seed": 1}))), Ok(Some(r#"{"ready":true}"#.to_owned())));

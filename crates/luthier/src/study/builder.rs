@@ -8,7 +8,7 @@ use luthier_core::{
     StudyDefinition, Trial as StoredTrial, TrialId,
 };
 use luthier_runner::{Ledger, Trials};
-use luthier_search::PrunerConfig;
+use luthier_search::{PrunerConfig, SamplerConfig};
 
 use super::{Study, StudyError};
 
@@ -47,7 +47,7 @@ impl StudyBuilder {
     }
 
     /// A further objective: a metric that each trial [measures](super::Trial::measure). There is a
-    /// [front](super::Study::front) of best trials then, and none is pruned.
+    /// [front](super::Study::front) of best trials then.
     #[must_use]
     pub fn also(mut self, metric: &str, direction: Direction) -> Self {
         self.further.push(Goal { name: metric.to_owned(), direction });
@@ -62,11 +62,12 @@ impl StudyBuilder {
         self
     }
 
-    /// What chooses parameters: `auto` unless set; [`luthier_search::SAMPLERS`] lists them. Not `grid`, which has
-    /// to know all ranges beforehand.
+    /// What chooses parameters, as in a study file: the name of a [`SamplerConfig`], such as `auto` (unless set), or a table
+    /// with settings, such as `{ kind = "tpe", candidates = 48 }`. Not `grid`, which has to know all ranges beforehand, and
+    /// no population, which forks trials.
     #[must_use]
-    pub fn sampler(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.sampler);
+    pub fn sampler(mut self, sampler: &str) -> Self {
+        sampler.clone_into(&mut self.sampler);
         self
     }
 
@@ -129,16 +130,12 @@ impl StudyBuilder {
     }
 
     fn open(self, storage: Arc<dyn Storage>) -> Result<Study, StudyError> {
-        if luthier_search::population(&self.sampler).is_some() {
-            return Err(StudyError::Population { name: self.sampler });
-        }
-        if self.sampler == "grid" {
+        let sampler = SamplerConfig::parse(&self.sampler).map_err(StudyError::Sampler)?;
+        if let SamplerConfig::Grid(_) = sampler {
             return Err(StudyError::Grid);
         }
-        let sampler = luthier_search::sampler(&self.sampler).ok_or_else(|| StudyError::Unknown {
-            name: self.sampler.clone(),
-            known: luthier_search::SAMPLERS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
-        })?;
+        let sampler =
+            sampler.create().ok_or_else(|| StudyError::Population { name: sampler.kind().to_owned() })?;
         let criteria = self.criteria()?;
         let pruner = PrunerConfig::parse(&self.pruner).map_err(StudyError::Pruner)?;
         if !criteria.objectives.is_empty()

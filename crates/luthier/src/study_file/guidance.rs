@@ -2,6 +2,7 @@
 
 use luthier_core::config::{Decode, Kind, Node, Problem, Problems, Template};
 use luthier_core::{Params, Role, Space};
+use luthier_search::SamplerConfig;
 
 /// The starting points of a file, as values of its ranges. A filled-in file searches nothing, and has none.
 pub(super) fn starts(root: &Node, space: &Space, problems: &mut Problems) -> Vec<Params> {
@@ -27,27 +28,25 @@ pub(super) fn starts(root: &Node, space: &Space, problems: &mut Problems) -> Vec
 }
 
 /// Refuses what a sampler makes no use of, and comparisons that cannot be made.
-pub(super) fn check(root: &Node, template: &Template, space: &Space, problems: &mut Problems) {
-    let search = |key: &str| root.get("search").and_then(|search| search.get(key));
-    let sampler = search("sampler").and_then(Node::as_str).unwrap_or("auto");
-    let known = luthier_search::sampler_names().contains(&sampler);
+pub(super) fn check(
+    root: &Node,
+    sampler: &SamplerConfig,
+    (template, space): (&Template, &Space),
+    problems: &mut Problems,
+) {
     let believed = space.iter().find(|parameter| parameter.prior.is_some());
-    if let Some(parameter) = believed.filter(|_| known && !luthier_search::uses_priors(sampler)) {
+    if let (Some(parameter), Err(expected)) = (believed, sampler.for_priors()) {
         problems.add(
             template.line(&parameter.name).unwrap_or(0),
             &format!("{}.prior", parameter.name),
-            format!("a sampler that makes use of priors: {}", luthier_search::users_of_priors().join(", ")),
-            format!("the sampler {sampler:?}"),
+            expected,
+            format!("the sampler {:?}", sampler.kind()),
         );
     }
-    for key in ["enqueue", "warm_start"].into_iter().filter(|_| sampler == "grid") {
-        if let Some(list) = search(key) {
-            problems.add(
-                list.line,
-                &format!("search.{key}"),
-                "nothing with the sampler \"grid\", which tries every combination by itself",
-                list.describe(),
-            );
+    for key in ["enqueue", "warm_start"] {
+        let list = root.get("search").and_then(|search| search.get(key));
+        if let (Some(list), Err(expected)) = (list, sampler.for_starts()) {
+            problems.add(list.line, &format!("search.{key}"), expected, list.describe());
         }
     }
     if let Err(error) = luthier_search::combinations(space) {

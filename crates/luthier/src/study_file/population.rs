@@ -2,28 +2,22 @@
 
 use luthier_core::config::{Kind, Node, Problem, Problems, Template, nearest};
 use luthier_core::{Criteria, Space};
-use luthier_search::{Misfit, Pbt};
+use luthier_search::{Misfit, SamplerConfig};
 
 use super::SearchSection;
 
-/// The search of a file whose sampler is a population's.
-pub(super) fn search(section: &SearchSection, template: &Template) -> Option<Pbt> {
-    let pbt = luthier_search::population(&section.sampler)?;
-    let settings = &section.population;
-    let stays = |name: &str| {
-        let place = template.place(name).unwrap_or_default();
-        !changes(&place)
-            || settings.inherit.iter().any(|inherited| is_of(name, inherited) || is_of(&place, inherited))
-    };
-    let names = template.space().iter().map(|parameter| parameter.name.clone());
-    let inherited = names.filter(|name| stays(name)).collect();
-    Some(Pbt {
-        population: settings.size,
-        interval: settings.interval,
-        quantile: settings.quantile,
-        inherited,
-        ..pbt
-    })
+/// The sampler of a file; where it trains a population, with all parameters that stay as they are by their names.
+pub(super) fn resolved(sampler: &SamplerConfig, template: &Template) -> SamplerConfig {
+    let mut sampler = sampler.clone();
+    if let Some(settings) = sampler.population_mut() {
+        let stays = |name: &str| {
+            let place = template.place(name).unwrap_or_default();
+            !changes(&place) || settings.inherit.iter().any(|one| is_of(name, one) || is_of(&place, one))
+        };
+        let names = template.space().iter().map(|parameter| parameter.name.clone());
+        settings.inherit = names.filter(|name| stays(name)).collect();
+    }
+    sampler
 }
 
 /// Whether a value may change while training, by its place in the file: the weights fit all the same, and losses can be
@@ -58,25 +52,13 @@ pub(super) fn check(root: &Node, section: &SearchSection, template: &Template, p
         });
     };
     let sampler = node("search", "sampler");
-    let Some(pbt) = search(section, template) else {
-        if let Some(settings) = node("search", "population") {
-            let found = format!("a population, and the sampler {:?}", section.sampler);
-            add(
-                Some(settings),
-                "search.population",
-                "nothing, or the sampler \"pbt\" or \"pb2\"",
-                found,
-                None,
-            );
-        }
-        return;
-    };
+    let Some(pbt) = resolved(&section.sampler, template).population() else { return };
     if let Some(pruner) = node("search", "pruner").filter(|pruner| pruner.as_str() != Some("none")) {
         let help = "leave it out: the population itself decides which trials go on";
         add(Some(pruner), "search.pruner", "no pruner beside this sampler", pruner.describe(), Some(help));
     }
-    if let Some(trials) = section.trials.filter(|trials| *trials < pbt.population) {
-        let found = format!("{trials} trials, and a population of {}", pbt.population);
+    if let Some(trials) = section.trials.filter(|trials| *trials < pbt.size()) {
+        let found = format!("{trials} trials, and a population of {}", pbt.size());
         let help =
             "each member that is replaced is one more trial: leave `trials` out for as many as it takes";
         add(
@@ -87,7 +69,7 @@ pub(super) fn check(root: &Node, section: &SearchSection, template: &Template, p
             Some(help),
         );
     }
-    let varies = |name: &str| !pbt.inherited.iter().any(|inherited| inherited == name);
+    let varies = |name: &str| !pbt.settings.inherit.iter().any(|inherited| inherited == name);
     // A filled-in file has no ranges at all.
     if !template.space().is_empty() && !template.space().iter().any(|parameter| varies(&parameter.name)) {
         let found = "none: every range changes the shapes of weights, or is to stay as it is".to_owned();
@@ -127,9 +109,9 @@ pub(super) fn check_space(
     criteria: &Criteria,
     problems: &mut Problems,
 ) {
-    let Some(pbt) = search(section, template) else { return };
+    let Some(pbt) = resolved(&section.sampler, template).population() else { return };
     let search = |key: &str| root.get("search").and_then(|search| search.get(key));
-    let sampler = format!("the sampler {:?}", section.sampler);
+    let sampler = format!("the sampler {:?}", section.sampler.kind());
     match pbt.check(space, criteria) {
         Err(Misfit::Objectives) => {
             let node = root.get("study").and_then(|study| study.get("objective"));
@@ -146,7 +128,7 @@ pub(super) fn check_space(
         // Priors are looked at for all samplers, and what is inherited is found among the parameters.
         Err(Misfit::Prior(_) | Misfit::Inherited(_)) | Ok(()) => {}
     }
-    let most = usize::try_from(pbt.population).unwrap_or(usize::MAX);
+    let most = usize::try_from(pbt.size()).unwrap_or(usize::MAX);
     if let Some(list) = search("enqueue")
         && section.enqueue.len() > most
     {
@@ -154,7 +136,7 @@ pub(super) fn check_space(
         problems.add(list.line, "search.enqueue", expected, list.describe());
     }
     let Some(Kind::Array(items)) =
-        search("population").and_then(|settings| settings.get("inherit")).map(|list| &list.kind)
+        search("sampler").and_then(|settings| settings.get("inherit")).map(|list| &list.kind)
     else {
         return;
     };
@@ -170,7 +152,7 @@ pub(super) fn check_space(
         let bare = space.iter().filter_map(|parameter| parameter.name.strip_prefix("params."));
         problems.push(Problem {
             line: Some(item.line).filter(|line| *line > 0),
-            path: "search.population.inherit".to_owned(),
+            path: "search.sampler.inherit".to_owned(),
             expected: "names of parameters with ranges, or of what they stand below".to_owned(),
             found: format!("{name:?}"),
             help: nearest(name, names.chain(bare)).map(|near| format!("did you mean {near:?}?")),

@@ -73,7 +73,6 @@ pub(super) fn check_names(root: &Node, problems: &mut Problems) {
         }
     };
     one_of("study", "direction", &["minimize", "maximize"]);
-    one_of("search", "sampler", &luthier_search::sampler_names());
     one_of("search", "order", &["ordered", "free"]);
     if node("study", "name").and_then(Node::as_str).is_some_and(|name| name.trim().is_empty()) {
         problems.add(line("study", "name"), "study.name", "a name", "empty text");

@@ -60,9 +60,9 @@ impl StudyFile {
             _ => Vec::new(),
         };
         items.extend(found.iter().map(node));
-        if luthier_search::population(&self.search.sampler).is_some() {
+        if let Some(pbt) = self.search.sampler.population() {
             // There are no more members that begin anew.
-            items.truncate(self.search.population.size as usize);
+            items.truncate(pbt.size() as usize);
         }
         self.set_starts(items);
         Ok(self)

@@ -31,8 +31,8 @@ fn a_population_that_makes_no_sense_is_refused() {
     for (fidelity, more, expected) in [
         (Value::Null, json!({}), "give start.problem.max_fidelity"),
         (json!(9), json!({"pruner": "asha"}), "takes no pruner"),
-        (json!(9), json!({"population": {"size": 1}}), "a size of 2 or more"),
-        (json!(9), json!({"population": {"quantile": 0.7}}), "a quantile above 0"),
+        (json!(9), json!({"sampler": {"kind": "pbt", "size": 1}}), "start.sampler.size: expected a whole number of 2 or more, found the whole number 1"),
+        (json!(9), json!({"sampler": {"kind": "pb2", "quantile": 0.7}}), "a number above 0, up to 0.5"),
     ] {
         let mut start = json!({"problem": problem(None), "sampler": "pbt"});
         start["problem"]["max_fidelity"] = fidelity;
@@ -117,8 +117,8 @@ fn what_is_wrong_is_said_with_its_place() {
         (
             json!([x()]),
             json!({}),
-            json!({"population": {"size": 4}}),
-            "start.population: expected nothing, or",
+            json!({"sampler": {"kind": "tpe", "candidate": 4}}),
+            "did you mean `candidates`?",
         ),
         (json!([x()]), json!({}), json!({"enqueue": [{"x": "a"}]}), "start.enqueue[0]: starting point: `x`"),
         (json!([x()]), json!({"constraints": ["x > 2"]}), json!({}), "problem.constraints: of 10,000 random"),
@@ -146,14 +146,19 @@ fn what_a_population_makes_no_use_of_is_refused() {
     let pbt = |more: Value| with(json!({"sampler": "pbt"}), more);
     for (params, of_problem, of_start, expected) in [
         (json!([x()]), json!({"directions": ["minimize", "minimize"]}), json!({}), "one objective"),
-        (json!([with(x(), json!({"prior": {"around": 0.5}}))]), json!({}), json!({}), "no use of priors"),
+        (
+            json!([with(x(), json!({"prior": {"around": 0.5}}))]),
+            json!({}),
+            json!({}),
+            "a sampler that makes use of priors",
+        ),
         (json!([with(kind(), json!({"role": "scientific"})), x()]), json!({}), json!({}), "scientific"),
-        (json!([x()]), json!({}), json!({"population": {"inherit": ["zz"]}}), "found \\\"zz\\\""),
-        (json!([x()]), json!({}), json!({"population": {"sise": 4}}), "did you mean `size`?"),
+        (json!([x()]), json!({}), json!({"sampler": {"kind": "pbt", "inherit": ["zz"]}}), "found \\\"zz\\\""),
+        (json!([x()]), json!({}), json!({"sampler": {"kind": "pbt", "sise": 4}}), "did you mean `size`?"),
         (
             json!([x()]),
             json!({}),
-            json!({"population": {"size": 2}, "enqueue": [{"x": 0.1}, {"x": 0.2}, {"x": 0.3}]}),
+            json!({"sampler": {"kind": "pbt", "size": 2}, "enqueue": [{"x": 0.1}, {"x": 0.2}, {"x": 0.3}]}),
             "start.enqueue[2]: a population begins with 2 configurations",
         ),
     ] {
@@ -167,8 +172,8 @@ fn a_population_begins_with_what_is_given_and_keeps_constraints() {
     let names = ["x", "y"].map(|name| json!({"name": name, "type": "float", "low": 0, "high": 1}));
     let problem = json!({"max_fidelity": 6, "params": names, "constraints": ["x < y"]});
     let start = json!({"start": {
-        "problem": problem, "sampler": "pb2", "enqueue": [{"x": 0.25, "y": 0.5}, {"x": 0.9}],
-        "population": {"size": 4, "interval": 1, "quantile": 0.5},
+        "problem": problem, "enqueue": [{"x": 0.25, "y": 0.5}, {"x": 0.9}],
+        "sampler": {"kind": "pb2", "size": 4, "interval": 1, "quantile": 0.5, "inherit": null},
     }});
     let mut conversation = Conversation(AskTell::default());
     assert_eq!(conversation.say(&start), json!({"ready": true}));
