@@ -11,6 +11,8 @@
 //!   weights); the others weigh the same;
 //! - the kernels of l have a width that depends on the number of observations alone, those of g follow Scott's
 //!   rule. `tests/quality.rs` compares the whole with Optuna 5.
+//! - old observations count like new ones. To let them count less ([`Tpe::recent`]; "linear forgetting" in hyperopt, the
+//!   weights of Optuna) finds nothing better where the objective stays the same: docs/search.md has the figures;
 //! - of long histories g keeps [`BAD_LIMIT`] kernels, each standing for as many observations as it weighs, so a
 //!   proposal takes bounded time.
 //!
@@ -81,6 +83,9 @@ luthier_core::settings! {
         candidates: usize = 24, bounds::AT_LEAST_ONE;
         /// The share of the observations that is good, rounded up to a whole observation.
         good_share: f64 = 0.15, bounds::SHARE;
+        /// So many of the latest trials count in full, older ones the less the older they are: for objectives that drift.
+        /// 25 is usual. All count alike if left out.
+        recent: Option<u64> = None;
     }
 }
 
@@ -107,7 +112,7 @@ impl Sampler for Tpe {
                 (nearest, params)
             }));
         }
-        let Split { good, bad } = Split::new(view, &cube, self.good_share, rng);
+        let Split { good, bad } = Split::new(view, &cube, self, rng);
         let l = Parzen::new(&cube, &good, PRIOR_WEIGHT, Bandwidth::Fixed);
         let g = Parzen::new(&cube, &bad, PRIOR_WEIGHT, Bandwidth::Scott);
         Ok(best_of(self.candidates, || {
@@ -122,6 +127,18 @@ impl Sampler for Tpe {
             let score = l.log_density(&point) - g.log_density(&point);
             (if space.allows(&params) { score } else { f64::NEG_INFINITY }, params)
         }))
+    }
+}
+
+impl Tpe {
+    /// How much trial `i` of `n` counts, the oldest being the first: 1 if it is recent, else from 1 / n on.
+    fn weight_of_age(&self, i: usize, n: usize) -> f64 {
+        let old = self.recent.map_or(0, |recent| n.saturating_sub(usize::try_from(recent).unwrap_or(n)));
+        if i >= old {
+            return 1.0;
+        }
+        let least = 1.0 / n as f64;
+        least + (1.0 - least) * i as f64 / (old - 1).max(1) as f64
     }
 }
 
@@ -149,29 +166,29 @@ struct Split {
 }
 
 impl Split {
-    fn new(view: &View<'_>, cube: &Cube<'_>, share: f64, rng: &mut Rng) -> Self {
+    fn new(view: &View<'_>, cube: &Cube<'_>, tpe: &Tpe, rng: &mut Rng) -> Self {
         if view.objectives() > 1 {
             let mut several = Several::new(view);
             several.seen.retain(|seen| is_known(&cube.point(seen.params)));
-            return Self::of_several(&several, cube, share);
+            return Self::of_several(&several, cube, tpe);
         }
         let mut seen = single(view, rng);
-        let split = Self::of(&seen, cube, share);
+        let split = Self::of(&seen, cube, tpe);
         if split.good.iter().chain(&split.bad).all(|(point, _)| is_known(point)) {
             return split;
         }
         // To look up the parameters of every trial takes longer than all the rest, so it is done only where a trial
         // that shares no parameter with the space has turned up.
         seen.retain(|seen| is_known(&cube.point(seen.params)));
-        Self::of(&seen, cube, share)
+        Self::of(&seen, cube, tpe)
     }
 
-    fn of(seen: &[Observation<'_>], cube: &Cube<'_>, share: f64) -> Self {
+    fn of(seen: &[Observation<'_>], cube: &Cube<'_>, tpe: &Tpe) -> Self {
         let mut ranked: Vec<(f64, usize)> =
             seen.iter().zip(0..).filter_map(|(seen, i)| Some((seen.loss?, i))).collect();
         // Trials without a loss do not make more of the others good.
         let n = ranked.len();
-        let count = ((share * n as f64).ceil() as usize).clamp(1, GOOD_LIMIT).min(n);
+        let count = ((tpe.good_share * n as f64).ceil() as usize).clamp(1, GOOD_LIMIT).min(n);
         // Best first; of equal ones the older. Only the good ones and the next need an order.
         let order = |a: &(f64, usize), b: &(f64, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
         let edge = if count < n { Some(*ranked.select_nth_unstable_by(count, order).1) } else { None };
@@ -181,12 +198,14 @@ impl Split {
         let worst = edge.or(ranked.last().copied()).map_or(0.0, |worst| worst.0);
         let mean = ranked.iter().map(|(loss, _)| worst - loss).sum::<f64>() / count as f64;
         let weigh = |loss: f64| if mean > 0.0 && mean.is_finite() { (worst - loss) / mean } else { 1.0 };
-        let good = ranked.iter().map(|(loss, i)| (cube.point(seen[*i].params), weigh(*loss))).collect();
+        let point =
+            |i: usize, weight: f64| (cube.point(seen[i].params), weight * tpe.weight_of_age(i, seen.len()));
+        let good = ranked.iter().map(|(loss, i)| point(*i, weigh(*loss))).collect();
         let is_bad = |i: usize, loss: f64| edge.is_some_and(|edge| order(&(loss, i), &edge).is_ge());
         let rest = (0..seen.len()).filter(|i| seen[*i].loss.is_some_and(|loss| is_bad(*i, loss)));
         let lost = (0..seen.len()).filter(|i| seen[*i].loss.is_none());
         let kept = [thinned(&rest.collect::<Vec<_>>()), thinned(&lost.collect::<Vec<_>>())].concat();
-        let bad = kept.into_iter().map(|(i, weight)| (cube.point(seen[i].params), weight)).collect();
+        let bad = kept.into_iter().map(|(i, weight)| point(i, weight)).collect();
         Self { good, bad }
     }
 }

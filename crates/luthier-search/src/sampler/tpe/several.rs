@@ -5,7 +5,7 @@
 //! "Multiobjective tree-structured Parzen estimator", JAIR 73). What misses a constraint comes behind all others.
 
 use super::parzen::Cube;
-use super::{GOOD_LIMIT, Split, thinned};
+use super::{GOOD_LIMIT, Split, Tpe, thinned};
 use crate::pareto::{contributions, spread};
 use crate::sampler::several::{Scale, Several};
 
@@ -17,10 +17,10 @@ const LEAST: f64 = 0.1;
 
 impl Split {
     /// Splits trials with several losses.
-    pub(super) fn of_several(several: &Several<'_>, cube: &Cube<'_>, share: f64) -> Self {
+    pub(super) fn of_several(several: &Several<'_>, cube: &Cube<'_>, tpe: &Tpe) -> Self {
         let fronts = several.fronts();
         let n: usize = fronts.iter().map(Vec::len).sum();
-        let count = ((share * n as f64).ceil() as usize).clamp(1, GOOD_LIMIT).min(n);
+        let count = ((tpe.good_share * n as f64).ceil() as usize).clamp(1, GOOD_LIMIT).min(n);
         let mut good: Vec<usize> = Vec::with_capacity(count);
         for front in &fronts {
             let room = count - good.len();
@@ -35,15 +35,18 @@ impl Split {
             }
         }
         let weights = weights(several, &good);
-        let point = |i: usize| cube.point(several.seen[i].params);
+        let point = |i: usize, weight: f64| {
+            let weight = weight * tpe.weight_of_age(i, several.seen.len());
+            (cube.point(several.seen[i].params), weight)
+        };
         let bad = |i: &usize| several.seen[*i].losses.is_some() && !good.contains(i);
         let rest: Vec<usize> = (0..several.seen.len()).filter(bad).collect();
         let lost: Vec<usize> =
             (0..several.seen.len()).filter(|i| several.seen[*i].losses.is_none()).collect();
         let bad = [thinned(&rest), thinned(&lost)].concat();
         Self {
-            good: good.iter().zip(weights).map(|(i, weight)| (point(*i), weight)).collect(),
-            bad: bad.into_iter().map(|(i, weight)| (point(i), weight)).collect(),
+            good: good.iter().zip(weights).map(|(i, weight)| point(*i, weight)).collect(),
+            bad: bad.into_iter().map(|(i, weight)| point(i, weight)).collect(),
         }
     }
 }

@@ -57,6 +57,32 @@ fn it_goes_where_losses_are_small() {
 }
 
 #[test]
+fn old_trials_count_less_where_that_is_asked_for() {
+    let tpe = Tpe { recent: Some(25), ..Tpe::default() };
+    // As hyperopt and Optuna have it: from 1 / n on in equal steps to 1.
+    let weights: Vec<f64> = (0..50).map(|i| tpe.weight_of_age(i, 50)).collect();
+    assert_eq!((weights[0], weights[25], weights[49]), (0.02, 1.0, 1.0));
+    assert!((weights[10] - (0.02 + 0.98 * 10.0 / 24.0)).abs() < 1e-12);
+    assert!((0..20).all(|i| tpe.weight_of_age(i, 20) == 1.0));
+    assert!((0..50).all(|i| Tpe::default().weight_of_age(i, 50) == 1.0));
+    // The least loss was at 0.2, and since the objective has drifted it is at 0.8.
+    let drifted = history(&[grid(40), grid(40)].concat(), |trial, x| {
+        let best = if trial.0 < 40 { 0.2 } else { 0.8 };
+        vec![complete(trial, f64::abs(x - best))]
+    });
+    let near = |recent| {
+        let tpe = Tpe { recent, ..Tpe::default() };
+        let is_near = |position: &u64| {
+            let mut rng = Streams::new(3).at(Purpose::Sampler, *position);
+            tpe.propose(&drifted.view(), &line(), &mut rng).unwrap()["x"].as_f64().unwrap() > 0.5
+        };
+        (0..200).filter(is_near).count()
+    };
+    let (all, late) = (near(None), near(Some(25)));
+    assert!(late > all + 20 && late > 120, "{late} of 200, without weights {all}");
+}
+
+#[test]
 fn it_avoids_where_trials_fail() {
     let outcome = |x: f64| match x {
         x if x > 0.75 => Outcome::Failed { cause: FailCause::NotFinite },
@@ -150,8 +176,12 @@ fn losses_of_any_size_are_weighed() {
 fn of_a_long_history_some_kernels_stand_for_all() {
     let history = history(&grid(3_000), |trial, x| vec![complete(trial, (x - 0.8).abs())]);
     let space = line();
-    let split =
-        Split::new(&history.view(), &Cube::new(&space), 0.15, &mut Streams::new(0).at(Purpose::Sampler, 0));
+    let split = Split::new(
+        &history.view(),
+        &Cube::new(&space),
+        &Tpe::default(),
+        &mut Streams::new(0).at(Purpose::Sampler, 0),
+    );
     assert_eq!((split.good.len(), split.bad.len()), (GOOD_LIMIT, BAD_LIMIT));
     let weight: f64 = split.bad.iter().map(|(_, weight)| weight).sum();
     assert!((weight - (3_000 - GOOD_LIMIT) as f64).abs() < 1e-6, "{weight}");

@@ -31,7 +31,11 @@ fn a_population_that_makes_no_sense_is_refused() {
     for (fidelity, more, expected) in [
         (Value::Null, json!({}), "give start.problem.max_fidelity"),
         (json!(9), json!({"pruner": "asha"}), "takes no pruner"),
-        (json!(9), json!({"sampler": {"kind": "pbt", "size": 1}}), "start.sampler.size: expected a whole number of 2 or more, found the whole number 1"),
+        (
+            json!(9),
+            json!({"sampler": {"kind": "pbt", "size": 1}}),
+            "start.sampler.size: expected a whole number of 2 or more, found the whole number 1",
+        ),
         (json!(9), json!({"sampler": {"kind": "pb2", "quantile": 0.7}}), "a number above 0, up to 0.5"),
     ] {
         let mut start = json!({"problem": problem(None), "sampler": "pbt"});
