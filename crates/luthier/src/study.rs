@@ -2,6 +2,7 @@
 
 mod builder;
 mod guidance;
+mod source;
 mod trial;
 
 use std::collections::VecDeque;
@@ -9,14 +10,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use luthier_core::config::Problems;
 use luthier_core::{
-    Direction, Ending, Event, FailCause, History, Outcome, Params, Pruner, Purpose, Report, Rng, Sampler,
-    Streams, Trial as StoredTrial, TrialId,
+    Direction, Ending, Event, FailCause, History, Outcome, Params, Purpose, Report, Rng, Streams,
+    Trial as StoredTrial, TrialId,
 };
 use luthier_runner::{Ledger, LedgerError};
-use luthier_search::Proposal;
 use thiserror::Error;
 
 pub use builder::StudyBuilder;
+use source::Source;
 use trial::Start;
 pub use trial::{Suggest, Trial};
 
@@ -44,9 +45,12 @@ pub enum StudyError {
     /// A grid has to know its ends.
     #[error(
         "the sampler \"grid\" counts the values of all parameters before the first trial, and here trials ask for them one by \
-         one; take \"sobol\", which fills a space evenly, `enqueue` each combination, or write a study file"
+         one; give them to `StudyBuilder::space`, or take \"sobol\", which fills a space evenly"
     )]
     Grid,
+    /// All that the sampler has to propose has been tried, or is being tried.
+    #[error("everything has been tried: the sampler has no further configuration")]
+    Exhausted,
     /// The storage.
     #[error(transparent)]
     Storage(#[from] luthier_core::StorageError),
@@ -96,6 +100,15 @@ pub enum StudyError {
         constraint: String,
         /// What is wrong.
         reason: String,
+    },
+    /// A pruner that lets trials pause.
+    #[error(
+        "the pruner `{found}` lets trials pause and go on later, which code between `ask` and `tell` cannot; take \"asha_stop\" or \
+         \"median\""
+    )]
+    Pauses {
+        /// The pruner.
+        found: String,
     },
     /// A pruner that looks at one value, where there are several objectives.
     #[error("several objectives: expected {expected}, found `{found}`")]
@@ -154,6 +167,8 @@ fn draws(ledger: &Ledger, trial: TrialId) -> Rng {
 /// and a range that changes every time (`0..=n`, where `n` was chosen before) is searched by itself: a fixed range, of which
 /// the objective takes a part, is better.
 ///
+/// Where all parameters are known beforehand, [`StudyBuilder::space`] takes them, with conditions, constraints and roles.
+///
 /// ```
 /// use luthier::Study;
 ///
@@ -168,8 +183,7 @@ fn draws(ledger: &Ledger, trial: TrialId) -> Rng {
 /// ```
 pub struct Study {
     ledger: Mutex<Ledger>,
-    sampler: Box<dyn Sampler>,
-    pruner: Box<dyn Pruner>,
+    source: Source,
     parallel: usize,
     /// Configurations that trials to come begin with.
     queue: Mutex<VecDeque<Start>>,
@@ -203,13 +217,14 @@ impl Study {
     ///
     /// # Errors
     ///
-    /// If it cannot be stored.
+    /// If it cannot be stored, or a sampler that comes to an end ([`StudyError::Exhausted`]) has nothing left to try.
     pub fn ask(&self) -> Result<Trial<'_>, StudyError> {
+        let start = self.queue().pop_front();
         let (id, proposal) = self.ledger().turn(|ledger| {
             let history = ledger.history();
             let mut rng = draws(ledger, TrialId(history.trials().len() as u64));
-            let proposal = Proposal::new(&*self.sampler, &history.view(), &mut rng)?;
-            let id = ledger.start(Params::new(), None, None, None)?;
+            let (params, proposal) = self.source.begin(&history.view(), start.as_ref(), &mut rng)?;
+            let id = ledger.start(params, None, None, None)?;
             ledger.take(id)?;
             if !proposal.params().is_empty() {
                 // So that those who begin a trial meanwhile know where this one is going.
@@ -217,7 +232,7 @@ impl Study {
             }
             Ok::<_, StudyError>((id, proposal))
         })?;
-        Ok(Trial::new(self, id, proposal, self.queue().pop_front().unwrap_or_default()))
+        Ok(Trial::new(self, id, proposal, start.filter(|_| self.source.asks()).unwrap_or_default()))
     }
 
     fn queue(&self) -> MutexGuard<'_, VecDeque<Start>> {
@@ -275,7 +290,8 @@ impl Study {
         tell(&mut self.ledger(), trial, &Event::TrialFinished { trial, outcome, seconds })
     }
 
-    /// Runs `trials` more trials of `objective`. An error of the objective fails its trial, not the study.
+    /// Runs `trials` more trials of `objective`, or as many as the sampler has configurations. An error of the objective fails
+    /// its trial, not the study.
     ///
     /// # Errors
     ///
@@ -295,7 +311,10 @@ impl Study {
                     }
                     *left -= 1;
                 }
-                let mut trial = self.ask()?;
+                let mut trial = match self.ask() {
+                    Err(StudyError::Exhausted) => return Ok(()),
+                    asked => asked?,
+                };
                 match objective(&mut trial) {
                     Ok(value) => self.tell(trial, value)?,
                     Err(error) => self.tell_failed(trial, error.to_string())?,

@@ -85,7 +85,7 @@ fn trials_at_once_know_of_each_other() {
 #[test]
 fn a_grid_is_refused_with_what_to_do() {
     let error = Study::builder("grid").sampler("grid").in_memory().map(|_| ()).unwrap_err().to_string();
-    for part in ["the sampler \"grid\"", "ask for them one by one", "take \"sobol\"", "study file"] {
+    for part in ["the sampler \"grid\"", "ask for them one by one", "StudyBuilder::space", "take \"sobol\""] {
         assert!(error.contains(part), "{error}");
     }
 }

@@ -95,6 +95,20 @@ impl PrunerConfig {
         }
     }
 
+    /// Whether trials pause, and go on when it says so. Where they cannot, such a pruner stops nobody.
+    pub fn pauses(&self) -> bool {
+        match self {
+            Self::Asha(_) | Self::Halving(_) | Self::Hyperband(_) | Self::Curve(_) => true,
+            Self::None
+            | Self::Median(_)
+            | Self::Percentile(_)
+            | Self::AshaStop(_)
+            | Self::Threshold(_)
+            | Self::Patient(_)
+            | Self::Wilcoxon(_) => false,
+        }
+    }
+
     /// The pruner.
     pub fn create(&self) -> Box<dyn Pruner> {
         match self {

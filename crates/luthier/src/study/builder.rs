@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use luthier_core::{
-    Constraint, Criteria, Direction, Event, FailCause, Goal, MemoryStorage, Outcome, SessionRecord, Storage,
-    StudyDefinition, Trial as StoredTrial, TrialId,
+    Constraint, Criteria, Direction, Event, FailCause, Goal, MemoryStorage, Outcome, SessionRecord, Space,
+    Storage, StudyDefinition, Trial as StoredTrial, TrialId,
 };
 use luthier_runner::{Ledger, Trials};
 use luthier_search::{PrunerConfig, SamplerConfig};
 
+use super::source::Source;
 use super::{Study, StudyError};
 
 /// How a study is to be. See [`Study::builder`].
@@ -19,6 +20,7 @@ pub struct StudyBuilder {
     direction: Direction,
     further: Vec<Goal>,
     constraints: Vec<String>,
+    space: Option<Space>,
     sampler: String,
     pruner: String,
     seed: u64,
@@ -32,6 +34,7 @@ impl StudyBuilder {
             direction: Direction::Minimize,
             further: Vec::new(),
             constraints: Vec::new(),
+            space: None,
             sampler: "auto".to_owned(),
             pruner: "median".to_owned(),
             seed: 0,
@@ -54,17 +57,45 @@ impl StudyBuilder {
         self
     }
 
-    /// What has to hold of metrics that each trial [measures](super::Trial::measure), such as `"megabytes <= 100"`. A trial that
-    /// misses it cannot win, and its like is avoided.
+    /// What has to hold of metrics that each trial [measures](super::Trial::measure), such as `"megabytes <= 100"`: a trial that
+    /// misses it cannot win, and its like is avoided. Where the study knows its [space](Self::space), also what has to hold of
+    /// parameters, such as `"a < b"`: nothing else is tried.
     #[must_use]
     pub fn constraint(mut self, limit: &str) -> Self {
         self.constraints.push(limit.to_owned());
         self
     }
 
+    /// All parameters, where they are known beforehand: a trial begins with them ([`Trial::params`](super::Trial::params)). So
+    /// they may have conditions, constraints and roles: each combination of the values of scientific parameters has as many
+    /// trials, and is [compared](luthier_search::compare) by the best of them.
+    ///
+    /// ```
+    /// use luthier::Study;
+    /// use luthier::core::{Distribution, Parameter, Space};
+    ///
+    /// let space = Space::new([
+    ///     Parameter::new("a", Distribution::int(1, 4)),
+    ///     Parameter::new("b", Distribution::int(1, 4)),
+    /// ])?;
+    /// let study = Study::builder("pairs").space(space).constraint("a < b").sampler("grid").in_memory()?;
+    /// study.optimize(100, |trial| {
+    ///     let params = trial.params();
+    ///     Ok(params["a"].as_f64().unwrap_or(0.0) - params["b"].as_f64().unwrap_or(0.0))
+    /// })?;
+    /// assert_eq!(study.history().trials().len(), 6);
+    /// assert_eq!(study.best().map(|best| best.value), Some(-3.0));
+    /// # Ok::<(), luthier::BoxError>(())
+    /// ```
+    #[must_use]
+    pub fn space(mut self, space: Space) -> Self {
+        self.space = Some(space);
+        self
+    }
+
     /// What chooses parameters, as in a study file: the name of a [`SamplerConfig`], such as `auto` (unless set), or a table
-    /// with settings, such as `{ kind = "tpe", candidates = 48 }`. Not `grid`, which has to know all ranges beforehand, and
-    /// no population, which forks trials.
+    /// with settings, such as `{ kind = "tpe", candidates = 48 }`. `grid` has to know the [space](Self::space). Populations
+    /// are not for code between `ask` and `tell`: they fork trials.
     #[must_use]
     pub fn sampler(mut self, sampler: &str) -> Self {
         sampler.clone_into(&mut self.sampler);
@@ -72,26 +103,36 @@ impl StudyBuilder {
     }
 
     /// What stops trials that cannot win, as in a study file: the name of a [`PrunerConfig`], such as `median`
-    /// (unless set), or a table with settings, such as `{ kind = "asha", factor = 4 }`. With several objectives it compares
-    /// what [`Trial::measure`](super::Trial::measure) was told before each report.
+    /// (unless set), or a table with settings, such as `{ kind = "asha_stop", factor = 4 }`. Those that let trials
+    /// pause, such as `asha`, are not for code between `ask` and `tell`. With several objectives it compares what
+    /// [`Trial::measure`](super::Trial::measure) was told before each report.
     #[must_use]
     pub fn pruner(mut self, pruner: &str) -> Self {
         pruner.clone_into(&mut self.pruner);
         self
     }
 
-    fn criteria(&self) -> Result<Criteria, StudyError> {
-        let limit = |text: &String| {
+    /// What counts beside the first objective, and the space with the constraints on parameters.
+    fn criteria(&self) -> Result<(Criteria, Option<Space>), StudyError> {
+        let mut criteria = Criteria { objectives: self.further.clone(), constraints: Vec::new() };
+        let mut space = self.space.clone();
+        for text in &self.constraints {
             let wrong = |reason: String| StudyError::Constraint { constraint: text.clone(), reason };
             let constraint = Constraint::parse(text).map_err(|error| wrong(error.to_string()))?;
-            if constraint.is_limit() {
-                Ok(constraint)
+            let is_known = |name: &&str| self.space.as_ref().is_some_and(|space| space.get(name).is_some());
+            let known = constraint.names().into_iter().filter(is_known).count();
+            if let Some(before) = space.take_if(|_| known > 0 && known == constraint.names().len()) {
+                let constraints = [before.constraints(), &[constraint]].concat();
+                space = Some(before.with_constraints(constraints).map_err(|error| wrong(error.to_string()))?);
+            } else if known > 0 {
+                return Err(wrong("it is on parameters or on metrics, not on both".to_owned()));
+            } else if constraint.is_limit() {
+                criteria.constraints.push(constraint);
             } else {
-                Err(wrong("a constraint on metrics is `a <= b` or `a >= b`".to_owned()))
+                return Err(wrong("a constraint on metrics is `a <= b` or `a >= b`".to_owned()));
             }
-        };
-        let constraints = self.constraints.iter().map(limit).collect::<Result<_, _>>()?;
-        Ok(Criteria { objectives: self.further.clone(), constraints })
+        }
+        Ok((criteria, space))
     }
 
     /// The seed of every draw; 0 unless set.
@@ -131,18 +172,17 @@ impl StudyBuilder {
 
     fn open(self, storage: Arc<dyn Storage>) -> Result<Study, StudyError> {
         let sampler = SamplerConfig::parse(&self.sampler).map_err(StudyError::Sampler)?;
-        if let SamplerConfig::Grid(_) = sampler {
-            return Err(StudyError::Grid);
-        }
-        let sampler =
-            sampler.create().ok_or_else(|| StudyError::Population { name: sampler.kind().to_owned() })?;
-        let criteria = self.criteria()?;
+        let (criteria, space) = self.criteria()?;
         let pruner = PrunerConfig::parse(&self.pruner).map_err(StudyError::Pruner)?;
         if !criteria.objectives.is_empty()
             && let Err(expected) = pruner.for_several_objectives()
         {
             return Err(StudyError::OneObjective { found: self.pruner, expected });
         }
+        if pruner.pauses() {
+            return Err(StudyError::Pauses { found: self.pruner });
+        }
+        let source = Source::new(&sampler, &pruner, space)?;
         let definition = StudyDefinition {
             name: self.name.clone(),
             objective: "value".to_owned(),
@@ -182,13 +222,7 @@ impl StudyBuilder {
         };
         ledger.begin(&record, Trials::Unlimited)?;
         end_abandoned(&mut ledger)?;
-        Ok(Study {
-            ledger: Mutex::new(ledger),
-            sampler,
-            pruner: pruner.create(),
-            parallel: self.parallel,
-            queue: Mutex::default(),
-        })
+        Ok(Study { ledger: Mutex::new(ledger), source, parallel: self.parallel, queue: Mutex::default() })
     }
 }
 

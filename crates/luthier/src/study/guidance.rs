@@ -1,10 +1,38 @@
 //! What is known of a study beforehand, and what it says of its parameters.
 
-use luthier_core::{History, Value};
+use indexmap::IndexMap;
+use luthier_core::{Distribution, History, Parameter, Space, Value};
 use luthier_search::importance::{Importances, Method, front_importance, importance};
-use luthier_search::suggested_space;
 
 use super::{Start, Study, StudyError};
+
+/// The smallest ranges that hold the values of all trials.
+fn seen(history: &History) -> Space {
+    let mut values: IndexMap<&str, Vec<&Value>> = IndexMap::new();
+    for (name, value) in history.trials().iter().flat_map(|trial| &trial.params) {
+        values.entry(name).or_default().push(value);
+    }
+    let range = |values: &[&Value]| {
+        if let Some(numbers) = values.iter().map(|value| value.as_i64()).collect::<Option<Vec<i64>>>() {
+            let ends = numbers.iter().min().zip(numbers.iter().max());
+            return ends.map(|(low, high)| Distribution::int(*low, *high));
+        }
+        if let Some(numbers) = values.iter().map(|value| value.as_f64()).collect::<Option<Vec<f64>>>() {
+            let ends = numbers.iter().copied().reduce(f64::min).zip(numbers.iter().copied().reduce(f64::max));
+            return ends.map(|(low, high)| Distribution::float(low, high));
+        }
+        let mut options: Vec<Value> = Vec::new();
+        for value in values {
+            if !options.contains(value) {
+                options.push((*value).clone());
+            }
+        }
+        Some(Distribution::Choice { options })
+    };
+    let parameters = values.iter().filter_map(|(name, values)| Some(Parameter::new(*name, range(values)?)));
+    // Ranges of what was stored can be used, and names differ.
+    Space::new(parameters).unwrap_or_default()
+}
 
 impl Study {
     /// Gives the next trial that begins without one these values, by the names that it will ask for; what is left out is
@@ -30,7 +58,12 @@ impl Study {
     /// most. Values outside the ranges that trials ask with, and of parameters that they do not ask for, are left out.
     pub fn warm_start(&self, earlier: &History) {
         let view = earlier.view();
-        let leaders = luthier_search::leaders(&view, &suggested_space(&view), luthier_search::STARTS);
+        let mut space = self.source.space(&view);
+        if space.is_empty() {
+            // The trials of the earlier study have asked for nothing: it knew its space.
+            space = seen(earlier);
+        }
+        let leaders = luthier_search::leaders(&view, &space, luthier_search::STARTS);
         self.queue().extend(leaders.into_iter().map(|params| Start { params, strict: false }));
     }
 
@@ -51,7 +84,7 @@ impl Study {
             })?,
         };
         let view = ledger.history().view();
-        Ok(importance(method, place, &view, &suggested_space(&view), definition.seed)?)
+        Ok(importance(method, place, &view, &self.source.space(&view), definition.seed)?)
     }
 
     /// Which parameters made a difference to how near a trial is to the Pareto front, by PED-ANOVA.
@@ -62,6 +95,6 @@ impl Study {
     pub fn front_importance(&self) -> Result<Importances, StudyError> {
         let ledger = self.ledger();
         let view = ledger.history().view();
-        Ok(front_importance(&view, &suggested_space(&view))?)
+        Ok(front_importance(&view, &self.source.space(&view))?)
     }
 }

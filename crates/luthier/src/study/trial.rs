@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use luthier_core::config::nearest;
 use luthier_core::{
-    Decision, Distribution, Event, Metrics, Parameter, Params, Prior, Report, StopReason, Streams, TrialId,
-    Value,
+    Decision, Distribution, Event, Metrics, Parameter, Params, Prior, Report, Space, StopReason, Streams,
+    TrialId, Value,
 };
 use luthier_search::Proposal;
 
+use super::source::Source;
 use super::{Study, StudyError, draws, tell};
 
 /// Values that a trial begins with.
@@ -69,6 +70,12 @@ impl Trial<'_> {
         self.id
     }
 
+    /// Its parameters: all of them where the study has a [space](super::StudyBuilder::space), else those that it has asked for.
+    pub fn params(&self) -> Params {
+        let ledger = self.study.ledger();
+        ledger.history().trial(self.id).map(|trial| trial.params.clone()).unwrap_or_default()
+    }
+
     /// A number from a range: `trial.suggest_float("lr", 1e-5..=1e-1).log().get()?`.
     pub fn suggest_float(&mut self, name: &str, range: std::ops::RangeInclusive<f64>) -> Suggest<'_, f64> {
         self.suggest(name, Distribution::float(*range.start(), *range.end()))
@@ -127,7 +134,7 @@ impl Trial<'_> {
         let view = ledger.history().view();
         let Some(trial) = view.get_unfinished(self.id) else { return Ok(Decision::Continue) };
         let mut rng = Streams::new(ledger.study().definition.seed).of_decision(self.id, step);
-        let decision = self.study.pruner.decide(&view, &trial, &mut rng);
+        let decision = self.study.source.decide(&view, &trial, &mut rng);
         if let Decision::Stop(reason) = &decision {
             self.stopped = Some(reason.clone());
         }
@@ -154,6 +161,13 @@ fn suggest_value(
         return Err(wrong(format!("it was asked for with the range {before}, and now with {distribution}")));
     }
     distribution.check().map_err(|error| wrong(error.to_string()))?;
+    let sampler = match &study.source {
+        Source::Asked { sampler, .. } => sampler,
+        Source::Known { space, .. } => {
+            let trial = ledger.history().trial(id);
+            return known_value(space, trial.map(|trial| &trial.params), &parameter).map_err(wrong);
+        }
+    };
     if let Some(prior) = &parameter.prior {
         parameter.prior = Some(prior.of(distribution).map_err(|reason| wrong(format!("expected {reason}")))?);
     }
@@ -169,7 +183,7 @@ fn suggest_value(
         }
         None => {
             let mut rng = draws(&ledger, id);
-            proposal.value(&*study.sampler, &ledger.history().view(), id, &parameter, &mut rng)?
+            proposal.value(&**sampler, &ledger.history().view(), id, &parameter, &mut rng)?
         }
     };
     let event = Event::ParamSuggested {
@@ -181,6 +195,22 @@ fn suggest_value(
     };
     tell(&mut ledger, id, &event)?;
     Ok(value)
+}
+
+/// The value of a parameter in a space that was known beforehand, if it is asked for as it stands there.
+fn known_value(space: &Space, params: Option<&Params>, parameter: &Parameter) -> Result<Value, String> {
+    let name = parameter.name.as_str();
+    let Some(known) = space.get(name) else {
+        let near = nearest(name, space.iter().map(|known| known.name.as_str()));
+        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        return Err(format!("it is not in the study's space{hint}"));
+    };
+    if known.distribution != parameter.distribution {
+        let (range, asked) = (&known.distribution, &parameter.distribution);
+        return Err(format!("in the study's space it is {range}, and the trial asks for {asked}"));
+    }
+    let value = params.and_then(|params| params.get(name));
+    value.cloned().ok_or_else(|| "it does not exist beside the trial's other values".to_owned())
 }
 
 /// A parameter that is about to be chosen. [`Suggest::get`] chooses it.

@@ -1,10 +1,10 @@
 //! What the trials of a study file run: a training by `[data]`, `[model]` and `[train]`, or a program by `[command]` and
 //! `[params]`.
 
+use luthier_core::Direction;
 use luthier_core::config::{
     Decode, Fields, Kind, Node, Policy, Problem, Problems, Template, defaults, nearest,
 };
-use luthier_core::{Admission, Budget, Direction, History};
 use luthier_runner::{CommandConfig, CommandObjective};
 use luthier_search::PrunerConfig;
 use luthier_train::model::ModelConfig;
@@ -182,9 +182,7 @@ fn refuse_pauses(root: &Node, problems: &mut Problems) {
     let Some(node) = root.get("search").and_then(|search| search.get("pruner")) else { return };
     // What cannot be read is reported where the section is.
     let Some(pruner) = PrunerConfig::decode(node, "", &mut Problems::new("")) else { return };
-    let history = History::new(Direction::Minimize);
-    let pauses = matches!(pruner.create().admit(&history.view()), Admission::New(Budget::Until(_)));
-    if !pauses || resumes.is_some_and(|resumes| resumes.kind == Kind::Bool(true)) {
+    if !pruner.pauses() || resumes.is_some_and(|resumes| resumes.kind == Kind::Bool(true)) {
         return;
     }
     problems.push(Problem {
