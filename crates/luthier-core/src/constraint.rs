@@ -104,6 +104,12 @@ impl Constraint {
         names
     }
 
+    /// The same with values in the places of the names that `constant` knows.
+    #[must_use]
+    pub fn with(&self, constant: impl Fn(&str) -> Option<Value>) -> Self {
+        Self { text: self.text.clone(), root: self.root.with(&constant) }
+    }
+
     /// Whether it holds for these parameters. It does where it names one that does not exist beside the others, and
     /// where it compares what cannot be compared, which [`Constraint::check`] finds out.
     pub fn holds(&self, params: &Params) -> bool {
@@ -182,6 +188,17 @@ impl Operator {
 }
 
 impl Term {
+    fn with(&self, constant: &dyn Fn(&str) -> Option<Value>) -> Self {
+        let inner = |term: &Self| Box::new(term.with(constant));
+        match self {
+            Self::Name(name) => constant(name).map_or_else(|| self.clone(), Self::Constant),
+            Self::Constant(_) => self.clone(),
+            Self::Negative(a) => Self::Negative(inner(a)),
+            Self::Not(a) => Self::Not(inner(a)),
+            Self::Pair(operator, a, b) => Self::Pair(*operator, inner(a), inner(b)),
+        }
+    }
+
     fn collect<'a>(&'a self, names: &mut BTreeSet<&'a str>) {
         match self {
             Self::Name(name) => {

@@ -65,6 +65,11 @@ pub enum DistributionError {
     /// An end of the range is NaN or infinite.
     #[error("the ends of a range are finite numbers, found {0} and {1}")]
     NotFinite(f64, f64),
+    /// The ends are too far apart to be computed with.
+    #[error(
+        "the range from {0} to {1} is too wide: expected less than 2^53 whole numbers, or a width that is finite"
+    )]
+    TooWide(Value, Value),
     /// The ends are in the wrong order.
     #[error("the low end {0} is above the high end {1}")]
     Empty(Value, Value),
@@ -127,8 +132,11 @@ impl Distribution {
     pub fn check(&self) -> Result<(), DistributionError> {
         match self {
             Self::Float { low, high, log, step } => {
-                if !(low.is_finite() && high.is_finite() && (high - low).is_finite()) {
+                if !(low.is_finite() && high.is_finite()) {
                     return Err(DistributionError::NotFinite(*low, *high));
+                }
+                if !(high - low).is_finite() {
+                    return Err(DistributionError::TooWide(Value::Float(*low), Value::Float(*high)));
                 }
                 if low > high {
                     return Err(DistributionError::Empty(Value::Float(*low), Value::Float(*high)));
@@ -156,7 +164,7 @@ impl Distribution {
                     return Err(DistributionError::Empty(Value::Int(*low), Value::Int(*high)));
                 }
                 if high.checked_sub(*low).is_none_or(|width| width > 1 << 53) {
-                    return Err(DistributionError::NotFinite(*low as f64, *high as f64));
+                    return Err(DistributionError::TooWide(Value::Int(*low), Value::Int(*high)));
                 }
                 if *log && *low < 1 {
                     return Err(DistributionError::LogOfZero(Value::Int(*low)));
@@ -281,6 +289,9 @@ impl Distribution {
     pub fn from_unit(&self, unit: f64) -> Value {
         let unit = unit.clamp(0.0, 1.0);
         match self {
+            // Rounding is not to leave out the ends.
+            Self::Float { low, step: None, .. } if unit <= 0.0 => Value::Float(*low),
+            Self::Float { high, step: None, .. } if unit >= 1.0 => Value::Float(*high),
             Self::Float { low, high, log: true, .. } => {
                 let width = unit * log_ratio(*high, *low);
                 let x = if (high / low).is_finite() {

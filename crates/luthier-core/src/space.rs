@@ -319,18 +319,26 @@ impl Space {
             if let Some(parent) = self.get(condition.param()) {
                 fixed.extend(self.enabling(parent));
             }
-            match condition {
-                Condition::In { param, values } => {
-                    if let Some(value) = values.first() {
-                        fixed.insert(param.clone(), value.clone());
-                    }
-                }
-                Condition::AtLeast { param, value } => {
-                    fixed.insert(param.clone(), Value::Int(*value));
-                }
+            if let Some(value) = self.least(condition) {
+                fixed.insert(condition.param().to_owned(), value);
             }
         }
         fixed
+    }
+
+    /// The first value of a parent under which a condition holds.
+    pub(crate) fn least(&self, condition: &Condition) -> Option<Value> {
+        match condition {
+            Condition::In { values, .. } => values.first().cloned(),
+            Condition::AtLeast { param, value } => match self.get(param).map(|parent| &parent.distribution) {
+                Some(Distribution::Int { low, high, step, .. }) => {
+                    let above = (value - low).max(0);
+                    let steps = above / step + i64::from(above % step > 0);
+                    low.checked_add(steps.checked_mul(*step)?).filter(|value| value <= high).map(Value::Int)
+                }
+                _ => Some(Value::Int(*value)),
+            },
+        }
     }
 }
 

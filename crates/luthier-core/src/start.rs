@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::config::nearest;
-use crate::{Condition, Distribution, Params, Purpose, Rng, Role, Space, Streams, Value};
+use crate::{Distribution, Params, Purpose, Rng, Role, Space, Streams, Value};
 
 /// Why values are no starting point of a space.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -74,7 +74,11 @@ impl Space {
         let mut start = Params::new();
         for (name, value) in given {
             let Some(parameter) = self.get(name) else {
-                let near = nearest(name, self.iter().map(|parameter| parameter.name.as_str()));
+                let names = || self.iter().map(|parameter| parameter.name.as_str());
+                // A name without the section that it stands in.
+                let within =
+                    |known: &&str| known.strip_suffix(name.as_str()).is_some_and(|rest| rest.ends_with('.'));
+                let near = names().find(within).or_else(|| nearest(name, names()));
                 return Err(StartError {
                     name: name.clone(),
                     expected: "a parameter of this study".to_owned(),
@@ -119,11 +123,7 @@ impl Space {
                 }
                 continue;
             }
-            let value = match condition {
-                Condition::In { values, .. } => values.first().cloned(),
-                Condition::AtLeast { value, .. } => Some(Value::Int(*value)),
-            };
-            if let Some(value) = value {
+            if let Some(value) = self.least(condition) {
                 start.insert(parent.to_owned(), value);
                 self.enable(parent, start)?;
             }
@@ -156,7 +156,11 @@ impl Space {
         Err(StartError {
             name: start.keys().next().cloned().unwrap_or_default(),
             expected: format!("values beside which the others can keep the constraints {}", self.named()),
-            found: format!("{}, and 10,000 draws of the others that do not", given.join(", ")),
+            found: if given.is_empty() {
+                "10,000 draws that do not".to_owned()
+            } else {
+                format!("{}, and 10,000 draws of the others that do not", given.join(", "))
+            },
             help: None,
         })
     }
@@ -213,6 +217,20 @@ mod tests {
         let whole = space.complete(&start, &rest, &mut rng).unwrap();
         assert!(space.contains(&whole), "{whole:?}");
         assert_eq!((&whole["units3"], &whole["optimizer"]), (&Value::Int(64), &rest["optimizer"]));
+    }
+
+    #[test]
+    fn an_implied_number_is_one_of_its_range() {
+        let count = Distribution::Int { low: 1, high: 5, log: false, step: 2 };
+        let least = |value| crate::Condition::AtLeast { param: "count".into(), value };
+        let space = Space::new([
+            Parameter::new("count", count),
+            Parameter::new("second", Distribution::int(4, 8)).when(least(2)),
+        ])
+        .unwrap();
+        let start = space.start(&params(&[("second", Value::Int(8))])).unwrap();
+        assert_eq!(start["count"], Value::Int(3));
+        assert!(space.corners().iter().all(|corner| space.contains(corner)));
     }
 
     #[test]

@@ -140,9 +140,7 @@ fn narrowed(space: &Space, values: &Params) -> Result<Space, SearchError> {
         let prior = if values.contains_key(&parameter.name) { None } else { parameter.prior.clone() };
         Parameter { distribution, prior, ..parameter.clone() }
     };
-    Space::new(space.iter().map(only))
-        .and_then(|narrowed| narrowed.with_constraints(space.constraints().iter().cloned()))
-        .map_err(|error| SearchError { message: error.to_string() })
+    space.narrowed(only).map_err(|error| SearchError { message: error.to_string() })
 }
 
 impl Search for ByRole {

@@ -211,9 +211,8 @@ impl StudyFile {
         }
         let task = first.as_mut().map(|sections: &mut Sections| &mut sections.task);
         Task::complete(task, &root, &template, &mut problems);
-        let (criteria, space) =
-            criteria::read(&root, template.space(), Task::is_command(&root), &mut problems);
-        let starts = guidance::starts(&root, &space, &mut problems);
+        let (criteria, space) = criteria::read(&root, &template, Task::is_command(&root), &mut problems);
+        let starts = guidance::starts(&root, (&template, &space), &mut problems);
         if let Some(sections) = &first {
             guidance::check(&root, &sections.search.sampler, (&template, &space), &mut problems);
             population::check_space(&root, &sections.search, (&template, &space), &criteria, &mut problems);

@@ -89,3 +89,12 @@ fn a_grid_is_refused_with_what_to_do() {
         assert!(error.contains(part), "{error}");
     }
 }
+
+#[test]
+fn a_prior_beside_a_sampler_that_makes_no_use_of_it_is_refused() {
+    let study = Study::builder("believed").sampler("sobol").in_memory().unwrap();
+    let mut trial = study.ask().unwrap();
+    let asked = trial.suggest_float("x", 0.0..=1.0).believed(Prior::around(0.5)).get();
+    let said = asked.unwrap_err().to_string();
+    assert!(said.contains("`x`: it has a prior: expected a sampler that makes use of priors"), "{said}");
+}

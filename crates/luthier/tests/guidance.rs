@@ -189,13 +189,35 @@ fn what_cannot_be_believed_or_compared_is_said() {
             assert!(said.contains(message), "{said}");
         }
     }
-    // What is fixed is no parameter any more.
+    // What is fixed is no parameter any more, but what was said of it stays true.
     sandbox.write(
         "study.toml",
-        study("fixed", "", ", role = \"fixed\", prior = { around = \"b\" }", "trials = 3"),
+        study(
+            "fixed",
+            "",
+            ", role = \"fixed\", prior = { around = \"b\" }",
+            "trials = 3\nenqueue = [{ \"params.kind\" = \"b\", width = 7 }]\n\
+             constraints = [\"params.kind == 'a' or params.lr < 0.01\"]",
+        ),
     );
     sandbox.ok(&["tune", "study.toml"]);
-    assert_eq!(sandbox.trials("fixed", "luthier.db")[0]["params"].as_object().unwrap().len(), 2);
+    let trials = sandbox.trials("fixed", "luthier.db");
+    assert_eq!(trials[0]["params"].as_object().unwrap().len(), 2);
+    assert_eq!(trials[0]["params"]["width"], 7);
+    assert!(params(&trials, "params.lr").iter().all(|lr| lr.as_f64().unwrap() < 0.01));
+    assert!(sandbox.ok(&["verify", "study.toml"]).contains("all agree"));
+    let other = study(
+        "fixed",
+        "",
+        ", role = \"fixed\", prior = { around = \"b\" }",
+        "enqueue = [{ \"params.kind\" = \"a\" }]",
+    );
+    sandbox.write("wrong.toml", other);
+    let said = sandbox.fails(2, &["check", "wrong.toml"]);
+    assert!(
+        said.contains("search.enqueue.1.params.kind\n  expected the value that the file keeps to, b"),
+        "{said}"
+    );
 }
 
 #[test]

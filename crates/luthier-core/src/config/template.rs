@@ -31,6 +31,8 @@ pub struct Template {
     root: Item,
     space: Space,
     lines: IndexMap<String, usize>,
+    /// The values of ranges that keep to one.
+    fixed: Params,
 }
 
 /// A [`Node`] in which the ranges have become parameters.
@@ -73,13 +75,14 @@ impl Template {
         let mut compiler = Compiler {
             space: Space::default(),
             lines: IndexMap::new(),
+            fixed: Params::new(),
             references: Vec::new(),
             problems,
             policy,
         };
         let root = compiler.item(root, "", &[]);
         for (line, path, target) in std::mem::take(&mut compiler.references) {
-            if compiler.space.get(&target).is_none() {
+            if compiler.space.get(&target).is_none() && !compiler.fixed.contains_key(&target) {
                 let near = nearest(&target, compiler.space.iter().map(|p| p.name.as_str()));
                 compiler.problems.push(Problem {
                     line: Some(line),
@@ -90,13 +93,18 @@ impl Template {
                 });
             }
         }
-        let Compiler { space, lines, .. } = compiler;
-        Self { root, space, lines }
+        let Compiler { space, lines, fixed, .. } = compiler;
+        Self { root, space, lines, fixed }
     }
 
     /// The space of the file's ranges; empty for a file that is simply a training run.
     pub fn space(&self) -> &Space {
         &self.space
+    }
+
+    /// The value of a range that keeps to it (`role = "fixed"`), by the name that the parameter would have.
+    pub fn fixed(&self, name: &str) -> Option<&Value> {
+        self.fixed.get(name)
     }
 
     /// The line of a parameter's range.
@@ -116,7 +124,9 @@ impl Template {
     /// A message if a value is missing that the tree needs: `params` is not of this space, or a
     /// `{ param = … }` refers to a range that does not exist beside the others' values.
     pub fn fill(&self, params: &Params) -> Result<Node, String> {
-        let mut filled = self.root.fill(params)?;
+        let known: Params =
+            self.fixed.iter().chain(params).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let mut filled = self.root.fill(&known)?;
         debug_assert_eq!(filled.len(), 1, "only a repeat is more than one node, and a file is none");
         filled.pop().ok_or_else(|| "the file is empty".to_owned())
     }

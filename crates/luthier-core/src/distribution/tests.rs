@@ -105,3 +105,11 @@ fn steps_and_scales_of_any_size_stay_in_their_range() {
     assert!((middle - 1.0).abs() < 1e-9, "{middle}");
     assert!((wide.to_unit(&Value::Float(1e150)).unwrap() - 0.75).abs() < 1e-12);
 }
+
+#[test]
+fn both_ends_of_a_range_are_values() {
+    for (low, high) in [(1e-3, 1.0), (1e-5, 1e-1), (3e-7, 0.7), (1e-300, 1e300)] {
+        let range = Distribution::log_float(low, high);
+        assert_eq!((range.first(), range.last()), (Value::Float(low), Value::Float(high)));
+    }
+}

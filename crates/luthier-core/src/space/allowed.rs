@@ -1,7 +1,7 @@
 //! What the constraints on parameters leave of a space.
 
 use super::{Space, SpaceError};
-use crate::{Constraint, ConstraintError, Params, Rng};
+use crate::{Constraint, ConstraintError, Parameter, Params, Rng};
 
 /// Draws until the constraints hold.
 const DRAWS: usize = 10_000;
@@ -16,7 +16,8 @@ impl Space {
         mut self,
         constraints: impl IntoIterator<Item = Constraint>,
     ) -> Result<Self, SpaceError> {
-        let corners = self.corners();
+        let constraints: Vec<Constraint> = constraints.into_iter().collect();
+        let corners = if constraints.is_empty() { Vec::new() } else { self.corners() };
         for constraint in constraints {
             let wrong = |source| SpaceError::Constraint { constraint: constraint.text().to_owned(), source };
             if let Some(name) =
@@ -28,6 +29,17 @@ impl Space {
             self.constraints.push(constraint);
         }
         Ok(self)
+    }
+
+    /// The same space with narrower ranges: each parameter as `narrow` gives it back, under its own name. What constraints
+    /// say of the wider ones they say of these.
+    ///
+    /// # Errors
+    ///
+    /// If a range cannot be used.
+    pub fn narrowed(&self, narrow: impl Fn(&Parameter) -> Parameter) -> Result<Self, SpaceError> {
+        let space = Self::new(self.iter().map(narrow))?;
+        Ok(Self { constraints: self.constraints.clone(), ..space })
     }
 
     /// The constraints on its parameters.

@@ -10,17 +10,19 @@
 //! that learns, most new trials are among the best of those so far; all of them would go on, and the steps would be spent
 //! on long trainings of early guesses (`docs/search.md` has what it is worth).
 //!
-//! **The first rung rises.** In the form that promotes, and where it is not the number of trials that is limited, new trials begin
-//! at rung k once k times [`ENDED`] trials have come to their end, and behind the last rung they run as a whole. What rungs have to say is said by then: who is behind for other
-//! reasons than the first steps show would never be found, and for ever more short trials most of the steps would be
-//! spent. So a study goes from many short trials to few long ones, as Hyperband's brackets do, but by its own pace.
+//! **The first rung rises.** In the form that promotes, and where it is not the number of trials that is limited, new
+//! trials begin at rung k once k times [`ENDED`] trials have come to their end, and behind the last rung they run as a
+//! whole. What rungs have to say is said by then: who is behind for other reasons than the first steps show would
+//! never be found, and for ever more short trials most of the steps would be spent. So a study goes from many short
+//! trials to few long ones, as Hyperband's brackets do, but by its own pace.
 //!
-//! In the form that **promotes**, each trial pauses at its rung. Whenever there is room, the highest rung that has
-//! a paused trial among its best is looked for, and that trial goes on to the next rung; without one, a new trial
-//! begins. Where none may begin and no trial has come to its end, the best at the highest rung runs to it, so
-//! that every study has a winner. In the form that **stops**, nothing pauses: at each rung a trial goes on if it is
-//! among the best of those that have been there, itself included, or the first of them. That wastes less where
-//! trials cannot pause, but a trial that was stopped early by good company does not come back.
+//! In the form that **promotes**, each trial pauses at its rung. Whenever there is room, the highest rung that has a
+//! paused trial among its best is looked for, and that trial goes on to the next rung; without one, a new trial
+//! begins. Where none may begin and no trial that has come to its end can win, the best at the highest rung runs to it
+//! (of those that keep the constraints on results, if any do), so that every study has a winner. In the form that
+//! **stops**, nothing pauses: at each rung a trial goes on if it is among the best of those that have been there,
+//! itself included, or the first of them. That wastes less where trials cannot pause, but a trial that was stopped
+//! early by good company does not come back.
 //!
 //! A paused trial is **given up** when it can never be among the best of its rung: of the trials that have reached the
 //! rung none leaves it, so that its rank r (from 0) only grows, while their number n grows by u at most: the trials that
@@ -41,7 +43,7 @@ use luthier_core::{
 };
 
 use super::rungs::{Rungs, last_step};
-use super::standing::{best_first, by_one_loss};
+use super::standing::{best_first, by_one_loss, is_needed, may_keep};
 
 /// Trials that come to their end before the first rung rises by one.
 const ENDED: usize = 8;
@@ -143,7 +145,9 @@ impl Pruner for Asha {
             return Admission::New(Budget::Full);
         }
         let rungs = self.rungs.steps(view, last_step(view));
-        let mut highest = None;
+        let trial_of = |id: TrialId| view.tried().find(|trial| trial.id() == id);
+        let keeps = |id: TrialId| trial_of(id).is_some_and(|trial| may_keep(view, trial));
+        let mut highest: Option<TrialId> = None;
         for (k, rung) in rungs.iter().enumerate().rev() {
             let next = rungs.get(k + 1).copied();
             let budget = next.map_or(Budget::Full, Budget::Until);
@@ -155,11 +159,17 @@ impl Pruner for Asha {
             if let Some(entry) = next {
                 return Admission::Resume(entry.trial, budget);
             }
-            highest = highest.or(entries.iter().find(|entry| entry.waits).map(|entry| entry.trial));
+            let mut waiting = entries.iter().filter(|entry| entry.waits);
+            // One that keeps the constraints on results stands before those at its rung that miss them, not before those
+            // at higher ones.
+            let first = waiting.next().map(|entry| entry.trial);
+            if highest.is_none_or(|highest| !keeps(highest) && first.is_some_and(keeps)) {
+                highest = first.or(highest);
+            }
         }
-        let is_open = |trial: Unfinished<'_>| !trial.is_paused();
-        let may_win = view.finished().any(|trial| trial.loss().is_some()) || view.unfinished().any(is_open);
-        if let Some(trial) = highest.filter(|_| view.is_closed() && !may_win) {
+        if let Some(trial) =
+            highest.filter(|trial| trial_of(*trial).is_some_and(|trial| is_needed(view, trial)))
+        {
             return Admission::Resume(trial, Budget::Full);
         }
         let is_whole = |trial: &FinishedTrial<'_>| matches!(trial.outcome(), Outcome::Complete { .. });

@@ -14,9 +14,10 @@
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 use luthier_core::config::{Bound, bounds};
-use luthier_core::{Admission, Budget, Decision, Pruner, Rng, TrialId, Unfinished, View};
+use luthier_core::{Admission, Budget, Decision, Pruner, Rng, TrialId, Tried, Unfinished, View};
 
 use super::best_until;
+use super::standing::{is_needed, may_keep};
 use crate::curves::{Curves, Forecast};
 
 /// Trials that begin before any goes on.
@@ -55,11 +56,16 @@ impl Curve {
     /// The paused trial that promises most, and the step at which it pauses next.
     fn best(&self, view: &View<'_>) -> Option<(TrialId, u64)> {
         let curves = Curves::new(view);
-        let finished = view.finished().map(|trial| best_until(trial.losses(), u64::MAX));
-        let unfinished = view.unfinished().map(|trial| best_until(trial.losses(), u64::MAX));
-        let best = finished.chain(unfinished).fold(f64::INFINITY, f64::min);
+        // Those that miss a constraint on results count only where all do.
+        let keeping = |trial: &Tried<'_>| may_keep(view, *trial);
+        let all_miss = !view.tried().any(|trial| keeping(&trial));
+        let counts = |trial: &Tried<'_>| all_miss || keeping(trial);
+        let losses = view.tried().filter(counts).map(|trial| best_until(trial.losses(), u64::MAX));
+        let best = losses.fold(f64::INFINITY, f64::min);
+        let some_wait = view.tried().any(|trial| trial.is_paused() && keeping(&trial));
         let mut chosen: Option<(f64, TrialId, u64)> = None;
-        for trial in view.unfinished().filter(luthier_core::Unfinished::is_paused) {
+        let waiting = view.tried().filter(|trial| trial.is_paused() && (!some_wait || keeping(trial)));
+        for trial in waiting {
             let Some(forecast) = curves.forecast(trial.losses()) else { continue };
             let at = trial.losses().last().map_or(0, |last| last.0);
             let next = ((at as f64 * self.growth).round() as u64).max(at.saturating_add(1));
@@ -87,10 +93,11 @@ impl Pruner for Curve {
         let begun = (view.len() as u64).saturating_mul(self.first) as f64;
         let share = self.explore * (finished + unfinished) as f64;
         if view.is_closed() {
-            let may_win = view.finished().any(|trial| trial.loss().is_some())
-                || view.unfinished().any(|trial| !trial.is_paused());
             // Nobody begins any more: the best comes to an end, so that every study has a winner.
-            return match self.best(view).filter(|_| !may_win) {
+            let needed = |id: TrialId| {
+                view.tried().find(|trial| trial.id() == id).is_some_and(|trial| is_needed(view, trial))
+            };
+            return match self.best(view).filter(|(trial, _)| needed(*trial)) {
                 Some((trial, _)) => Admission::Resume(trial, Budget::Full),
                 None => new,
             };

@@ -9,7 +9,7 @@
 //!
 //! Complexity: O(n log n) for n trials and one objective, else O(m n²) for m objectives.
 
-use luthier_core::{Constraint, Metrics, Tried, View};
+use luthier_core::{Constraint, Metrics, Report, Tried, View};
 
 use super::best_until;
 use crate::pareto::{self, Losses};
@@ -49,6 +49,32 @@ pub(super) fn best_first<'a>(view: &View<'a>, trials: Vec<Tried<'a>>, step: u64)
     order.into_iter().map(|i| trials[i]).collect()
 }
 
+/// By how much a trial misses each constraint at `step`, with what it had come to by then: infinite where it has come to
+/// nothing, and 0 where a metric is not measured yet, which cannot speak against it.
+fn violations(view: &View<'_>, report: Option<&Report>) -> Losses {
+    let violation = |constraint: &Constraint| {
+        let Some(report) = report else { return f64::INFINITY };
+        let is_known = constraint.names().iter().all(|name| report.metrics.get(name).is_some());
+        if is_known { constraint.violation(|name| report.metrics.get(name)) } else { 0.0 }
+    };
+    view.criteria().constraints.iter().map(violation).collect()
+}
+
+/// Whether a trial keeps the constraints on results, as far as can be seen.
+pub(super) fn may_keep(view: &View<'_>, trial: Tried<'_>) -> bool {
+    violations(view, trial.best_report(u64::MAX)).iter().all(|violation| *violation <= 0.0)
+}
+
+/// Whether a trial that waits has to come to its end, since no other one may begin or is on its way, so that the study has a
+/// winner: none has come to its end with a loss, or none of those keeps the constraints, and this one may.
+pub(super) fn is_needed(view: &View<'_>, trial: Tried<'_>) -> bool {
+    if !view.is_closed() || view.unfinished().any(|trial| !trial.is_paused()) {
+        return false;
+    }
+    let mut ended = view.finished().filter(|trial| trial.loss().is_some());
+    if may_keep(view, trial) { !ended.any(|trial| trial.keeps_constraints()) } else { ended.next().is_none() }
+}
+
 /// Whether all objectives of a trial are known at `step`.
 pub(super) fn is_measured(view: &View<'_>, trial: Tried<'_>, step: u64) -> bool {
     let known = |metrics: &Metrics| view.criteria().losses(metrics).iter().all(|loss| !loss.is_nan());
@@ -62,14 +88,7 @@ pub(super) fn fronts(view: &View<'_>, trials: &[Tried<'_>], step: u64) -> (Vec<u
     let (mut kept, mut missed) = (Vec::new(), Vec::new());
     for (i, trial) in trials.iter().enumerate() {
         let report = trial.best_report(step);
-        let violation = |constraint: &Constraint| {
-            let metrics = &report?.metrics;
-            // A metric that is measured at the end only cannot speak against a trial before.
-            let is_known = constraint.names().iter().all(|name| metrics.get(name).is_some());
-            Some(if is_known { constraint.violation(|name| metrics.get(name)) } else { 0.0 })
-        };
-        let violations = criteria.constraints.iter().map(|one| violation(one).unwrap_or(f64::INFINITY));
-        let violations: Losses = violations.collect();
+        let violations = violations(view, report);
         match report {
             Some(report) if violations.iter().all(|violation| *violation <= 0.0) => {
                 let mut losses = vec![best_until(trial.losses(), step)];

@@ -42,7 +42,9 @@ luthier_core::settings! {
 
 impl Pruner for Wilcoxon {
     fn decide(&self, view: &View<'_>, trial: &Unfinished<'_>, _: &mut Rng) -> Decision {
-        let complete = view.finished().filter_map(|trial| Some((trial.loss()?, trial)));
+        // One that misses a constraint on results is no standard for others.
+        let kept = view.finished().filter(luthier_core::FinishedTrial::keeps_constraints);
+        let complete = kept.filter_map(|trial| Some((trial.loss()?, trial)));
         let best = complete.filter(|(loss, _)| loss.is_finite()).min_by(|a, b| a.0.total_cmp(&b.0));
         let (Some((_, best)), Some(&(step, _))) = (best, trial.losses().last()) else {
             return Decision::Continue;
@@ -145,6 +147,7 @@ mod tests {
 
     use super::*;
     use luthier_core::testing::Played;
+    use luthier_core::{Constraint, Criteria, Direction, History};
 
     #[test]
     fn the_chance_is_that_of_scipy() {
@@ -180,6 +183,26 @@ mod tests {
         let mixed = played.begun(None, &means(&[0.2, 0.1, 0.5, 0.35]));
         for trial in [few, better, mixed] {
             assert_eq!(played.decide(&wilcoxon, trial), Decision::Continue);
+        }
+    }
+
+    #[test]
+    fn who_misses_a_limit_on_results_is_no_standard() {
+        let limit = Constraint::parse("megabytes <= 10").unwrap();
+        let criteria = Criteria { objectives: Vec::new(), constraints: vec![limit] };
+        for (megabytes, stops) in [(1.0, true), (99.0, false)] {
+            let mut played = Played(History::new(Direction::Minimize).with_criteria(criteria.clone()));
+            let first = played.start(None);
+            for step in 1..=6 {
+                played.report_with(first, step, 0.1, &[("megabytes", megabytes)]);
+            }
+            played.complete(first, 0.1);
+            let second = played.start(None);
+            for step in 1..=6 {
+                played.report_with(second, step, 0.5, &[("megabytes", 1.0)]);
+            }
+            let pruner = Wilcoxon { p: 0.1, startup_steps: 2 };
+            assert_eq!(matches!(played.decide(&pruner, second), Decision::Stop(_)), stops, "{megabytes}");
         }
     }
 

@@ -38,7 +38,7 @@ const TRUSTED: f64 = 0.6;
 
 /// The most parameters that the Gaussian process is given: more take too long, and have too many length scales for
 /// the trials that there are.
-const COLUMNS: usize = 40;
+const COLUMNS: usize = 60;
 
 /// Trials that are complete before a search can be stuck.
 const STRETCH: usize = 100;

@@ -38,8 +38,9 @@ use replay::Replay;
 /// Coordinates up to which covariances are learnt; beyond, variances alone.
 const FULL: usize = 60;
 
-/// At least 4.
-const AT_LEAST_FOUR: Bound<usize> = Bound { expected: "a whole number of 4 or more", holds: |n| *n >= 4 };
+/// Fewer than 4 are no population, and more than this are never complete.
+const TRIALS: Bound<usize> =
+    Bound { expected: "a whole number from 4 to 100,000", holds: |n| (4..=100_000).contains(n) };
 
 /// A step may be as long as a range.
 const STEP: Bound<f64> = Bound { expected: "a number above 0, up to 1", holds: |x| *x > 0.0 && *x <= 1.0 };
@@ -74,7 +75,7 @@ luthier_core::settings! {
     #[derive(Debug, Clone, PartialEq)]
     pub struct CmaEs {
         /// Trials of a population; `4 + 3 ln d` of d numbers, rounded down, if left out.
-        population: Option<usize> = None, AT_LEAST_FOUR;
+        population: Option<usize> = None, TRIALS;
         /// The first step size, as a share of each range.
         sigma: f64 = 0.2, STEP;
         /// What begins when a distribution has come to its end.

@@ -24,6 +24,7 @@ mod features;
 mod lbfgs;
 pub(crate) mod linear;
 mod model;
+mod posterior;
 mod quantile;
 mod search;
 mod warp;
@@ -35,7 +36,7 @@ use super::belief;
 use super::observation::{Observation, single};
 use super::sobol;
 use features::Features;
-use model::Posterior;
+use posterior::Posterior;
 use search::Acquisition;
 
 pub(super) use quantile::normal_quantile;

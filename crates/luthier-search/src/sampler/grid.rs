@@ -5,15 +5,18 @@
 //! parameters behind it have, and k says which value's share it falls into. Only parameters on which others depend
 //! have to be counted value by value, once for each combination of values that the parameters behind them see.
 //!
-//! Of a space with constraints the configurations that keep them are numbered, among the first 100,000.
+//! Of a space with constraints the configurations that keep them are numbered, in the same order: by a walk from parameter to
+//! parameter, which turns back where a constraint on those so far is broken ([`Walk`]).
 //!
 //! Complexity: O(d² v p) for d parameters of which others depend on some with v values, at most p combinations of which
-//! are seen by those that come later.
+//! are seen by those that come later; with constraints O(k) for k values that are visited.
 
 use std::collections::BTreeMap;
 
 use luthier_core::config::{bounds, defaults};
-use luthier_core::{Distribution, Parameter, Params, Rng, Sampler, SearchError, Space, Value, View};
+use luthier_core::{
+    Constraint, Distribution, Parameter, Params, Rng, Sampler, SearchError, Space, Value, View,
+};
 
 luthier_core::settings! {
     /// Every combination of values: all options, all whole numbers, all steps, and of a range of floats without a step so
@@ -61,18 +64,24 @@ impl Sampler for Grid {
             );
             return Err(SearchError { message });
         }
-        let all = self.count(&parameters, &mut Params::new(), &mut counts);
-        // Where values are asked for one by one, the numbers of trials outrun the grid, which then begins anew.
-        let number = match self.allowed(space, all) {
-            None => u128::from(rng.position()) % all,
-            Some(allowed) if allowed.is_empty() => {
-                let message = "sampler grid: no point of the grid keeps the constraints; give ranges more points by a \
-                               step, or take another sampler";
-                return Err(SearchError { message: message.to_owned() });
+        // Where a person asks for trials, their numbers outrun the grid, which then begins anew.
+        if space.constraints().is_empty() {
+            let all = self.count(&parameters, &mut Params::new(), &mut counts);
+            return Ok(self.configuration(&parameters, u128::from(rng.position()) % all, &mut counts));
+        }
+        let mut number = rng.position();
+        loop {
+            let (found, params) = Walk::new(*self, space).to(number)?;
+            match params {
+                Some(params) => return Ok(params),
+                None if found == 0 => {
+                    let message = "sampler grid: no point of the grid keeps the constraints; give ranges other points by a \
+                                   step or by `points`, or take another sampler";
+                    return Err(SearchError { message: message.to_owned() });
+                }
+                None => number %= found,
             }
-            Some(allowed) => allowed[(rng.position() % allowed.len() as u64) as usize],
-        };
-        Ok(self.configuration(&parameters, number, &mut counts))
+        }
     }
 
     fn is_exhausted(&self, view: &View<'_>, space: &Space) -> bool {
@@ -80,28 +89,85 @@ impl Sampler for Grid {
         if self.too_many(&parameters).is_some() {
             return false;
         }
-        let all = self.count(&parameters, &mut Params::new(), &mut Counts::new());
-        let points = self.allowed(space, all).map_or(all, |allowed| allowed.len() as u128);
-        // Where no point keeps the constraints, a proposal says so.
-        points > 0 && view.len() as u128 >= points
+        if space.constraints().is_empty() {
+            let all = self.count(&parameters, &mut Params::new(), &mut Counts::new());
+            return view.len() as u128 >= all;
+        }
+        // Where no point keeps the constraints, or they cannot be found, a proposal says so.
+        let found = Walk::new(*self, space).to(view.len() as u64);
+        found.is_ok_and(|(found, params)| params.is_none() && found > 0)
     }
 }
 
-/// Points of a grid among which those are looked for that keep the constraints of a space.
-const LOOKED_AT: u128 = 100_000;
+/// Values that a walk visits at most.
+const VISITED: u64 = 1_000_000;
 
-impl Grid {
-    /// The numbers of the points that keep the constraints, of the first [`LOOKED_AT`]; `None` in a space without any.
-    fn allowed(self, space: &Space, all: u128) -> Option<Vec<u128>> {
-        if space.constraints().is_empty() {
-            return None;
-        }
+/// A walk through the points of a grid that keep the constraints, in their order.
+struct Walk<'a> {
+    grid: Grid,
+    parameters: Vec<&'a Parameter>,
+    /// Of each parameter the constraints that can be judged once it has a value.
+    due: Vec<Vec<&'a Constraint>>,
+    visited: u64,
+    found: u64,
+}
+
+impl<'a> Walk<'a> {
+    fn new(grid: Grid, space: &'a Space) -> Self {
         let parameters: Vec<&Parameter> = space.iter().collect();
-        let mut counts = Counts::new();
-        let keeps = |number: &u128| space.allows(&self.configuration(&parameters, *number, &mut counts));
-        Some((0..all.min(LOOKED_AT)).filter(keeps).collect())
+        let mut due = vec![Vec::new(); parameters.len()];
+        for constraint in space.constraints() {
+            let names = constraint.names();
+            if let Some(last) =
+                parameters.iter().rposition(|parameter| names.contains(parameter.name.as_str()))
+            {
+                due[last].push(constraint);
+            }
+        }
+        Self { grid, parameters, due, visited: 0, found: 0 }
     }
 
+    /// The point of this number, if there are so many, and how many there were before it.
+    fn to(mut self, number: u64) -> Result<(u64, Option<Params>), SearchError> {
+        let mut params = Params::new();
+        let there = self.step(0, &mut params, number)?;
+        Ok((self.found, there.then_some(params)))
+    }
+
+    /// Goes on from parameter `j`; whether the point has been reached, which is in `params` then.
+    fn step(&mut self, j: usize, params: &mut Params, number: u64) -> Result<bool, SearchError> {
+        let Some(parameter) = self.parameters.get(j).copied() else {
+            if self.found == number {
+                return Ok(true);
+            }
+            self.found += 1;
+            return Ok(false);
+        };
+        let is_active = parameter.is_active(params);
+        for i in 0..if is_active { self.grid.values(&parameter.distribution) } else { 1 } {
+            self.visited += 1;
+            if self.visited > VISITED {
+                let message = format!(
+                    "sampler grid: the points that keep the constraints are among more than {VISITED} values; give ranges \
+                     fewer points, or take another sampler"
+                );
+                return Err(SearchError { message });
+            }
+            if is_active {
+                params.insert(parameter.name.clone(), self.grid.value(&parameter.distribution, i));
+            }
+            if self.due[j].iter().all(|constraint| constraint.holds(params))
+                && self.step(j + 1, params, number)?
+            {
+                return Ok(true);
+            }
+        }
+        params.shift_remove(&parameter.name);
+        Ok(false)
+    }
+}
+
+impl Grid {
     /// The configuration of this number, below that of all.
     fn configuration(self, parameters: &[&Parameter], number: u128, counts: &mut Counts) -> Params {
         let mut params = Params::new();
@@ -271,6 +337,17 @@ mod tests {
         let mut rng = Streams::new(0).at(Purpose::Sampler, 0);
         let error = Grid::default().propose(&history.view(), &none, &mut rng).unwrap_err();
         assert!(error.message.contains("no point of the grid keeps the constraints"), "{error}");
+        // Among 125,000 points the few that keep constraints are found wherever they are.
+        let wide =
+            Space::new(["a", "b", "c"].map(|name| Parameter::new(name, Distribution::int(0, 49)))).unwrap();
+        let far = wide.clone().with_constraints([constraint("a >= 39"), constraint("b + c == 3")]).unwrap();
+        assert_eq!(configurations(Grid::default(), &far).len(), 11 * 4);
+        let many =
+            Space::new(["a", "b", "c"].map(|name| Parameter::new(name, Distribution::int(0, 999)))).unwrap();
+        let hidden = many.with_constraints([constraint("a + b + c == 2997")]).unwrap();
+        let error = Grid::default().propose(&history.view(), &hidden, &mut rng).unwrap_err();
+        assert!(error.message.contains("more than 1000000 values"), "{error}");
+        assert!(!Grid::default().is_exhausted(&history.view(), &hidden));
     }
 
     #[test]

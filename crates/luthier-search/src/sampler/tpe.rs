@@ -28,7 +28,7 @@ mod normal;
 mod parzen;
 mod several;
 
-use luthier_core::config::{bounds, defaults};
+use luthier_core::config::{Bound, bounds, defaults};
 use luthier_core::{Params, Rng, Sampler, SearchError, Space, View};
 
 use super::belief;
@@ -45,6 +45,10 @@ const GOOD_LIMIT: usize = 25;
 
 /// At most so many observations with a loss that is not good make kernels of g, and at most so many without a loss.
 const BAD_LIMIT: usize = 200;
+
+/// More would take longer than a trial.
+const CANDIDATES: Bound<usize> =
+    Bound { expected: "a whole number from 1 to 100,000", holds: |n| (1..=100_000).contains(n) };
 
 /// Random points of which the first trials take the one that is farthest from the others.
 const SPREAD: usize = 24;
@@ -80,7 +84,7 @@ luthier_core::settings! {
         /// Trials that have to end before the history is used.
         startup_trials: usize = 10;
         /// Candidates for each proposal: more of them search the good trials' surroundings more greedily.
-        candidates: usize = 24, bounds::AT_LEAST_ONE;
+        candidates: usize = 24, CANDIDATES;
         /// The share of the observations that is good, rounded up to a whole observation.
         good_share: f64 = 0.15, bounds::SHARE;
         /// So many of the latest trials count in full, older ones the less the older they are: for objectives that drift.

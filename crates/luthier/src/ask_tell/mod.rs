@@ -237,11 +237,30 @@ impl Asked {
         })
     }
 
+    /// Makes sure that a trial has come to where it pauses: others are compared with it there.
+    fn may_pause(&self, trial: TrialId) -> Result<(), String> {
+        let Some(known) = self.history.trial(trial).filter(|known| known.outcome.is_none()) else {
+            return Ok(());
+        };
+        let last = known.last_report().map_or(0, |last| last.step);
+        match known.until {
+            Some(until) if last >= until => Ok(()),
+            Some(until) => Err(format!(
+                "tell.state: trial {trial} pauses at step {until}, and its last report is of step {last}; report first, or \
+                 tell \"failed\""
+            )),
+            None => Err(format!("tell.state: trial {trial} runs to its end, and does not pause")),
+        }
+    }
+
     fn tell(&mut self, tell: &Tell) -> Result<(), String> {
         let trial = TrialId(tell.id);
         let (value, metrics) = self.told(tell)?;
         let outcome = match (tell.state, value) {
-            (State::Paused, _) => return self.record(Event::TrialPaused { trial, cause: Stop::Search }),
+            (State::Paused, _) => {
+                self.may_pause(trial)?;
+                return self.record(Event::TrialPaused { trial, cause: Stop::Search });
+            }
             (State::Complete, Some(value)) => {
                 let known = self.history.trial(trial);
                 let step = if metrics.is_empty() {

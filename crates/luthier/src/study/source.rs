@@ -10,7 +10,7 @@ use super::{Start, StudyError};
 /// Where parameters come from.
 pub(super) enum Source {
     /// Trials ask for them one by one.
-    Asked { sampler: Box<dyn Sampler>, pruner: Box<dyn Pruner> },
+    Asked { sampler: Box<dyn Sampler>, pruner: Box<dyn Pruner>, priors: Result<(), &'static str> },
     /// All of them are known beforehand.
     Known { space: Space, starts: Result<(), &'static str>, search: Queue, judge: Queue },
 }
@@ -33,7 +33,8 @@ impl Source {
             if let SamplerConfig::Grid(_) = sampler {
                 return Err(StudyError::Grid);
             }
-            return Ok(Self::Asked { sampler: made, pruner: pruner.create() });
+            let priors = sampler.for_priors();
+            return Ok(Self::Asked { sampler: made, pruner: pruner.create(), priors });
         };
         let believed = space.iter().find(|parameter| parameter.prior.is_some());
         if let (Some(parameter), Err(expected)) = (believed, sampler.for_priors()) {

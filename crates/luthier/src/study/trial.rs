@@ -169,6 +169,9 @@ fn suggest_value(
         }
     };
     if let Some(prior) = &parameter.prior {
+        if let Source::Asked { priors: Err(expected), .. } = &study.source {
+            return Err(wrong(format!("it has a prior: expected {expected}")));
+        }
         parameter.prior = Some(prior.of(distribution).map_err(|reason| wrong(format!("expected {reason}")))?);
     }
     let Asking { start, proposal } = asking;

@@ -1,7 +1,7 @@
 //! What counts beside the first objective: further objectives, and constraints on parameters and on results.
 
-use luthier_core::config::{Decode, Kind, Node, Problem, Problems, Schema, nearest};
-use luthier_core::{Constraint, Criteria, Direction, Goal, Space};
+use luthier_core::config::{Decode, Kind, Node, Problem, Problems, Schema, Template, nearest};
+use luthier_core::{Constraint, Criteria, Direction, Goal, Params, Space, Value};
 use luthier_search::PrunerConfig;
 use luthier_train::{Metric, MetricName};
 
@@ -60,12 +60,13 @@ fn line(node: &Node, list: &Node) -> usize {
 /// Further objectives and constraints of a file, and its space with the constraints on parameters.
 pub(super) fn read(
     root: &Node,
-    space: &Space,
+    template: &Template,
     is_command: bool,
     problems: &mut Problems,
 ) -> (Criteria, Space) {
     let objectives = objectives(root, is_command, problems);
-    let (on_results, on_parameters) = constraints(root, space, is_command, problems);
+    let space = template.space();
+    let (on_results, on_parameters) = constraints(root, template, is_command, problems);
     let criteria = Criteria { objectives, constraints: on_results };
     if !criteria.objectives.is_empty() {
         refuse_what_needs_one(root, problems);
@@ -133,14 +134,21 @@ fn objectives(root: &Node, is_command: bool, problems: &mut Problems) -> Vec<Goa
     goals
 }
 
+/// The value of what has one in the file: a range that keeps to one, or a value that is written at this path.
+pub(super) fn constant(root: &Node, template: &Template, name: &str) -> Option<Value> {
+    let written = || name.split('.').try_fold(root, |node, key| node.get(key))?.as_value();
+    template.fixed(name).cloned().or_else(written)
+}
+
 /// The constraints of a file on results and on parameters.
 fn constraints(
     root: &Node,
-    space: &Space,
+    template: &Template,
     is_command: bool,
     problems: &mut Problems,
 ) -> (Vec<Constraint>, Vec<Constraint>) {
     let (mut on_results, mut on_parameters) = (Vec::new(), Vec::new());
+    let space = template.space();
     let Some(list) = setting(root, "search", "constraints") else { return (on_results, on_parameters) };
     for node in each(list) {
         let Some(text) = node.as_str() else { continue };
@@ -154,7 +162,9 @@ fn constraints(
             });
         };
         let constraint = match Constraint::parse(text) {
-            Ok(constraint) => constraint,
+            // A filled-in file has nothing but values, and no trial is chosen.
+            Ok(constraint) if space.is_empty() => constraint,
+            Ok(constraint) => constraint.with(|name| constant(root, template, name)),
             Err(error) => {
                 wrong("a constraint such as \"weights <= 100000\"", format!("{text:?}: {error}"), None);
                 continue;
@@ -162,6 +172,10 @@ fn constraints(
         };
         let names = constraint.names();
         let is_parameter = |name: &str| space.get(name).is_some();
+        if names.is_empty() && !constraint.holds(&Params::new()) {
+            wrong("a constraint that something keeps", format!("{text:?}, and none of it may vary"), None);
+            continue;
+        }
         if names.iter().all(|name| is_parameter(name)) {
             match space.clone().with_constraints([constraint.clone()]) {
                 Ok(_) => on_parameters.push(constraint),

@@ -4,19 +4,41 @@ use luthier_core::config::{Decode, Kind, Node, Problem, Problems, Template};
 use luthier_core::{Params, Role, Space};
 use luthier_search::SamplerConfig;
 
+use super::criteria;
+
 /// The starting points of a file, as values of its ranges. A filled-in file searches nothing, and has none.
-pub(super) fn starts(root: &Node, space: &Space, problems: &mut Problems) -> Vec<Params> {
+pub(super) fn starts(
+    root: &Node,
+    (template, space): (&Template, &Space),
+    problems: &mut Problems,
+) -> Vec<Params> {
     let list = root.get("search").and_then(|search| search.get("enqueue")).map(|list| &list.kind);
     let (Some(Kind::Array(items)), false) = (list, space.is_empty()) else { return Vec::new() };
     let mut starts = Vec::new();
     for (item, i) in items.iter().zip(1..) {
         let path = format!("search.enqueue.{i}");
         // What is no table of values is said where the section is read.
-        let Some(given) = Params::decode(item, &path, &mut Problems::new("")) else { continue };
+        let Some(mut given) = Params::decode(item, &path, &mut Problems::new("")) else { continue };
+        let line = Some(item.line).filter(|line| *line > 0);
+        // What the file keeps to is no parameter, and to say so changes nothing.
+        given.retain(|name, value| {
+            let constant = criteria::constant(root, template, name).filter(|_| space.get(name).is_none());
+            let Some(constant) = constant else { return true };
+            if constant != *value && constant.as_f64().is_none_or(|x| Some(x) != value.as_f64()) {
+                problems.push(Problem {
+                    line,
+                    path: format!("{path}.{name}"),
+                    expected: format!("the value that the file keeps to, {constant}"),
+                    found: value.to_string(),
+                    help: None,
+                });
+            }
+            false
+        });
         match space.start(&given) {
             Ok(start) => starts.push(start),
             Err(error) => problems.push(Problem {
-                line: Some(item.line).filter(|line| *line > 0),
+                line,
                 path: format!("{path}.{}", error.name),
                 expected: error.expected,
                 found: error.found,

@@ -25,7 +25,7 @@ pub(super) fn resolved(sampler: &SamplerConfig, template: &Template) -> SamplerC
 fn changes(place: &str) -> bool {
     let (section, rest) = place.split_once('.').unwrap_or((place, ""));
     match section {
-        "model" => rest.rsplit('.').next() == Some("dropout"),
+        "model" => rest.rsplit('.').next().is_some_and(|key| ["dropout", "spatial_dropout"].contains(&key)),
         "data" => is_of(rest, "augment"),
         "train" => !is_of(rest, "loss"),
         _ => true,
@@ -177,6 +177,7 @@ mod tests {
             "train.batch_size",
             "train.schedule.learning_rate.warmup",
             "model.layers.*.dropout",
+            "model.layers.*.spatial_dropout",
             "data.augment.flip",
             "params.lr",
         ];

@@ -76,7 +76,7 @@ impl StudyFile {
         // The section is there: it says where to start from.
         if self.root.set("search.enqueue", Node::new(Kind::Array(items))).is_ok() {
             // What was taken fits the space; what stood there was checked.
-            self.starts = guidance::starts(&self.root, &self.space, &mut Problems::new(""));
+            self.starts = guidance::starts(&self.root, (&self.template, &self.space), &mut Problems::new(""));
         }
     }
 

@@ -6,12 +6,13 @@ use super::belief::{Belief, Part};
 use super::{Count, Item, MOST_COPIES, Policy};
 use crate::config::path::{element_labels, join, option_labels};
 use crate::config::{Decode, Fields, Kind, Node, Problems};
-use crate::{Condition, Distribution, Parameter, Space};
+use crate::{Condition, Distribution, Parameter, Params, Space};
 
 /// A file on the way to a template.
 pub(super) struct Compiler<'a> {
     pub(super) space: Space,
     pub(super) lines: IndexMap<String, usize>,
+    pub(super) fixed: Params,
     /// Line, path and target of each `{ param = … }`.
     pub(super) references: Vec<(usize, String, String)>,
     pub(super) problems: &'a mut Problems,
@@ -128,6 +129,7 @@ impl Compiler<'_> {
         let distribution = self.numeric(table, key, path)?;
         if belief.part == Part::Fixed {
             let value = self.fixed(node.line, path, belief.prior, &distribution)?;
+            self.fixed.insert(name, value.clone());
             return Some(Item::Value(Node { line: node.line, ..Node::from(&value) }));
         }
         self.parameter(node.line, path, name.clone(), distribution, conditions, belief)?;
@@ -190,6 +192,7 @@ impl Compiler<'_> {
         if belief.part == Part::Fixed {
             let value = self.fixed(node.line, path, belief.prior, &distribution)?;
             let at = labels.iter().position(|label| *label == value)?;
+            self.fixed.insert(name, value.clone());
             return Some(self.item(&nodes[at], &join(path, &value.to_string()), conditions));
         }
         self.parameter(node.line, path, name.clone(), distribution, conditions, belief)?;

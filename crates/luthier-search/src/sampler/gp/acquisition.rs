@@ -7,7 +7,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use super::model::Prediction;
+use super::posterior::Prediction;
 
 /// log h(z), and its derivative Phi(z) / h(z).
 fn log_h(z: f64) -> (f64, f64) {

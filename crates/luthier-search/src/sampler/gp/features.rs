@@ -5,7 +5,9 @@
 //! option. A parameter that does not always exist has a second column that says whether it does; where it does not,
 //! its own column has the middle of the range, or no option.
 
-use luthier_core::{Distribution, Parameter, Params, Space};
+use std::collections::HashSet;
+
+use luthier_core::{Condition, Distribution, Parameter, Params, Space, Value};
 
 /// How two values of a column differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(super) struct Column {
 pub(super) struct Features<'a> {
     pub(super) space: &'a Space,
     pub(super) columns: Vec<Column>,
+    /// Of each parameter that can vary its own column, and whether nothing else changes with its value.
+    pub(super) places: Vec<(usize, bool)>,
     /// Number of parameters that can vary.
     pub(super) lengths: usize,
     /// Number of columns with a scale.
@@ -41,9 +45,20 @@ pub(super) fn varies(parameter: &Parameter) -> bool {
     parameter.distribution.cardinality() != Some(1)
 }
 
+/// What stands in the column of a parameter with this value; `None` if it is in no range of today.
+pub(super) fn coordinate(distribution: &Distribution, value: &Value) -> Option<f64> {
+    let unit = distribution.to_unit(value)?;
+    Some(match distribution {
+        Distribution::Choice { options } => (unit * options.len() as f64).floor(),
+        _ => unit,
+    })
+}
+
 impl<'a> Features<'a> {
     pub(super) fn new(space: &'a Space) -> Self {
-        let mut features = Self { space, columns: Vec::new(), lengths: 0, warps: 0 };
+        let mut features = Self { space, columns: Vec::new(), places: Vec::new(), lengths: 0, warps: 0 };
+        let parents: HashSet<&str> =
+            space.iter().flat_map(|parameter| &parameter.conditions).map(Condition::param).collect();
         for parameter in space.iter().filter(|parameter| varies(parameter)) {
             let length = features.lengths;
             features.lengths += 1;
@@ -53,6 +68,8 @@ impl<'a> Features<'a> {
                 features.warps += 1;
                 Kind::Scale { warp: features.warps - 1 }
             };
+            let is_alone = space.constraints().is_empty() && !parents.contains(parameter.name.as_str());
+            features.places.push((features.columns.len(), is_alone));
             features.columns.push(Column { kind, length });
             if !parameter.is_always_there() {
                 features.columns.push(Column { kind: Kind::Exists, length });
@@ -66,22 +83,18 @@ impl<'a> Features<'a> {
     pub(super) fn row(&self, params: &Params) -> Option<Vec<f64>> {
         let mut row = Vec::with_capacity(self.columns.len());
         for parameter in self.space.iter() {
-            let unit = params.get(&parameter.name).and_then(|value| parameter.distribution.to_unit(value));
-            let unit = unit.filter(|_| parameter.is_active(params));
-            if unit.is_none() && !parameter.optional && parameter.is_active(params) {
+            let value = params.get(&parameter.name).filter(|_| parameter.is_active(params));
+            let coordinate = value.and_then(|value| coordinate(&parameter.distribution, value));
+            if coordinate.is_none() && !parameter.optional && parameter.is_active(params) {
                 return None;
             }
             if !varies(parameter) {
                 continue;
             }
-            row.push(match &parameter.distribution {
-                Distribution::Choice { options } => {
-                    unit.map_or(-1.0, |unit| (unit * options.len() as f64).floor())
-                }
-                _ => unit.unwrap_or(0.5),
-            });
+            let is_choice = matches!(parameter.distribution, Distribution::Choice { .. });
+            row.push(coordinate.unwrap_or(if is_choice { -1.0 } else { 0.5 }));
             if !parameter.is_always_there() {
-                row.push(if unit.is_some() { 1.0 } else { 0.0 });
+                row.push(if coordinate.is_some() { 1.0 } else { 0.0 });
             }
         }
         Some(row)

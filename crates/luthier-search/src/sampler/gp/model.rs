@@ -9,8 +9,7 @@
 //! and Nardi 2024, "Vanilla Bayesian optimization performs great in high dimensions"), a and b lie around 1, the noise
 //! is small.
 //!
-//! Complexity: O(n³ + c n²) for each evaluation of the density with n rows and c columns, O(n² + c n) for a prediction
-//! with its variance.
+//! Complexity: O(n³ + c n²) for each evaluation of the density with n rows and c columns.
 
 use std::f64::consts::PI;
 
@@ -65,21 +64,21 @@ impl Hyperparameters {
     }
 
     /// 1 / l² of each column.
-    fn shares(&self, columns: &[Column]) -> Vec<f64> {
+    pub(super) fn shares(&self, columns: &[Column]) -> Vec<f64> {
         columns.iter().map(|column| libm::exp(-2.0 * self.theta[column.length])).collect()
     }
 
     /// a and b of each warp.
-    fn warps(&self) -> Vec<(f64, f64)> {
+    pub(super) fn warps(&self) -> Vec<(f64, f64)> {
         let of = &self.theta[self.lengths..self.theta.len() - 2];
         of.chunks_exact(2).map(|pair| (libm::exp(pair[0]), libm::exp(pair[1]))).collect()
     }
 
-    fn scale(&self) -> f64 {
+    pub(super) fn scale(&self) -> f64 {
         libm::exp(self.theta[self.theta.len() - 2])
     }
 
-    fn noise(&self) -> f64 {
+    pub(super) fn noise(&self) -> f64 {
         libm::exp(self.theta[self.theta.len() - 1])
     }
 
@@ -103,14 +102,14 @@ impl Hyperparameters {
 }
 
 /// The correlation at `r²`, and its derivative by `r²`.
-fn matern(square: f64) -> (f64, f64) {
+pub(super) fn matern(square: f64) -> (f64, f64) {
     let r = square.max(0.0).sqrt();
     let decay = libm::exp(-SQRT_5 * r);
     ((1.0 + SQRT_5 * r + 5.0 / 3.0 * square) * decay, -5.0 / 6.0 * (1.0 + SQRT_5 * r) * decay)
 }
 
 /// The value of a column as the kernel sees it.
-fn image(column: &Column, warps: &[(f64, f64)], x: f64) -> f64 {
+pub(super) fn image(column: &Column, warps: &[(f64, f64)], x: f64) -> f64 {
     match column.kind {
         Kind::Scale { warp } => kumaraswamy(x, warps[warp].0, warps[warp].1).w,
         Kind::Options => x,
@@ -119,7 +118,7 @@ fn image(column: &Column, warps: &[(f64, f64)], x: f64) -> f64 {
 }
 
 /// Adds `share` times the difference of `x` and each of `column` to `squares`.
-fn add_differences(kind: Kind, share: f64, x: f64, column: &[f64], squares: &mut [f64]) {
+pub(super) fn add_differences(kind: Kind, share: f64, x: f64, column: &[f64], squares: &mut [f64]) {
     if kind == Kind::Options {
         for (square, other) in squares.iter_mut().zip(column) {
             *square += if x == *other { 0.0 } else { share };
@@ -255,144 +254,5 @@ pub(super) fn fit(features: &Features<'_>, rows: &[Vec<f64>], y: &[f64]) -> Hype
     Hyperparameters { theta, lengths: start.lengths }
 }
 
-/// What is expected of a configuration: the mean of its loss, and the deviation of the mean (without noise).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Prediction {
-    pub(super) mean: f64,
-    pub(super) deviation: f64,
-}
-
-/// The process, given observations.
-pub(super) struct Posterior<'a> {
-    features: &'a Features<'a>,
-    theta: Hyperparameters,
-    shares: Vec<f64>,
-    warps: Vec<(f64, f64)>,
-    columns: Vec<Vec<f64>>,
-    factor: Cholesky,
-    mean: f64,
-    /// R⁻¹ (y - m).
-    solved: Vec<f64>,
-}
-
-impl<'a> Posterior<'a> {
-    /// `None` where the matrix cannot be factored, which priors on the noise make unlikely.
-    pub(super) fn new(
-        features: &'a Features<'a>,
-        theta: Hyperparameters,
-        rows: &[Vec<f64>],
-        y: &[f64],
-    ) -> Option<Self> {
-        let none = vec![Vec::new(); features.columns.len()];
-        let (shares, warps) = (theta.shares(&features.columns), theta.warps());
-        let mut posterior = Self {
-            features,
-            theta,
-            shares,
-            warps,
-            columns: none,
-            factor: Cholesky::default(),
-            mean: 0.0,
-            solved: Vec::new(),
-        };
-        for row in rows {
-            posterior.push(row)?;
-        }
-        let ones = posterior.factor.solve(&vec![1.0; rows.len()]);
-        let total: f64 = ones.iter().sum();
-        posterior.mean = if rows.is_empty() { 0.0 } else { dot(&ones, y) / total };
-        let residuals: Vec<f64> = y.iter().map(|y| y - posterior.mean).collect();
-        posterior.solved = posterior.factor.solve(&residuals);
-        Some(posterior)
-    }
-
-    /// What is expected of each observation by the others, with the mean and the hyperparameters of all (Rasmussen and
-    /// Williams 2006, equation 5.12). `y` are the losses that the process was made with.
-    pub(super) fn leave_one_out(&self, y: &[f64]) -> Vec<f64> {
-        let inverse = self.factor.inverse();
-        y.iter().zip(&self.solved).zip(&inverse).map(|((y, a), row)| y - a / row[row.len() - 1]).collect()
-    }
-
-    /// Takes in a configuration that is being evaluated, as if its loss were the one expected: means stay as they are,
-    /// deviations shrink around it ("kriging believer", Ginsbourger, Le Riche and Carraro 2010).
-    pub(super) fn believe(&mut self, row: &[f64]) -> Option<()> {
-        self.push(row)?;
-        self.solved.push(0.0);
-        Some(())
-    }
-
-    fn push(&mut self, row: &[f64]) -> Option<()> {
-        let (images, mut correlations) = self.correlations(row);
-        correlations.push(1.0 + self.theta.noise());
-        self.factor.push(&correlations)?;
-        for (column, image) in self.columns.iter_mut().zip(images) {
-            column.push(image);
-        }
-        Some(())
-    }
-
-    /// The row as the kernel sees it, and its correlations with what was observed.
-    fn correlations(&self, row: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let (images, mut squares) = self.squares(row);
-        for square in &mut squares {
-            *square = matern(*square).0;
-        }
-        (images, squares)
-    }
-
-    fn squares(&self, row: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let mut images = Vec::with_capacity(row.len());
-        let mut squares = vec![0.0; self.columns.first().map_or(0, Vec::len)];
-        for (c, column) in self.features.columns.iter().enumerate() {
-            let x = image(column, &self.warps, row[c]);
-            add_differences(column.kind, self.shares[c], x, &self.columns[c], &mut squares);
-            images.push(x);
-        }
-        (images, squares)
-    }
-
-    pub(super) fn predict(&self, row: &[f64]) -> Prediction {
-        let (_, k) = self.correlations(row);
-        let v = self.factor.forward(&k);
-        Prediction { mean: self.mean + dot(&k, &self.solved), deviation: self.deviation(&v) }
-    }
-
-    fn deviation(&self, v: &[f64]) -> f64 {
-        (self.theta.scale() * (1.0 - dot(v, v)).max(1e-12)).sqrt()
-    }
-
-    /// The prediction with the gradients of mean and deviation by the values of the columns with a scale (0 by those
-    /// of others).
-    pub(super) fn predict_with_slopes(&self, row: &[f64]) -> (Prediction, Vec<f64>, Vec<f64>) {
-        let (images, mut k) = self.squares(row);
-        let mut slopes = Vec::with_capacity(k.len());
-        for square in &mut k {
-            let (correlation, by_square) = matern(*square);
-            *square = correlation;
-            slopes.push(by_square);
-        }
-        let v = self.factor.forward(&k);
-        let prediction =
-            Prediction { mean: self.mean + dot(&k, &self.solved), deviation: self.deviation(&v) };
-        // The deviation falls as kᵀ R⁻¹ k grows.
-        let towards = self.factor.backward(v);
-        let by_mean: Vec<f64> = slopes.iter().zip(&self.solved).map(|(slope, a)| slope * a).collect();
-        let shrink = -self.theta.scale() / prediction.deviation;
-        let by_deviation: Vec<f64> =
-            slopes.iter().zip(&towards).map(|(slope, t)| slope * t * shrink).collect();
-        let mut means = vec![0.0; row.len()];
-        let mut deviations = vec![0.0; row.len()];
-        for (c, column) in self.features.columns.iter().enumerate() {
-            let Kind::Scale { warp } = column.kind else { continue };
-            let (a, b) = self.warps[warp];
-            let share = 2.0 * self.shares[c] * kumaraswamy(row[c], a, b).by_u;
-            let apart: Vec<f64> = self.columns[c].iter().map(|other| images[c] - other).collect();
-            means[c] = share * dot(&apart, &by_mean);
-            deviations[c] = share * dot(&apart, &by_deviation);
-        }
-        (prediction, means, deviations)
-    }
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

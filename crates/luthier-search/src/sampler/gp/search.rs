@@ -4,12 +4,12 @@
 //! without steps follow the gradient ([`minimize`](super::lbfgs)), and the others are changed one at a time as long as
 //! that gains.
 
-use luthier_core::{Distribution, Params, Rng, Space, Value};
+use luthier_core::{Distribution, Parameter, Params, Rng, Space, Value};
 
 use super::acquisition::{log_improvement, log_improvement_with_slopes};
-use super::features::{Features, Kind, varies};
+use super::features::{Features, Kind, coordinate, varies};
 use super::lbfgs::minimize;
-use super::model::Posterior;
+use super::posterior::Posterior;
 
 /// Random configurations.
 const RANDOM: usize = 160;
@@ -130,27 +130,49 @@ impl Acquisition<'_> {
 
     /// The best change of one value that has steps or options, again and again while it gains.
     fn step(&self, mut candidate: Candidate, taken: &[Vec<f64>]) -> Candidate {
+        let space = self.features.space;
         let mut left = CHANGES;
         for _ in 0..4 {
-            let mut best: Option<Candidate> = None;
-            for parameter in self.features.space.iter().filter(|parameter| varies(parameter)) {
+            let images = self.posterior.images(&candidate.row);
+            let mut best: Option<(f64, &Parameter, Value)> = None;
+            let parameters = space.iter().filter(|parameter| varies(parameter));
+            for (parameter, (column, is_alone)) in parameters.zip(&self.features.places) {
                 let Some(value) = candidate.params.get(&parameter.name) else { continue };
                 for other in others(&parameter.distribution, value).into_iter().take(left) {
                     left -= 1;
-                    let changed = with(self.features.space, &candidate.params, &parameter.name, &other);
-                    let found = self.candidate(changed).filter(|found| !taken.contains(&found.row));
-                    best = match (best, found) {
-                        (Some(best), Some(found)) if best.score >= found.score => Some(best),
-                        (best, found) => found.or(best),
+                    let found = if *is_alone {
+                        self.changed(
+                            &candidate.row,
+                            &images,
+                            *column,
+                            coordinate(&parameter.distribution, &other),
+                        )
+                    } else {
+                        let changed = self.candidate(with(space, &candidate.params, &parameter.name, &other));
+                        changed.map(|changed| (changed.row, changed.score))
                     };
+                    let Some((_, score)) = found.filter(|(row, _)| !taken.contains(row)) else { continue };
+                    if best.as_ref().is_none_or(|best| score > best.0) {
+                        best = Some((score, parameter, other));
+                    }
                 }
             }
-            match best {
-                Some(best) if best.score > candidate.score + 1e-9 => candidate = best,
-                _ => break,
-            }
+            let Some((score, parameter, value)) = best else { break };
+            let better = score > candidate.score + 1e-9;
+            let found = self.candidate(with(space, &candidate.params, &parameter.name, &value));
+            let Some(found) = found.filter(|_| better) else { break };
+            candidate = found;
         }
         candidate
+    }
+
+    /// A row with another value in one column, and its score: what a [`candidate`](Self::candidate) with that value would have,
+    /// without the time that it takes to make one.
+    fn changed(&self, row: &[f64], images: &[f64], c: usize, x: Option<f64>) -> Option<(Vec<f64>, f64)> {
+        let (mut row, mut images, x) = (row.to_vec(), images.to_vec(), x?);
+        (row[c], images[c]) = (x, self.posterior.image(c, x));
+        let score = log_improvement(self.best, self.posterior.predict_by_images(&images));
+        score.is_finite().then_some((row, score))
     }
 }
 

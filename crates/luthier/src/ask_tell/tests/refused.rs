@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{AskTell, Conversation, problem};
+use super::{AskTell, AskTellError, Conversation, problem};
 
 fn x() -> Value {
     json!({"name": "x", "type": "float", "low": 0, "high": 1})
@@ -260,4 +260,16 @@ fn keys_that_mean_nothing_are_named() {
         assert!(ignored.contains(&json!(expected)), "{expected}: {ignored:?}");
     }
     assert_eq!(ignored.len(), 4);
+}
+
+#[test]
+fn a_trial_pauses_where_it_was_to() {
+    let mut conversation = Conversation::start(Some(9), json!({"sampler": "pbt"}));
+    let trial = conversation.say(&json!({"ask": {}}));
+    assert_eq!((&trial["id"], &trial["until"]), (&json!(0), &json!(1)));
+    let paused = json!({"tell": {"id": 0, "state": "paused"}}).to_string();
+    let AskTellError(reason) = conversation.0.line(&paused).expect_err("nothing was reported");
+    assert!(reason.contains("trial 0 pauses at step 1, and its last report is of step 0"), "{reason}");
+    conversation.say(&json!({"report": {"id": 0, "step": 1, "value": 0.5}}));
+    assert_eq!(conversation.0.line(&paused), Ok(None));
 }

@@ -5,6 +5,7 @@ use luthier_core::{Condition, Distribution, Parameter, Purpose, Space, Streams};
 
 use super::super::tests::{fixture, numbers};
 use super::*;
+use crate::sampler::gp::Posterior;
 
 fn rows(value: &serde_json::Value) -> Vec<Vec<f64>> {
     value.as_array().unwrap().iter().map(numbers).collect()
@@ -48,7 +49,7 @@ fn likelihood_and_predictions_are_those_of_scikit_learn() {
 }
 
 /// A space with every kind of column, rows of it, and losses.
-fn conditional() -> (Space, Vec<Vec<f64>>, Vec<f64>) {
+pub(in crate::sampler::gp) fn conditional() -> (Space, Vec<Vec<f64>>, Vec<f64>) {
     let space = Space::new([
         Parameter::new("kind", Distribution::choice(["a", "b", "c"])),
         Parameter::new("x", Distribution::float(0.0, 1.0)),
@@ -94,63 +95,4 @@ fn the_fit_is_more_likely_than_its_start() {
     let before = log_posterior(&features, &rows, &y, &Hyperparameters::prior(&features)).0;
     let after = log_posterior(&features, &rows, &y, &fit(&features, &rows, &y)).0;
     assert!(after > before + 5.0, "{before} {after}");
-}
-
-#[test]
-fn slopes_of_predictions_are_those_of_differences() {
-    let (space, rows, y) = conditional();
-    let features = Features::new(&space);
-    let theta = fit(&features, &rows, &y);
-    let posterior = Posterior::new(&features, theta, &rows, &y).unwrap();
-    let row = [1.0, 0.42, 0.5, 0.77, 1.0];
-    let (here, means, deviations) = posterior.predict_with_slopes(&row);
-    assert_eq!(here, posterior.predict(&row));
-    for c in [1, 2, 3] {
-        let at = |by: f64| {
-            let mut row = row;
-            row[c] += by;
-            posterior.predict(&row)
-        };
-        let (high, low) = (at(1e-6), at(-1e-6));
-        let (mean, deviation) = ((high.mean - low.mean) / 2e-6, (high.deviation - low.deviation) / 2e-6);
-        assert!((means[c] - mean).abs() < 1e-5, "{c}: {} {mean}", means[c]);
-        assert!((deviations[c] - deviation).abs() < 1e-5, "{c}: {} {deviation}", deviations[c]);
-    }
-}
-
-#[test]
-fn a_running_trial_leaves_the_means_and_is_certain() {
-    let (space, rows, y) = conditional();
-    let features = Features::new(&space);
-    let theta = fit(&features, &rows, &y);
-    let mut posterior = Posterior::new(&features, theta, &rows, &y).unwrap();
-    let (there, elsewhere) = ([2.0, 0.9, 0.5, 0.1, 1.0], [0.0, 0.1, 0.5, 0.6, 1.0]);
-    let before = (posterior.predict(&there), posterior.predict(&elsewhere));
-    posterior.believe(&there).unwrap();
-    let after = (posterior.predict(&there), posterior.predict(&elsewhere));
-    assert!((before.0.mean - after.0.mean).abs() < 1e-12 && (before.1.mean - after.1.mean).abs() < 1e-12);
-    assert!(after.0.deviation < before.0.deviation && after.1.deviation <= before.1.deviation);
-}
-
-#[test]
-fn what_is_left_out_is_predicted_as_if_it_had_not_been_there() {
-    let (space, rows, mut y) = conditional();
-    let features = Features::new(&space);
-    let theta = fit(&features, &rows, &y);
-    let posterior = Posterior::new(&features, theta.clone(), &rows, &y).unwrap();
-    // The mean is that of all: it is taken away, so that the process of the others has none to estimate.
-    for y in &mut y {
-        *y -= posterior.mean;
-    }
-    let left_out = posterior.leave_one_out(&y);
-    for i in [0, 7, 19] {
-        let (mut others, mut losses) = (rows.clone(), y.clone());
-        others.remove(i);
-        losses.remove(i);
-        let mut without = Posterior::new(&features, theta.clone(), &others, &losses).unwrap();
-        without.solved = without.factor.solve(&losses);
-        without.mean = 0.0;
-        let expected = without.predict(&rows[i]).mean;
-        assert!((left_out[i] - expected).abs() < 1e-9, "{i}: {} {expected}", left_out[i]);
-    }
 }
