@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::config::nearest;
-use crate::{Distribution, Params, Purpose, Rng, Role, Space, Streams, Value};
+use crate::{Condition, Distribution, Params, Purpose, Rng, Role, Space, Streams, Value};
 
 /// Why values are no starting point of a space.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -123,12 +123,30 @@ impl Space {
                 }
                 continue;
             }
-            if let Some(value) = self.least(condition) {
+            if let Some(value) = self.implied(condition, start) {
                 start.insert(parent.to_owned(), value);
                 self.enable(parent, start)?;
             }
         }
         Ok(())
+    }
+
+    /// The value of a parent under which all of `start` exist that depend on it, if there is one; else the first that
+    /// `condition` asks for.
+    fn implied(&self, condition: &Condition, start: &Params) -> Option<Value> {
+        let parent = condition.param();
+        let given = start.keys().filter_map(|name| self.get(name));
+        let needs: Vec<&Condition> =
+            given.flat_map(|child| &child.conditions).filter(|need| need.param() == parent).collect();
+        let mut values = needs.iter().flat_map(|need| match need {
+            Condition::In { values, .. } => values.clone(),
+            Condition::AtLeast { .. } => self.least(need).into_iter().collect(),
+        });
+        let suits = |value: &Value| {
+            let alone = Params::from([(parent.to_owned(), value.clone())]);
+            needs.iter().all(|need| need.holds(&alone))
+        };
+        values.find(suits).or_else(|| self.least(condition))
     }
 
     /// A configuration with the values of `start`, and what it leaves out as the constraints allow: the values of `rest`, or
@@ -231,6 +249,23 @@ mod tests {
         let start = space.start(&params(&[("second", Value::Int(8))])).unwrap();
         assert_eq!(start["count"], Value::Int(3));
         assert!(space.corners().iter().all(|corner| space.contains(corner)));
+    }
+
+    #[test]
+    fn a_parent_suits_all_that_depend_on_it() {
+        let one_of = |kinds: [&str; 2]| crate::Condition::In {
+            param: "kind".into(),
+            values: kinds.map(Value::from).to_vec(),
+        };
+        let space = Space::new([
+            Parameter::new("kind", Distribution::choice(["a", "b", "c"])),
+            Parameter::new("x", Distribution::int(1, 9)).when(one_of(["a", "b"])),
+            Parameter::new("y", Distribution::int(1, 9)).when(one_of(["c", "b"])),
+        ])
+        .unwrap();
+        let start = space.start(&params(&[("x", 1.into()), ("y", 2.into())])).unwrap();
+        assert_eq!(start["kind"], "b".into());
+        assert_eq!(space.start(&params(&[("y", 2.into())])).unwrap()["kind"], "c".into());
     }
 
     #[test]

@@ -73,7 +73,8 @@ pub fn sections() -> Vec<Section> {
 const PROGRAMS: &str = "\
 A study file with `[command]` tunes a program in any language, in place of a training by `[data]`, `[model]` and `[train]`. \
 What it is told stands in `[params]`, whose values may be ranges: `lr = { float = [1e-4, 1e-1], log = true }`. A value goes by \
-its place there, such as `lr` or `optimizer.momentum`.\n\n\
+its place there, such as `lr` or `optimizer.momentum`; \
+`[search]` names it with its section, `params.lr`.\n\n\
 | what a program is told | |\n| --- | --- |\n\
 | `{NAME}` in `run` | a value as an argument, or a part of one |\n\
 | `LUTHIER_PARAM_NAME` | a value as an environment variable; capitals, and `_` for all but letters and digits |\n\
