@@ -12,14 +12,14 @@
 //! assert_eq!(session.line(r#"{"tell": {"id": 0, "value": 3.2, "state": "complete"}}"#)?, None);
 //! # Ok::<(), luthier::AskTellError>(())
 //! ```
-
 //!
 //! `sampler` and `pruner` are names, or objects with settings as in a study file: `{"kind": "tpe", "candidates": 48}`.
 //!
 //! With the samplers `pbt` and `pb2` (`{"kind": "pbt", "size": 10, "interval": 2, "quantile": 0.25, "inherit": ["layers"]}`) a
 //! trial may go on from the weights of another one: `{"id": 7, "params": {…}, "from": {"id": 3, "step": 10}, "until": 20}`. Its
 //! first report is of step 11. Trials keep what they had at each `until`, since others may begin with it.
-
+//!
+//! A trial with `until` reports at that step, and is told as "paused" then; a later ask may name it again.
 //!
 //! Keys that are not known are ignored. Those of `start` are named in its reply, with a known one that is near:
 //! `{"ready": true, "ignored": ["start.sead (did you mean `seed`?)"]}`.
