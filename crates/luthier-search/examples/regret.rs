@@ -6,7 +6,7 @@
 //!
 //! A figure is the loss of what looks best after so many trials (with curves: after as many reports as such trials make,
 //! 27 each), above the best there is: the median over seeds, and the standard error of the mean. Problems without reports
-//! are searched once by each sampler, those with curves by each sampler with each pruner.
+//! are searched once by each sampler, those with curves with each pruner: by the samplers that are named, or by `auto`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "an example talks to the person who started it")]
 
 #[path = "../tests/problems/mod.rs"]
@@ -23,6 +23,8 @@ use problems::{Problem, curve_problems, noisy_problems, problems, regret};
 /// What is asked for.
 struct Options {
     samplers: Vec<String>,
+    /// Those that are shown beside each pruner.
+    with_pruners: Vec<String>,
     pruners: Vec<String>,
     seeds: u64,
     trials: u64,
@@ -34,7 +36,13 @@ impl Options {
         // Those that need no setting.
         let pruners = PrunerConfig::KINDS.iter().filter(|kind| PrunerConfig::parse(kind).is_ok());
         let pruners: Vec<String> = pruners.map(ToString::to_string).collect();
-        let mut found = Self { samplers: Vec::new(), pruners: Vec::new(), seeds: 8, trials: 40 };
+        let mut found = Self {
+            samplers: Vec::new(),
+            with_pruners: Vec::new(),
+            pruners: Vec::new(),
+            seeds: 8,
+            trials: 40,
+        };
         while let Some(option) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{option} needs a value"));
             let count = |text: String| {
@@ -67,7 +75,9 @@ impl Options {
                 }
             }
         }
+        found.with_pruners.clone_from(&found.samplers);
         if found.samplers.is_empty() {
+            found.with_pruners.push("auto".to_owned());
             found.samplers = samplers;
         }
         if found.pruners.is_empty() {
@@ -153,7 +163,7 @@ fn main() {
     table(&rows, &flat, &options, false);
     println!();
     let pairs: Vec<(&str, &str)> = options
-        .samplers
+        .with_pruners
         .iter()
         .flat_map(|sampler| options.pruners.iter().map(|pruner| (sampler.as_str(), pruner.as_str())))
         .collect();
