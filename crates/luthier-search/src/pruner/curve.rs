@@ -3,8 +3,10 @@
 //! Swersky, Snoek and Adams 2014, "Freeze-thaw Bayesian optimization", arXiv:1406.3896. Symbols: f is the least loss so
 //! far; mu and v are mean and variance of what a paused trial would come to at its end, as forecast from the curves of
 //! all trials ([`curves`](crate::curves): lines from step to step instead of the paper's Gaussian process over curves, so
-//! that it takes no time); c is the number of steps to its next pause, at which it has `growth` times its steps. The paused
-//! trial with the largest E[max(f - x, 0)] / c, x normal with mu and v, goes on.
+//! that it takes no time); c is the number of steps from where it stands to its end (to the furthest that any trial has come,
+//! where the end is not known). The paused trial with the largest E[max(f - x, 0)] / c, x normal with mu and v, goes on, until it
+//! has `growth` times its steps. The improvement is that at the end, so the cost is that of the whole way: by the cost of the next
+//! part alone short trials, whose parts are short, would go before all others for ever.
 //!
 //! New trials take the share `explore` of all steps, for what a new one will be worth is the sampler's business. A trial
 //! that cannot win is never asked for again, which is how it is stopped.
@@ -17,6 +19,7 @@ use luthier_core::config::{Bound, bounds};
 use luthier_core::{Admission, Budget, Decision, Pruner, Rng, TrialId, Tried, Unfinished, View};
 
 use super::best_until;
+use super::rungs::last_step;
 use super::standing::{is_needed, may_keep};
 use crate::curves::{Curves, Forecast};
 
@@ -63,13 +66,15 @@ impl Curve {
         let losses = view.tried().filter(counts).map(|trial| best_until(trial.losses(), u64::MAX));
         let best = losses.fold(f64::INFINITY, f64::min);
         let some_wait = view.tried().any(|trial| trial.is_paused() && keeping(&trial));
+        let furthest = last_step(view);
         let mut chosen: Option<(f64, TrialId, u64)> = None;
         let waiting = view.tried().filter(|trial| trial.is_paused() && (!some_wait || keeping(trial)));
         for trial in waiting {
             let Some(forecast) = curves.forecast(trial.losses()) else { continue };
             let at = trial.losses().last().map_or(0, |last| last.0);
             let next = ((at as f64 * self.growth).round() as u64).max(at.saturating_add(1));
-            let cost = next.min(view.steps().unwrap_or(u64::MAX)).saturating_sub(at).max(1);
+            let end = view.steps().unwrap_or_else(|| furthest.max(next));
+            let cost = end.saturating_sub(at).max(1);
             let score = improvement(best, forecast) / cost as f64;
             // Of equal ones the older.
             if chosen.is_none_or(|chosen| score > chosen.0) {
@@ -158,6 +163,22 @@ mod tests {
         }
         // 17 steps so far; five of them, less than two fifths, were those of new trials.
         assert_eq!(curve().admit(&played.0.view()), Admission::New(Budget::Until(1)));
+    }
+
+    #[test]
+    fn the_cost_is_that_of_the_whole_way() {
+        let mut played = Played::with_steps(16);
+        for value in [0.5, 0.9, 0.9, 0.9, 0.52] {
+            let trial = played.begun(Some(1), &[value]);
+            played.pause(trial);
+        }
+        played.resume(TrialId(0), Some(8));
+        for (step, value) in (2..=8).zip([0.48, 0.47, 0.46, 0.45, 0.44, 0.43, 0.42]) {
+            played.report(TrialId(0), step, value);
+        }
+        played.pause(TrialId(0));
+        // The next step of trial 4 takes an eighth of what the next part of trial 0 takes, its whole way twice as much.
+        assert_eq!(curve().admit(&played.0.view()), Admission::Resume(TrialId(0), Budget::Full));
     }
 
     #[test]
