@@ -260,20 +260,16 @@ impl Search for SamplerAndPruner {
             Budget::Until(step) => Some(step),
         };
         let mut admission = self.pruner.admit(view);
-        let mut closed = view.is_closed();
-        if !closed && matches!(admission, Admission::New(_)) && self.sampler.is_exhausted(view, space) {
+        let is_new = matches!(admission, Admission::New(_));
+        let exhausted = is_new && !view.is_closed() && self.sampler.is_exhausted(view, space);
+        if exhausted {
             // No new trial may begin, and the pruner is asked again who goes on then.
-            closed = true;
             admission = self.pruner.admit(&view.closing(true));
         }
         Ok(match admission {
             // What runs may make the pruner let a paused trial go on.
-            Admission::New(_)
-                if closed && !view.is_closed() && view.unfinished().any(|trial| !trial.is_paused()) =>
-            {
-                Next::Wait
-            }
-            Admission::New(_) if closed => Next::Done,
+            Admission::New(_) if exhausted && view.unfinished().any(|trial| !trial.is_paused()) => Next::Wait,
+            Admission::New(_) if exhausted || view.is_closed() => Next::Done,
             Admission::New(budget) => {
                 // The place of the new trial among those that the search sees: their numbers may have gaps.
                 let mut rng = rng.at(view.len() as u64);

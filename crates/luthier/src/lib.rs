@@ -1,3 +1,5 @@
+//! Studies: the search, the tuned training loop and the storage, put together.
+//!
 #![doc = include_str!("../../../README.md")]
 
 mod ask_tell;

@@ -206,6 +206,15 @@ fn what_cannot_be_believed_or_compared_is_said() {
     assert_eq!(trials[0]["params"]["width"], 7);
     assert!(params(&trials, "params.lr").iter().all(|lr| lr.as_f64().unwrap() < 0.01));
     assert!(sandbox.ok(&["verify", "study.toml"]).contains("all agree"));
+    let never = study(
+        "fixed",
+        "",
+        ", role = \"fixed\", prior = { around = \"b\" }",
+        "constraints = [\"params.kind == 'a'\"]",
+    );
+    sandbox.write("never.toml", never);
+    let said = sandbox.fails(2, &["check", "never.toml"]);
+    assert!(said.contains("expected a constraint that something keeps"), "{said}");
     let other = study(
         "fixed",
         "",

@@ -72,8 +72,8 @@ pub struct Asha {
 }
 
 /// A trial at a rung.
-struct Entry {
-    trial: TrialId,
+struct Entry<'a> {
+    trial: Tried<'a>,
     /// Whether it waits at this very rung.
     waits: bool,
     /// Whether it has gone on from here.
@@ -100,19 +100,19 @@ impl Asha {
 }
 
 /// The trials that have reached the rung at this step, best first.
-fn at_rung(view: &View<'_>, rung: u64, next: u64) -> Vec<Entry> {
+fn at_rung<'a>(view: &View<'a>, rung: u64, next: u64) -> Vec<Entry<'a>> {
     let last = |trial: &Tried<'_>| trial.losses().last().map_or(0, |last| last.0);
     let here = view.tried().filter(|trial| last(trial) >= rung).collect();
-    let entry = |trial: Tried<'_>| {
-        let (step, id) = (last(&trial), trial.id());
+    let entry = |trial: Tried<'a>| {
+        let step = last(&trial);
         if trial.has_ended() {
-            return Entry { trial: id, waits: false, gone: step > rung };
+            return Entry { trial, waits: false, gone: step > rung };
         }
         let is_here = step < next;
         // One that has come as far as it was to, and is about to pause, has not gone on.
         let runs_on = trial.until().is_none_or(|until| step < until);
         let gone = !is_here || !trial.is_paused() && runs_on;
-        Entry { trial: id, waits: is_here && trial.is_paused(), gone }
+        Entry { trial, waits: is_here && trial.is_paused(), gone }
     };
     best_first(view, here, rung).into_iter().map(entry).collect()
 }
@@ -131,7 +131,7 @@ impl Pruner for Asha {
         }
         let entries = at_rung(view, rung, rung);
         let kept = (entries.len() as u64 / self.rungs.factor.max(2)).max(1);
-        let rank = 1 + entries.iter().position(|entry| entry.trial == trial.id()).unwrap_or(0) as u64;
+        let rank = 1 + entries.iter().position(|entry| entry.trial.id() == trial.id()).unwrap_or(0) as u64;
         match rank.cmp(&kept) {
             Ordering::Greater => {
                 Decision::Stop(StopReason::BehindRung { step: rung, rank, kept, of: entries.len() as u64 })
@@ -145,9 +145,8 @@ impl Pruner for Asha {
             return Admission::New(Budget::Full);
         }
         let rungs = self.rungs.steps(view, last_step(view));
-        let trial_of = |id: TrialId| view.tried().find(|trial| trial.id() == id);
-        let keeps = |id: TrialId| trial_of(id).is_some_and(|trial| may_keep(view, trial));
-        let mut highest: Option<TrialId> = None;
+        let keeps = |trial: Tried<'_>| may_keep(view, trial);
+        let mut highest: Option<Tried<'_>> = None;
         for (k, rung) in rungs.iter().enumerate().rev() {
             let next = rungs.get(k + 1).copied();
             let budget = next.map_or(Budget::Full, Budget::Until);
@@ -157,7 +156,7 @@ impl Pruner for Asha {
             // Without R, nobody has reached the last of them.
             let next = entries[..kept].iter().find(|entry| entry.waits && gone < kept);
             if let Some(entry) = next {
-                return Admission::Resume(entry.trial, budget);
+                return Admission::Resume(entry.trial.id(), budget);
             }
             let mut waiting = entries.iter().filter(|entry| entry.waits);
             // One that keeps the constraints on results stands before those at its rung that miss them, not before those
@@ -167,10 +166,8 @@ impl Pruner for Asha {
                 highest = first.or(highest);
             }
         }
-        if let Some(trial) =
-            highest.filter(|trial| trial_of(*trial).is_some_and(|trial| is_needed(view, trial)))
-        {
-            return Admission::Resume(trial, Budget::Full);
+        if let Some(trial) = highest.filter(|trial| is_needed(view, *trial)) {
+            return Admission::Resume(trial.id(), Budget::Full);
         }
         let is_whole = |trial: &FinishedTrial<'_>| matches!(trial.outcome(), Outcome::Complete { .. });
         // So many trials are to be had for little, where their number is given.
@@ -201,7 +198,7 @@ impl Pruner for Asha {
                 if gone < kept && (rank as u64) < kept {
                     hopeful += 1;
                 } else {
-                    given_up.push(entry.trial);
+                    given_up.push(entry.trial.id());
                 }
             }
         }

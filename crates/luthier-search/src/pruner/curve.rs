@@ -3,8 +3,8 @@
 //! Swersky, Snoek and Adams 2014, "Freeze-thaw Bayesian optimization", arXiv:1406.3896. Symbols: f is the least loss so
 //! far; mu and v are mean and variance of what a paused trial would come to at its end, as forecast from the curves of
 //! all trials ([`curves`](crate::curves): lines from step to step instead of the paper's Gaussian process over curves, so
-//! that it takes no time); c is the number of steps from where it stands to its end (to the furthest that any trial has come,
-//! where the end is not known). The paused trial with the largest E[max(f - x, 0)] / c, x normal with mu and v, goes on, until it
+//! that it takes no time); c is the number of steps from where it stands to its end (where the end is
+//! not known, to the furthest that any trial has come, or to its next pause if that is farther). The paused trial with the largest E[max(f - x, 0)] / c, x normal with mu and v, goes on, until it
 //! has `growth` times its steps. The improvement is that at the end, so the cost is that of the whole way: by the cost of the next
 //! part alone short trials, whose parts are short, would go before all others for ever.
 //!
@@ -16,7 +16,7 @@
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 use luthier_core::config::{Bound, bounds};
-use luthier_core::{Admission, Budget, Decision, Pruner, Rng, TrialId, Tried, Unfinished, View};
+use luthier_core::{Admission, Budget, Decision, Pruner, Rng, Tried, Unfinished, View};
 
 use super::best_until;
 use super::rungs::last_step;
@@ -57,19 +57,17 @@ fn improvement(best: f64, forecast: Forecast) -> f64 {
 
 impl Curve {
     /// The paused trial that promises most, and the step at which it pauses next.
-    fn best(&self, view: &View<'_>) -> Option<(TrialId, u64)> {
+    fn best<'a>(&self, view: &View<'a>) -> Option<(Tried<'a>, u64)> {
         let curves = Curves::new(view);
         // Those that miss a constraint on results count only where all do.
-        let keeping = |trial: &Tried<'_>| may_keep(view, *trial);
-        let all_miss = !view.tried().any(|trial| keeping(&trial));
-        let counts = |trial: &Tried<'_>| all_miss || keeping(trial);
-        let losses = view.tried().filter(counts).map(|trial| best_until(trial.losses(), u64::MAX));
+        let (kept, missed): (Vec<Tried<'_>>, _) = view.tried().partition(|trial| may_keep(view, *trial));
+        let counted = if kept.is_empty() { &missed } else { &kept };
+        let losses = counted.iter().map(|trial| best_until(trial.losses(), u64::MAX));
         let best = losses.fold(f64::INFINITY, f64::min);
-        let some_wait = view.tried().any(|trial| trial.is_paused() && keeping(&trial));
+        let asked = if kept.iter().any(Tried::is_paused) { &kept } else { &missed };
         let furthest = last_step(view);
-        let mut chosen: Option<(f64, TrialId, u64)> = None;
-        let waiting = view.tried().filter(|trial| trial.is_paused() && (!some_wait || keeping(trial)));
-        for trial in waiting {
+        let mut chosen: Option<(f64, Tried<'_>, u64)> = None;
+        for trial in asked.iter().filter(|trial| trial.is_paused()) {
             let Some(forecast) = curves.forecast(trial.losses()) else { continue };
             let at = trial.losses().last().map_or(0, |last| last.0);
             let next = ((at as f64 * self.growth).round() as u64).max(at.saturating_add(1));
@@ -78,7 +76,7 @@ impl Curve {
             let score = improvement(best, forecast) / cost as f64;
             // Of equal ones the older.
             if chosen.is_none_or(|chosen| score > chosen.0) {
-                chosen = Some((score, trial.id(), next));
+                chosen = Some((score, *trial, next));
             }
         }
         chosen.map(|(_, trial, next)| (trial, next))
@@ -99,11 +97,8 @@ impl Pruner for Curve {
         let share = self.explore * (finished + unfinished) as f64;
         if view.is_closed() {
             // Nobody begins any more: the best comes to an end, so that every study has a winner.
-            let needed = |id: TrialId| {
-                view.tried().find(|trial| trial.id() == id).is_some_and(|trial| is_needed(view, trial))
-            };
-            return match self.best(view).filter(|(trial, _)| needed(*trial)) {
-                Some((trial, _)) => Admission::Resume(trial, Budget::Full),
+            return match self.best(view).filter(|(trial, _)| is_needed(view, *trial)) {
+                Some((trial, _)) => Admission::Resume(trial.id(), Budget::Full),
                 None => new,
             };
         }
@@ -112,9 +107,9 @@ impl Pruner for Curve {
         }
         match self.best(view) {
             Some((trial, next)) if view.steps().is_some_and(|steps| next >= steps) => {
-                Admission::Resume(trial, Budget::Full)
+                Admission::Resume(trial.id(), Budget::Full)
             }
-            Some((trial, next)) => Admission::Resume(trial, Budget::Until(next)),
+            Some((trial, next)) => Admission::Resume(trial.id(), Budget::Until(next)),
             None => new,
         }
     }
@@ -127,6 +122,7 @@ impl Pruner for Curve {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use luthier_core::TrialId;
     use luthier_core::testing::Played;
 
     fn curve() -> Curve {

@@ -157,11 +157,11 @@ impl Acquisition<'_> {
                     }
                 }
             }
-            let Some((score, parameter, value)) = best else { break };
-            let better = score > candidate.score + 1e-9;
-            let found = self.candidate(with(space, &candidate.params, &parameter.name, &value));
-            let Some(found) = found.filter(|_| better) else { break };
-            candidate = found;
+            let better = best.filter(|best| best.0 > candidate.score + 1e-9);
+            let Some((_, parameter, value)) = better else { break };
+            let changed = with(space, &candidate.params, &parameter.name, &value);
+            let Some(changed) = self.candidate(changed) else { break };
+            candidate = changed;
         }
         candidate
     }

@@ -272,4 +272,9 @@ fn a_trial_pauses_where_it_was_to() {
     assert!(reason.contains("trial 0 pauses at step 1, and its last report is of step 0"), "{reason}");
     conversation.say(&json!({"report": {"id": 0, "step": 1, "value": 0.5}}));
     assert_eq!(conversation.0.line(&paused), Ok(None));
+    let mut conversation = Conversation::start(Some(9), json!({"sampler": "random", "pruner": "none"}));
+    conversation.say(&json!({"ask": {}}));
+    conversation.say(&json!({"report": {"id": 0, "step": 1, "value": 0.5}}));
+    let AskTellError(reason) = conversation.0.line(&paused).expect_err("it has no `until`");
+    assert!(reason.contains("trial 0 runs to its end, and does not pause"), "{reason}");
 }
